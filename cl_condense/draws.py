@@ -1,0 +1,94 @@
+"""Counter-based random numbers: a pure function of integer keys.
+
+Whatever is random in this package is drawn here from keys that say what it is for (purpose, seed, class,
+iteration, ...). So no draw depends on the order of other draws, on the number of classes in a step, on the
+device or on a resume, and torch's global generators are never touched. The mixing function is the
+finaliser of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014), a few integer operations on whole tensors.
+"""
+
+from __future__ import annotations
+
+import math
+from enum import IntEnum
+
+import torch
+from torch import Tensor
+
+Key = int | Tensor
+
+_BITS = (1 << 64) - 1
+_GOLDEN = 0x9E3779B97F4A7C15
+_MULTIPLIERS = (0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
+
+
+class Purpose(IntEnum):
+    """What a draw is for: the first key, so that two uses of the same seed never share numbers."""
+
+    REAL_BATCH = 1
+    START = 2
+    AUGMENT = 3
+    NETWORK = 4
+    SHUFFLE = 5
+    SELECT = 6
+    CLASS_ORDER = 7
+    RECONDENSE = 8
+
+
+def _signed(x: int) -> int:
+    x &= _BITS
+    return x - (1 << 64) if x >> 63 else x
+
+
+def _mix_int(z: int) -> int:
+    z &= _BITS
+    z = ((z ^ (z >> 30)) * _MULTIPLIERS[0]) & _BITS
+    z = ((z ^ (z >> 27)) * _MULTIPLIERS[1]) & _BITS
+    return z ^ (z >> 31)
+
+
+def _shift(z: Tensor, by: int) -> Tensor:
+    """Logical right shift; torch's own keeps the sign."""
+    return (z >> by) & ((1 << (64 - by)) - 1)
+
+
+def _mix(z: Tensor) -> Tensor:
+    z = (z ^ _shift(z, 30)) * _signed(_MULTIPLIERS[0])
+    z = (z ^ _shift(z, 27)) * _signed(_MULTIPLIERS[1])
+    return z ^ _shift(z, 31)
+
+
+def fold(*keys: int) -> int:
+    """One non-negative 63-bit seed from several integer keys."""
+    h = 0
+    for key in keys:
+        h = _mix_int(h + _GOLDEN + int(key))
+    return h >> 1
+
+
+def bits(*keys: Key) -> Tensor:
+    """Random int64 tensor of the keys' broadcast shape, on the device of the tensor keys."""
+    h: Key = 0
+    for key in keys:
+        if isinstance(h, Tensor):
+            h = _mix(h + (_signed(_GOLDEN + int(key)) if not isinstance(key, Tensor) else key + _signed(_GOLDEN)))
+        elif isinstance(key, Tensor):
+            h = _mix(key.long() + _signed(h + _GOLDEN))
+        else:
+            h = _mix_int(h + _GOLDEN + int(key))
+    return h if isinstance(h, Tensor) else torch.tensor(_signed(h))
+
+
+def uniform(*keys: Key) -> Tensor:
+    """Float32 tensor in [0, 1), a multiple of 2**-24, of the keys' broadcast shape."""
+    return _shift(bits(*keys), 40).to(torch.float32) * 2.0**-24
+
+
+def normal(*keys: Key) -> Tensor:
+    """Standard normal float32 tensor of the keys' broadcast shape (Box-Muller)."""
+    radius = torch.sqrt(-2.0 * torch.log1p(-uniform(*keys, 0)))
+    return radius * torch.cos(2.0 * math.pi * uniform(*keys, 1))
+
+
+def permutation(n: int, *keys: Key, device: torch.device | str = "cpu") -> Tensor:
+    """Random permutation of 0..n-1; tensor keys of shape [..., 1] give one permutation per row."""
+    return bits(*keys, torch.arange(n, device=device)).argsort(dim=-1)
