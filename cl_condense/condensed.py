@@ -1,0 +1,173 @@
+"""CondensedSet: the images that stand for a data set, with all that is needed to use them again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from cl_condense.files import atomic
+from cl_condense.synthetic import decode
+
+_FORMAT = "cl-condense 1"
+
+
+@dataclass(frozen=True, eq=False)
+class CondensedSet:
+    """Synthetic (or selected) images of some classes, class-major, on the CPU.
+
+    Attributes:
+        pixels: ``[n, c, h, w]`` float32, what a network takes; ``n`` images are what is stored.
+        class_ids: labels, ascending; ``counts`` has the number of stored images of each.
+        mean, std: per channel; ``255 * (x * std + mean)`` is the pixel that people see.
+        factor: each stored image decodes to factor * factor images (see :func:`cl_condense.synthetic.decode`).
+        names: one name a class, or empty.
+        recipe: name and settings of the method.
+        seed: the seed it was made with.
+        versions: of cl-condense and torch.
+    """
+
+    pixels: Tensor
+    class_ids: tuple[int, ...]
+    counts: tuple[int, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    factor: int = 1
+    names: tuple[str, ...] = ()
+    recipe: dict[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    versions: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.pixels.ndim != 4 or sum(self.counts) != len(self.pixels):
+            raise ValueError(
+                f"pixels of shape {tuple(self.pixels.shape)} do not hold {sum(self.counts)} images of "
+                f"{len(self.counts)} classes: give [n, channels, height, width]"
+            )
+        if len(self.counts) != len(self.class_ids) or len(self.mean) != self.pixels.shape[1]:
+            raise ValueError("class_ids and counts differ in length, or mean and std do not fit the channels")
+        if not bool(torch.isfinite(self.pixels).all()):
+            raise ValueError("the condensed images have NaN or infinite pixels")
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    @property
+    def labels(self) -> Tensor:
+        """Label of each stored image, ``[n]`` int64."""
+        return torch.tensor(self.class_ids).repeat_interleave(torch.tensor(self.counts))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the stored pixels."""
+        return self.pixels.numel() * self.pixels.element_size()
+
+    def decode(self) -> tuple[Tensor, Tensor]:
+        """Images ``[n * factor^2, c, h, w]`` float32 to train on, and their labels; class-major."""
+        parts = [decode(part, self.factor) for part in self.pixels.split(self.counts)]
+        counts = torch.tensor([len(part) for part in parts])
+        return torch.cat(parts), torch.tensor(self.class_ids).repeat_interleave(counts)
+
+    def to_pixels(self, decoded: bool = False) -> Tensor:
+        """uint8 images ``[n, c, h, w]`` for people and for other libraries; values beyond 0 to 255 are cut."""
+        x = self.decode()[0] if decoded else self.pixels
+        mean, std = (torch.tensor(v).view(-1, 1, 1) for v in (self.mean, self.std))
+        return ((x * std + mean) * 255).round_().clamp_(0, 255).to(torch.uint8)
+
+    def only(self, class_ids: Sequence[int]) -> CondensedSet:
+        """The images of some classes."""
+        parts = dict(zip(self.class_ids, self.pixels.split(self.counts), strict=True))
+        return self._of({c: parts[c] for c in sorted(class_ids)})
+
+    def first(self, counts: dict[int, int]) -> CondensedSet:
+        """The first ``counts[c]`` images of each class c (or all, where it has fewer)."""
+        parts = zip(self.class_ids, self.pixels.split(self.counts), strict=True)
+        return self._of({c: part[: counts[c]] for c, part in parts if c in counts})
+
+    def merged(self, other: CondensedSet) -> CondensedSet:
+        """Both sets in one; a class that both have is taken from ``other``.
+
+        Raises:
+            ValueError: where image size or partition factor differ.
+        """
+        if self.pixels.shape[1:] != other.pixels.shape[1:] or self.factor != other.factor:
+            raise ValueError(
+                f"images of shape {tuple(other.pixels.shape[1:])} and factor {other.factor} do not join a set of "
+                f"shape {tuple(self.pixels.shape[1:])} and factor {self.factor}: condense them alike"
+            )
+        parts = dict(zip(self.class_ids, self.pixels.split(self.counts), strict=True))
+        parts |= dict(zip(other.class_ids, other.pixels.split(other.counts), strict=True))
+        names = dict(zip(self.class_ids, self.names, strict=False))
+        names |= dict(zip(other.class_ids, other.names, strict=False))
+        return replace(other, **_fields(parts), names=tuple(names[c] for c in sorted(parts)) if names else ())
+
+    def _of(self, parts: dict[int, Tensor]) -> CondensedSet:
+        names = dict(zip(self.class_ids, self.names, strict=False))
+        return replace(self, **_fields(parts), names=tuple(names[c] for c in sorted(parts)) if names else ())
+
+    def save(self, path: str | Path, **extra: Any) -> None:
+        """Writes a safetensors file in one step: a crash leaves the old file or the new one, never a part.
+
+        ``extra`` goes into the header as JSON; :func:`read_header` gives it back.
+        """
+        header = {k: v for k, v in asdict(replace(self, pixels=self.pixels[:0], counts=(0,) * len(self.counts))).items()}
+        header.pop("pixels")
+        header["counts"] = self.counts
+        meta = {"format": _FORMAT, "set": json.dumps(header), "extra": json.dumps(extra)}
+        with atomic(Path(path)) as temporary:
+            save_file({"pixels": self.pixels.contiguous()}, temporary, metadata=meta)
+
+    @staticmethod
+    def load(path: str | Path) -> CondensedSet:
+        """Reads what :meth:`save` wrote; nothing in the file is run.
+
+        Raises:
+            ValueError: for a file that is absent, damaged or not ours, in one line that names it.
+        """
+        header, _, pixels = _read(Path(path))
+        try:
+            listed = {k: tuple(header.pop(k)) for k in ("class_ids", "counts", "mean", "std", "names")}
+            return CondensedSet(pixels=pixels, **listed, **header)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{path} is not a condensed set that can be read: {error}") from None
+
+
+def read_header(path: str | Path) -> dict[str, Any]:
+    """What :meth:`CondensedSet.save` got as ``extra``.
+
+    Raises:
+        ValueError: as :meth:`CondensedSet.load`.
+    """
+    return _read(Path(path))[1]
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any], Tensor]:
+    if not path.is_file():
+        raise ValueError(f"{path} is not there: give a file that CondensedSet.save wrote")
+    try:
+        with safe_open(path, framework="pt") as file:
+            meta = file.metadata() or {}
+            if meta.get("format") != _FORMAT:
+                raise ValueError(f"its format is {meta.get('format')!r}, not {_FORMAT!r}")
+            header, extra = json.loads(meta["set"]), json.loads(meta["extra"])
+            if not isinstance(header, dict) or not isinstance(extra, dict):
+                raise ValueError("its header is not an object")
+            return header, extra, file.get_tensor("pixels")
+    except (SafetensorError, ValueError, KeyError, OSError) as error:
+        raise ValueError(f"{path} is not a condensed set that can be read: {error}") from None
+
+
+def _fields(parts: dict[int, Tensor]) -> dict[str, Any]:
+    ids = tuple(sorted(parts))
+    return {
+        "pixels": torch.cat([parts[c] for c in ids]),
+        "class_ids": ids,
+        "counts": tuple(len(parts[c]) for c in ids),
+    }

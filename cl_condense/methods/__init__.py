@@ -1,0 +1,74 @@
+"""The methods by name: ``build("ddm")``, ``build("dm+sm")``.
+
+A base and its modifiers are joined by ``+``. To add a method, write its file and one line below.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import replace
+from typing import Any
+
+from cl_condense import coresets
+from cl_condense.condense import Method, Recipe, Term, modify
+from cl_condense.coresets import Coreset
+from cl_condense.methods import ddm
+from cl_condense.methods.dm import DM
+
+BASES: dict[str, Method] = {
+    "dm": DM,
+    "random": Coreset("random", coresets.random),
+    "herding": Coreset("herding", coresets.herding, iterations=800),
+}
+
+MODIFIERS: dict[str, tuple[Term, ...]] = {
+    "moments": (ddm.MOMENTS,),
+    "gram": (ddm.GRAM,),
+    "sm": (ddm.MOMENTS, ddm.GRAM),
+    "icd": (ddm.ICD,),
+    "later_moments": (ddm.LATER_MOMENTS,),
+    "later_gram": (ddm.LATER_GRAM,),
+    "later_sm": (ddm.LATER_MOMENTS, ddm.LATER_GRAM),
+    "later_icd": (ddm.LATER_ICD,),
+}
+
+COMPOSED: dict[str, str] = {
+    "ddm": "dm+sm+icd",
+    "later_ddm": "dm+later_sm+later_icd",
+}
+
+
+def build(name: str, **changes: Any) -> Method:
+    """The method of a name such as ``ddm``, ``random`` or ``dm+moments+icd``.
+
+    ``changes`` override fields of the recipe, for example ``iterations=2000``.
+
+    Raises:
+        ValueError: for a name that is not known (with the nearest one), a coreset with modifiers, or settings
+            that a method does not have.
+    """
+    base, *suffixes = COMPOSED.get(name, name).split("+")
+    if base in COMPOSED:
+        composed = build(base)
+    elif base in BASES:
+        composed = BASES[base]
+    else:
+        raise ValueError(_unknown("method", base, [*BASES, *COMPOSED]))
+    for suffix in suffixes:
+        if suffix not in MODIFIERS:
+            raise ValueError(_unknown("modifier", suffix, [*MODIFIERS]))
+        if not isinstance(composed, Recipe):
+            raise ValueError(
+                f"{name}: {base} selects real images and takes no modifiers; "
+                f"use {base} alone, or a method that optimises images, such as dm+{suffix}"
+            )
+        composed = modify(composed, suffix, *MODIFIERS[suffix])
+    if changes and not isinstance(composed, Recipe):
+        raise ValueError(f"{name} selects real images: it has no setting {', '.join(changes)}")
+    return replace(composed, name=name, **changes) if isinstance(composed, Recipe) else composed
+
+
+def _unknown(kind: str, name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"unknown {kind} {name!r}: {hint}known are {', '.join(sorted(known))}"

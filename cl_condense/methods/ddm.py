@@ -1,0 +1,32 @@
+"""DDM: Decomposed Distribution Matching in Dataset Condensation (Malakshan et al., WACV 2025).
+
+L = L_MMD + 10 L_ICD + 1e4 (L_MM + L_CM), eq. 10-11; everything else is DM's. The paper prints the weights in
+its section 4.2. Its authors have released two codes. The first reads the style from the maps after ReLU (an
+in-place ReLU changes what its norm layers returned), averages maps before taking moments and accumulates
+style over classes; no script of it runs the whole method. The later one reads the style before the norm,
+relative to the real moments, and replaces the divergence by a bounded match of the real class's spread.
+
+The parts of the paper's loss are the modifiers ``moments``, ``gram``, ``sm`` (both) and ``icd``; those of the
+later code ``later_moments``, ``later_gram``, ``later_sm`` and ``later_icd``.
+"""
+
+from cl_condense.condense import Term
+from cl_condense.features import Tap
+from cl_condense.objectives import (
+    conv_gram_matrices,
+    gram_matrices,
+    intra_class_diversity,
+    principal_spread,
+    relative_moments,
+    style_moments,
+)
+
+_MAPS, _CONVS = frozenset[Tap]({"maps"}), frozenset[Tap]({"convs"})
+
+MOMENTS = Term(style_moments, 1e4, _MAPS)
+GRAM = Term(gram_matrices, 1e4, _MAPS)
+ICD = Term(intra_class_diversity, 10.0)
+
+LATER_MOMENTS = Term(relative_moments, 180.0, _CONVS)
+LATER_GRAM = Term(conv_gram_matrices, 1e4, _CONVS)
+LATER_ICD = Term(principal_spread, 30.0)

@@ -1,0 +1,140 @@
+"""What synthetic images are optimised for: one plain function per matching term.
+
+Every objective takes the real and the synthetic :class:`View` of the same k classes through the same network
+and returns a scalar that is a SUM over classes of something averaged within each class. So the gradient of a
+class does not depend on which classes share the step, and a weight means the same with 2 classes or 100.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from cl_condense.features import View
+
+Objective = Callable[[View, View], Tensor]
+
+_EPS = 1e-5  # inside the square root of a standard deviation, as in DDM's code
+
+
+def mean_matching(real: View, syn: View) -> Tensor:
+    """Squared distance of the class means in embedding space, summed over classes and dimensions.
+
+    DM, arXiv:2110.04181, eq. 6; DDM, eq. 3. As in DM's code a plain sum: lr 1.0 belongs to that scale.
+    """
+    return (real.embedding.mean(1) - syn.embedding.mean(1)).square().sum()
+
+
+def style_moments(real: View, syn: View) -> Tensor:
+    """Moments matching of DDM's style (eq. 4): gaps of channel-wise means and standard deviations.
+
+    sum over classes and layers of (1 / C_l) (|mu_real - mu_syn|^2 + |sigma_real - sigma_syn|^2), on the maps
+    after ReLU. mu and sigma are those of AdaIN, which the paper follows: over the positions of one image,
+    then averaged over the images of the class. The paper leaves open how images are pooled. The authors'
+    first code averages the maps of all images before it takes mu and sigma, halves the sum, averages over
+    layers and never resets the style of earlier classes; with per-image moments the target does not shrink
+    with the number of images it is computed from.
+    """
+    gaps = []
+    for r, s in zip(real.features.maps, syn.features.maps, strict=True):
+        for a, b in zip(_moments(real, r), _moments(syn, s), strict=True):
+            gaps.append((a - b).square().mean(1).sum())
+    return torch.stack(gaps).sum()
+
+
+def gram_matrices(real: View, syn: View) -> Tensor:
+    """Correlation matching of DDM's style (eq. 5-6): gap of the class-mean Gram matrices.
+
+    sum over classes and layers of |G_real - G_syn|_F^2 / (4 C_l^2 N_l^2) with G = F F^T of the maps after ReLU
+    (C channels, N positions): the normalisation of Gatys et al. (arXiv:1508.06576), which the paper cites. The
+    authors' code has 1 / (C^2 N^2) and the mean over layers: 4/3 of this for three layers.
+    """
+    gaps = [
+        _gram_gap(real, r, syn, s) / 4 for r, s in zip(real.features.maps, syn.features.maps, strict=True)
+    ]
+    return torch.stack(gaps).sum()
+
+
+def intra_class_diversity(real: View, syn: View) -> Tensor:
+    """Intra-class diversity of DDM (eq. 8-9), to be minimised: minus the divergence from the neighbours.
+
+    sum over classes of the mean over images i of -KL(softmax(e_i) || softmax(mean of the embeddings of the
+    nearest k images of the class)), k = 0.2 ipc but at least 1 and at most ipc - 1; gradients flow through
+    the neighbours' mean too, as in the authors' first code (which fixes k = 2). With one image per class it
+    is zero. It has no lower bound: see REPRODUCIBILITY.md for what that does.
+    """
+    e = syn.embedding
+    ipc = e.shape[1]
+    if ipc == 1:
+        return e.sum() * 0.0
+    near = max(1, min(ipc - 1, round(0.2 * ipc)))
+    with torch.no_grad():
+        apart = torch.cdist(e, e) + torch.diag(torch.full((ipc,), torch.inf, device=e.device, dtype=e.dtype))
+        index = apart.topk(near, largest=False).indices
+    rows = torch.arange(len(e), device=e.device)[:, None, None]
+    log_p, log_q = F.log_softmax(e, -1), F.log_softmax(e[rows, index].mean(2), -1)
+    return -(log_p.exp() * (log_p - log_q)).sum(-1).mean(1).sum()
+
+
+def relative_moments(real: View, syn: View) -> Tensor:
+    """Moments matching as DDM's authors later released it: before the norm, relative to the real moments.
+
+    sum over classes of the mean over layers of half of |mu_real - mu_syn|^2 / |mu_real|^2 and the same for
+    sigma, per-image moments of the convolutions' outputs, averaged over the class.
+    """
+    gaps = []
+    for r, s in zip(real.features.convs, syn.features.convs, strict=True):
+        for a, b in zip(_moments(real, r), _moments(syn, s), strict=True):
+            gaps.append(((a - b).square().sum(1) / a.square().sum(1).clamp_min(1e-8)).sum())
+    return torch.stack(gaps).mean()
+
+
+def conv_gram_matrices(real: View, syn: View) -> Tensor:
+    """Correlation matching as DDM's authors later released it: on the convolutions' outputs.
+
+    sum over classes of the mean over layers of |G_real - G_syn|_F^2, with G = F F^T / (C N).
+    """
+    gaps = [_gram_gap(real, r, syn, s) for r, s in zip(real.features.convs, syn.features.convs, strict=True)]
+    return torch.stack(gaps).mean()
+
+
+def principal_spread(real: View, syn: View) -> Tensor:
+    """The bounded diversity that DDM's authors released later: match the spread of the real class.
+
+    sum over classes of the mean over the top r principal directions of the real class of
+    (std_syn - std_real)^2, divided by the mean of std_real^2; r = ipc - 1, at most 16. Zero where a class has
+    one image. The directions are exact here (eigenvectors of the inner products of the real embeddings), the
+    authors' code approximates them by a randomised method.
+    """
+    s, x = syn.embedding, real.embedding
+    rank = min(s.shape[1] - 1, x.shape[1] - 1, 16)
+    if rank < 1:
+        return s.sum() * 0.0
+    with torch.no_grad():
+        x = x - x.mean(1, keepdim=True)
+        squares, left = torch.linalg.eigh(x @ x.transpose(1, 2))
+        squares, left = squares[:, -rank:].clamp_min(1e-12), left[..., -rank:]
+        axes = x.transpose(1, 2) @ (left / squares.sqrt()[:, None])
+        target = (squares / (x.shape[1] - 1)).sqrt()
+    spread = ((s @ axes).var(1) + 1e-12).sqrt()  # plain std has no gradient where images coincide
+    gap = (spread - target).square().mean(1) / target.square().mean(1).clamp_min(1e-8)
+    return gap.sum()
+
+
+def _moments(view: View, maps: Tensor) -> tuple[Tensor, Tensor]:
+    """Class means [k, c] of the per-image channel means and standard deviations."""
+    var, mean = torch.var_mean(maps.flatten(2), dim=2)
+    return view.by_class(mean).mean(1), view.by_class((var + _EPS).sqrt()).mean(1)
+
+
+def _gram_gap(real: View, r: Tensor, syn: View, s: Tensor) -> Tensor:
+    """Sum over classes of |G_real - G_syn|_F^2, G the class mean of F F^T / (C N)."""
+    grams = []
+    for view, maps in ((real, r), (syn, s)):
+        # The mean over images is part of the product: [c, m * N] times its transpose, one matrix per class.
+        f = view.by_class(maps.flatten(2)).transpose(1, 2).flatten(2)
+        grams.append(f @ f.transpose(1, 2) / (f.shape[1] * f.shape[2]))
+    return (grams[0] - grams[1]).square().sum()
