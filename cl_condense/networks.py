@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -78,13 +79,16 @@ class ConvNet(nn.Module):
         return self.features(x).logits
 
 
-def convnet_for(shape: tuple[int, int, int], width: int = 128, depth: int | None = None) -> MakeNet:
-    """The papers' ConvNet for images of this shape, as a :data:`MakeNet`."""
+@dataclass(frozen=True)
+class MakeConvNet:
+    """The papers' ConvNet for images of one shape, as a :data:`MakeNet` that can be pickled."""
 
-    def make(classes: int) -> ConvNet:
-        return ConvNet(shape, classes, width=width, depth=depth)
+    shape: tuple[int, int, int]
+    width: int = 128
+    depth: int | None = None
 
-    return make
+    def __call__(self, classes: int) -> ConvNet:
+        return ConvNet(self.shape, classes, width=self.width, depth=self.depth)
 
 
 class Initialiser:

@@ -91,7 +91,7 @@ def test_digits_split_is_the_same_on_every_machine():
     (train, test), (again, test_again) = load("digits"), load("digits")
     assert torch.equal(train.images, again.images)
     assert torch.equal(test.images, test_again.images)
-    assert md5(test.images.numpy().tobytes()).hexdigest() == "DIGITS_MD5"
+    assert md5(test.images.numpy().tobytes()).hexdigest() == "0e84aae02788d0b97448759a802a23a9"
 
 
 def test_digits_are_normalised_by_the_training_part():
@@ -181,15 +181,15 @@ def test_torchvision_refuses_such_a_pickle_too(file, tmp_path):
     assert not marker.exists()
 
 
-@pytest.mark.parametrize(("name", "n", "side"), [("cifar10", (5000, 1000), 32), ("cifar100", (500, 100), 32)])
-def test_real_cifar(name, n, side):
+@pytest.mark.parametrize(("name", "n"), [("cifar10", (5000, 1000)), ("cifar100", (500, 100))])
+def test_real_cifar(name, n):
     data = real(name)
     train, test = load(name, data)
     classes = 10 if name == "cifar10" else 100
     assert (len(train), len(test)) == (50000, 10000)
     assert train.counts == (n[0],) * classes
     assert test.counts == (n[1],) * classes
-    assert train.shape == test.shape == (3, side, side)
+    assert train.shape == test.shape == (3, 32, 32)
     assert train.images.dtype == torch.uint8
     known = {
         # the first training and test image: label, its name, the pixel in the upper left corner
@@ -199,10 +199,14 @@ def test_real_cifar(name, n, side):
     for part, (label, called, corner) in zip((train, test), known[name], strict=True):
         assert part.names[label] == called
         assert tuple(first_of(part, label)[:, 0, 0].tolist()) == corner
-    x = train.images.transpose(0, 1).flatten(1).double() / 255
-    torch.testing.assert_close(x.mean(1), torch.tensor(train.mean).double(), atol=1e-4, rtol=0)
-    if name == "cifar100":
-        torch.testing.assert_close(x.std(1), torch.tensor(train.std).double(), atol=1e-4, rtol=0)
+    for channel in range(3):
+        counts = np.bincount(train.images[:, channel].numpy().ravel(), minlength=256)
+        grey = np.arange(256) / 255
+        mean = np.average(grey, weights=counts)
+        assert train.mean[channel] == pytest.approx(mean, abs=1e-4)
+        if name == "cifar100":
+            std = np.sqrt(np.average((grey - mean) ** 2, weights=counts))
+            assert train.std[channel] == pytest.approx(std, abs=1e-4)
     assert (test.mean, test.std) == (train.mean, train.std)
 
 
@@ -369,9 +373,13 @@ def test_folder_of_classes_is_split(tmp_path):
     train, test = load("folder", str(tmp_path))
     assert (train.counts, test.counts) == ((8, 8), (2, 2))
     assert sorted(values(train) + values(test)) == [*range(10), *range(100, 110)]
-    assert all(v // 100 == label for part in (train, test) for v, label in zip(values(part), part.labels))
+    assert all(
+        v // 100 == label
+        for part in (train, test)
+        for v, label in zip(values(part), part.labels, strict=True)
+    )
     # pinned, so that the split stays what it is from machine to machine
-    assert values(test) == [-1]
+    assert values(test) == [5, 6, 104, 107]
 
 
 def test_the_split_of_a_class_does_not_depend_on_the_others(tmp_path):
@@ -414,7 +422,7 @@ def test_one_colour_file_gives_all_three_channels(tmp_path):
 @pytest.mark.parametrize("mode", ["P", "RGBA", "CMYK", "LA"])
 def test_other_kinds_of_images_become_colour_without_warnings(mode, tmp_path):
     flat(tmp_path)
-    image = Image.fromarray(np.full((4, 4, 3), (200, 200, 200), np.uint8)).convert(mode)
+    image = Image.fromarray(np.full((4, 4, 3), (204, 204, 204), np.uint8)).convert(mode)
     if mode == "P":
         image.info["transparency"] = bytes(range(256))
     image.save(tmp_path / "a" / ("x.jpg" if mode == "CMYK" else "x.png"))
@@ -423,7 +431,7 @@ def test_other_kinds_of_images_become_colour_without_warnings(mode, tmp_path):
         train, test = load_folder(tmp_path)
     assert train.shape == (3, 4, 4)
     images = torch.cat([train.images, test.images])
-    assert int(((images.int() - 200).abs() < 4).flatten(1).all(1).sum()) == 1
+    assert int(((images.int() - 204).abs() < 4).flatten(1).all(1).sum()) == 1
 
 
 def test_size_takes_the_middle_square(tmp_path):
@@ -432,9 +440,10 @@ def test_size_takes_the_middle_square(tmp_path):
     for name in ("a", "b"):
         for i in range(2):
             put(tmp_path / name / f"{i}.png", wide if i else wide.T)
-    train, test = load_folder(tmp_path, size=2)
-    assert train.shape == (1, 2, 2)
+    train, test = load_folder(tmp_path, size=4)
+    assert train.shape == (1, 4, 4)
     assert int(train.images.min()) == int(test.images.min()) == 255
+    assert load_folder(tmp_path, size=7)[1].shape == (1, 7, 7)
 
 
 @pytest.mark.parametrize("size", [0, -3])
@@ -477,15 +486,13 @@ def test_sixteen_bits_are_refused(tmp_path):
     assert "8 bits" in message
 
 
-@pytest.mark.parametrize("most", [40, 10])  # Pillow warns above the limit and refuses above twice the limit
+@pytest.mark.parametrize("most", [40, 20])  # Pillow warns above the limit and refuses above twice the limit
 def test_images_of_too_many_pixels_are_refused(most, tmp_path, monkeypatch):
     flat(tmp_path)
     put(tmp_path / "b" / "zz.png", noise(0, 8, 8))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", most)
     message = refused("folder", tmp_path)
-    assert "too many pixels" in message
-    if most == 40:
-        assert str(tmp_path / "b" / "zz.png") in message
+    assert f"{tmp_path / 'b' / 'zz.png'} has too many pixels" in message
 
 
 def test_a_class_without_images(parted):

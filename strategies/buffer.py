@@ -1,0 +1,224 @@
+"""CondensedBuffer: a replay memory of condensed images for Avalanche."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from avalanche.benchmarks import OnlineCLExperience
+from avalanche.benchmarks.utils import AvalancheDataset
+from avalanche.training.storage_policy import ExemplarsBuffer
+from torch import Tensor
+
+from cl_condense.condense import Method, OnStep, Recipe
+from cl_condense.condensed import CondensedSet, read_header
+from cl_condense.devices import pick_device
+from cl_condense.draws import Purpose, fold
+from cl_condense.imageset import ImageSet
+from cl_condense.methods import build
+from cl_condense.networks import MakeNet, MakeConvNet
+from cl_condense.strategies.tensors import ItemFormat, memory_dataset, read_items
+
+Shrink = Literal["recondense", "prefix"]
+
+
+class CondensedBuffer(ExemplarsBuffer):
+    """A class-balanced memory that holds condensed images of every class the stream has shown.
+
+    At each experience its classes are condensed; the real images are not kept. Use it wherever Avalanche takes
+    a storage policy: ``ReplayPlugin(mem_size=200, storage_policy=CondensedBuffer(200))``, or overwrite the
+    ``storage_policy`` of a GDumbPlugin or an ER_ACE.
+
+    One of two budgets: ``max_size`` images shared by all classes seen so far, so that each class's part
+    shrinks as classes come (the first classes of the stream get what does not divide evenly); or
+    ``per_class`` images for every class, so that the memory grows: the protocol of the condensation papers.
+    A class never gets more images than it has shown. A label that comes under two task labels counts as two
+    classes. A class that returns is condensed anew from its new images and its memory, each stored image
+    standing for its share of the images seen before.
+
+    Args:
+        max_size: images in all, shared by the classes.
+        method: a name such as ``ddm``, ``dm+sm``, ``herding``, or a method of your own.
+        per_class: images of each class.
+        make_net: makes the network that condensation looks through, from a number of classes. Default: the
+            papers' ConvNet for the images' size, 128 filters wide.
+        device: where to condense; ``auto`` is a CUDA GPU where there is one.
+        seed: one integer for everything random; the global generators are left alone.
+        iterations: of the method; default its published number, which wants a GPU (20,000 for ddm).
+        shrink: how a class's images become fewer: ``recondense`` condenses them again, ``prefix`` keeps the
+            first ones. Coresets always keep the first, since theirs are ordered by importance.
+        transform: augments memory images when they are trained on (a function of one image tensor).
+        task_labels: True gives items (image, label, task) and False (image, label), whatever the stream
+            gives; ER_ACE always wants the first.
+        normalisation: (mean, std) per channel of the stream's transform, for pictures of the memory.
+        num_workers: processes that read the experience's images.
+        on_step: called with a Progress after every iteration.
+
+    Attributes:
+        memory: the CondensedSet, or None before the first experience.
+        seconds: what the last update took.
+
+    Raises:
+        ValueError: for a budget below one image a class, an unknown method or device, images that are not
+            float tensors of one size.
+    """
+
+    def __init__(
+        self,
+        max_size: int | None = None,
+        *,
+        method: str | Method = "ddm",
+        per_class: int | None = None,
+        make_net: MakeNet | None = None,
+        device: str | torch.device = "auto",
+        seed: int = 0,
+        iterations: int | None = None,
+        shrink: Shrink = "recondense",
+        transform: Callable[[Tensor], Tensor] | None = None,
+        task_labels: bool | None = None,
+        normalisation: tuple[tuple[float, ...], tuple[float, ...]] | None = None,
+        num_workers: int = 0,
+        on_step: OnStep | None = None,
+    ) -> None:
+        if (max_size is None) == (per_class is None):
+            raise ValueError("give one budget: max_size images shared by all classes, or per_class images each")
+        if min(n for n in (max_size, per_class) if n is not None) < 1:
+            raise ValueError(f"a budget of {max_size if per_class is None else per_class} images: give at least 1")
+        if shrink not in ("recondense", "prefix"):
+            raise ValueError(f"shrink {shrink!r}: use recondense or prefix")
+        # The base class's constructor would make a dataset that no one uses and every pickle carries.
+        self.max_size = max_size or 0
+        self.per_class = per_class
+        self.method = build(method) if isinstance(method, str) else method
+        if iterations is not None and isinstance(self.method, Recipe):
+            self.method = replace(self.method, iterations=iterations)
+        self.make_net, self.device, self.seed = make_net, str(pick_device(device)), seed
+        self.shrink, self.transform, self.task_labels = shrink, transform, task_labels
+        self.normalisation, self.num_workers, self.on_step = normalisation, num_workers, on_step
+        self.memory: CondensedSet | None = None
+        self.seconds = 0.0
+        self._seen: dict[int, int] = {}  # images seen of each class, in order of arrival
+        self._format = ItemFormat(tensor_labels=False, task_labels=True)
+        self._dataset: AvalancheDataset[Any] | None = None
+
+    @property
+    def buffer(self) -> AvalancheDataset[Any]:
+        """The memory as a dataset whose items look like the stream's; empty before the first experience."""
+        if self._dataset is None:
+            if self.memory is None:
+                return AvalancheDataset([])
+            self._dataset = memory_dataset(*self.memory.decode(), self._format, self.transform)
+        return self._dataset
+
+    def update(self, strategy: Any, **kwargs: Any) -> None:
+        """Condenses the strategy's current experience; what Avalanche 0.6 calls."""
+        self.post_adapt(strategy, strategy.experience)
+
+    def post_adapt(self, agent_state: Any, exp: Any) -> None:
+        """Condenses an experience's classes into the memory; after an error the memory is what it was."""
+        if isinstance(exp, OnlineCLExperience):
+            raise ValueError(
+                "an online experience shows a few images at a time and condensation needs all of a class: "
+                "train on the original stream, or use Avalanche's ReservoirSamplingBuffer"
+            )
+        start = time.perf_counter()
+        images, ids, form = read_items(exp.dataset, self.num_workers)
+        real = ImageSet.of(images, ids, normalisation=self.normalisation)
+        del images
+        counts = dict(zip(real.class_ids, real.counts, strict=True))
+        seen = self._seen | {c: n + self._seen.get(c, 0) for c, n in counts.items()}
+        quotas = self._quotas(seen)
+        kept = self._shrunk({c: q for c, q in quotas.items() if c not in counts})
+        fresh = self._condensed(self._with_memory(real), {c: quotas[c] for c in counts}, self.seed)
+        self.memory = kept.merged(fresh) if kept else fresh
+        self._seen = seen
+        self._format = form if self.task_labels is None else form._replace(task_labels=self.task_labels)
+        self._dataset = None
+        self.seconds = time.perf_counter() - start
+
+    def resize(self, strategy: Any, new_size: int) -> None:
+        """Sets ``max_size`` and shrinks the memory to it; a larger size is filled by later experiences."""
+        if self.per_class is not None:
+            raise ValueError(f"the memory has {self.per_class} images per class, not a total size to change")
+        before, self.max_size = self.max_size, new_size
+        try:
+            self.memory = self._shrunk(self._quotas(self._seen))
+        except ValueError:
+            self.max_size = before
+            raise
+        self._dataset = None
+
+    def save(self, path: str | Path, **extra: Any) -> None:
+        """Writes the memory and what is needed to go on; :meth:`load` reads it into an equal buffer."""
+        if self.memory is None:
+            raise ValueError("the memory is empty: nothing to save before the first experience")
+        seen = [[c, n] for c, n in self._seen.items()]
+        self.memory.save(path, seen=seen, format=list(self._format), **extra)
+
+    def load(self, path: str | Path) -> dict[str, Any]:
+        """Takes over a saved memory and returns the extra entries; errors as CondensedSet.load."""
+        memory, extra = CondensedSet.load(path), read_header(path)
+        try:
+            seen, form = {int(c): int(n) for c, n in extra.pop("seen")}, ItemFormat(*extra.pop("format"))
+        except (KeyError, TypeError, ValueError):
+            raise ValueError(f"{path} is a condensed set but not a saved buffer: use CondensedSet.load") from None
+        self.memory, self._seen, self._format, self._dataset = memory, seen, form, None
+        return extra
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_dataset": None, "on_step": None}
+
+    def _quotas(self, seen: dict[int, int]) -> dict[int, int]:
+        """Images that each class may have."""
+        if self.per_class is not None:
+            return {c: min(self.per_class, n) for c, n in seen.items()}
+        if self.max_size < len(seen):
+            raise ValueError(
+                f"a memory of {self.max_size} images cannot hold {len(seen)} classes: "
+                "raise max_size to one image for every class of the stream"
+            )
+        share, rest = divmod(self.max_size, len(seen))
+        return {c: min(share + (i < rest), n) for i, (c, n) in enumerate(seen.items())}
+
+    def _shrunk(self, quotas: dict[int, int]) -> CondensedSet | None:
+        """The memory of these classes, those above their quota made smaller."""
+        if self.memory is None or not quotas:
+            return None
+        kept = self.memory.first(quotas)
+        has = dict(zip(self.memory.class_ids, self.memory.counts, strict=True))
+        over = {c: q for c, q in quotas.items() if q < has[c]}
+        if not over or self.shrink == "prefix" or not isinstance(self.method, Recipe):
+            return kept
+        x, y = self.memory.only(list(over)).decode()
+        small = ImageSet.of(x, y, normalisation=(self.memory.mean, self.memory.std))
+        return kept.merged(self._condensed(small, over, fold(Purpose.RECONDENSE, self.seed)))
+
+    def _with_memory(self, real: ImageSet) -> ImageSet:
+        """The new images, with the memory's images of classes that return."""
+        old = [c for c in real.class_ids if c in self._seen]
+        if not old or self.memory is None:
+            return real
+        x, y = self.memory.only(old).decode()
+        stored = {c: int((y == c).sum()) for c in old}
+        weights = torch.tensor([self._seen[int(c)] / stored[int(c)] for c in y])
+        return ImageSet.of(
+            torch.cat([real.images, x]),
+            torch.cat([real.labels, y]),
+            normalisation=(real.mean, real.std),
+            weights=torch.cat([torch.ones(len(real)), weights]),
+        )
+
+    def _condensed(self, real: ImageSet, quotas: dict[int, int], seed: int) -> CondensedSet:
+        """Each class condensed to its quota, the classes of one quota together."""
+        make_net = self.make_net or MakeConvNet(real.shape)
+        real, result = real.to(self.device), None
+        for ipc in sorted(set(quotas.values()), reverse=True):
+            part = real.only([c for c, q in quotas.items() if q == ipc])
+            made = self.method(part, ipc=ipc, make_net=make_net, seed=seed, on_step=self.on_step)
+            result = result.merged(made) if result else made
+        assert result is not None  # for the type checker: quotas are never empty
+        return result

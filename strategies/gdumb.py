@@ -1,0 +1,126 @@
+"""CondensedGDumb: at each experience, retrain from scratch on the memory alone."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from avalanche.models import MultiTaskModule
+from avalanche.training.plugins.evaluation import EvaluationPlugin, default_evaluator
+from avalanche.training.templates import SupervisedTemplate
+from torch import Tensor, nn
+
+from cl_condense.devices import pick_device
+from cl_condense.evaluate import OnEpoch, Training, predict, train
+from cl_condense.networks import Initialiser
+from cl_condense.strategies.buffer import CondensedBuffer
+from cl_condense.strategies.tensors import label_and_task
+
+
+class CondensedGDumb(SupervisedTemplate):
+    """The evaluation of the condensation papers as an Avalanche strategy (GDumb, Prabhu et al., ECCV 2020).
+
+    ``train`` updates the memory with the experience, draws fresh networks and trains them on the memory with
+    the protocol of :class:`cl_condense.evaluate.Training` (its augmentation and schedule are what Avalanche's
+    own GDumb lacks). ``eval`` shows every image to every network: Avalanche's metrics are then means over
+    networks. Training is one fast loop, so the callbacks of batches and epochs are not called; those of
+    experiences, evaluation and logging are.
+
+    Args:
+        model: gives the architecture; its weights are never used, each experience starts from new ones.
+        buffer: the memory.
+        training: epochs, learning rate, augmentation.
+        networks: how many networks are trained on the same memory.
+        seed: weights, shuffling and augmentation are drawn from it, the experience and the network's number.
+        eval_mb_size, plugins, evaluator, eval_every: as in Avalanche.
+        on_epoch: called with (epochs done, epochs in all).
+
+    Attributes:
+        networks: the trained networks; ``model`` is the first of them.
+        accuracies: of each network, over all images of the last ``eval`` call.
+        train_seconds: what the last training took, without condensation (``buffer.seconds``).
+    """
+
+    def __init__(
+        self,
+        *,
+        model: nn.Module,
+        buffer: CondensedBuffer,
+        training: Training = Training(),  # noqa: B008 - frozen
+        networks: int = 1,
+        seed: int = 0,
+        device: str | torch.device = "auto",
+        eval_mb_size: int = 512,
+        plugins: Sequence[Any] | None = None,
+        evaluator: EvaluationPlugin | Callable[[], EvaluationPlugin] | None = default_evaluator,
+        eval_every: int = -1,
+        on_epoch: OnEpoch | None = None,
+    ) -> None:
+        if networks < 1:
+            raise ValueError(f"{networks} networks: give at least 1")
+        if isinstance(model, MultiTaskModule):
+            raise ValueError(f"{type(model).__name__} has a head for each task: give a network with a single head")
+        Initialiser(model)  # says now what cannot be drawn anew
+        super().__init__(
+            model=model,
+            optimizer=torch.optim.SGD(model.parameters(), training.lr),  # Avalanche wants one; train() has its own
+            train_epochs=training.epochs,
+            train_mb_size=training.batch_size,
+            eval_mb_size=eval_mb_size,
+            device=pick_device(device),
+            plugins=plugins,
+            evaluator=evaluator,
+            eval_every=eval_every,
+        )
+        self.buffer, self.training, self.seed, self.on_epoch = buffer, training, seed, on_epoch
+        self.networks: list[nn.Module] = [model]
+        self.accuracies: list[float] = []
+        self.train_seconds = 0.0
+        self._number = networks
+        self._right: list[Tensor] = []
+
+    def train_dataset_adaptation(self, **kwargs: Any) -> None:
+        """Updates the memory; it is all that there is to train on."""
+        self.buffer.post_adapt(self, self.experience)
+        self.adapted_dataset = self.buffer.buffer.train()
+
+    def _train_exp(self, experience: Any, eval_streams: Any = None, **kwargs: Any) -> None:
+        start = time.perf_counter()
+        assert self.buffer.memory is not None  # for the type checker: the experience has just filled it
+        images, ids = self.buffer.memory.decode()
+        labels = torch.tensor([label_and_task(int(i))[0] for i in ids], device=self.device)
+        keys = (self.seed, experience.current_experience)
+        self.networks = [copy.deepcopy(self.model).to(self.device).train() for _ in range(self._number)]
+        for i, net in enumerate(self.networks):
+            Initialiser(net)(*keys, i)
+        train(self.networks, images.to(self.device), labels, self.training, keys=keys, on_epoch=self.on_epoch)
+        self.model = self.networks[0]
+        self.train_seconds = time.perf_counter() - start
+
+    def eval(self, exp_list: Any, **kwargs: Any) -> Any:
+        """Evaluates every network; see Avalanche's ``eval`` for what is returned."""
+        self._right = []
+        for net in self.networks:
+            net.eval()
+        result = super().eval(exp_list, **kwargs)
+        self.accuracies = torch.cat(self._right, 1).double().mean(1).tolist()
+        return result
+
+    def forward(self) -> Tensor:
+        """Logits of the mini-batch: in evaluation of every network, one after the other along the batch."""
+        if self.is_training:
+            return self.model(self.mb_x)  # type: ignore[no-any-return]
+        return predict(self.networks, self.mb_x).flatten(0, 1)
+
+    def _unpack_minibatch(self) -> None:
+        super()._unpack_minibatch()
+        if not self.is_training:  # as many labels as forward gives rows
+            self.mbatch[1:] = [y.repeat(len(self.networks)) for y in self.mbatch[1:]]
+
+    def _after_eval_forward(self, **kwargs: Any) -> None:
+        right = self.mb_output.argmax(1) == self.mb_y
+        self._right.append(right.view(len(self.networks), -1).cpu())
+        super()._after_eval_forward(**kwargs)
