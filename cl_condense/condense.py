@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from cl_condense.augment import DSA
+from cl_condense.augment import DSA, Warp
 from cl_condense.condensed import CondensedSet
 from cl_condense.draws import Purpose
 from cl_condense.features import Tap, View
@@ -153,7 +153,8 @@ def condense(
         for part in rows:
             real_images = real.take(real.draw(per_class, Purpose.REAL_BATCH, seed, iteration, rows=part))
             leaf = pixels[part].detach().requires_grad_()
-            loss = _loss(recipe, net, real.class_ids[part], real_images, leaf, (seed, iteration))
+            warp = recipe.augment.draw(real.class_ids[part], seed, iteration, device=real.device)
+            loss = _loss(recipe, net, real_images, leaf, warp)
             pixels.grad[part] = torch.autograd.grad(loss, leaf)[0]
             losses.append(loss.detach())
         optimizer.step()
@@ -164,22 +165,15 @@ def condense(
     return as_condensed(real, pixels, recipe.settings(), seed, recipe.synthetic.factor)
 
 
-def _loss(
-    recipe: Recipe,
-    net: nn.Module,
-    class_ids: tuple[int, ...],
-    real: Tensor,
-    pixels: Tensor,
-    keys: tuple[int, int],
-) -> Tensor:
-    """Weighted terms of some classes: real ``[k, m, c, h, w]`` against stored pixels ``[k, ipc, c, h, w]``."""
+def _loss(recipe: Recipe, net: nn.Module, real: Tensor, pixels: Tensor, warp: Warp) -> Tensor:
+    """Weighted terms of k classes: real ``[k, m, c, h, w]`` against stored pixels ``[k, ipc, c, h, w]``."""
     taps = frozenset[Tap]().union(*(term.taps for term in recipe.terms))
-    warp = recipe.augment.draw(class_ids, *keys, device=real.device)
-    with torch.no_grad():
-        seen = View(net.features(recipe.augment(real, warp).flatten(0, 1), taps), len(class_ids))  # type: ignore[operator]
-    images = recipe.augment(decode(pixels, recipe.synthetic.factor), warp)
-    syn = View(net.features(images.flatten(0, 1), taps), len(class_ids))  # type: ignore[operator]
-    return torch.stack([term.weight * term.objective(seen, syn) for term in recipe.terms]).sum()
+    views = []
+    for images, grad in ((real, False), (decode(pixels, recipe.synthetic.factor), True)):
+        with torch.set_grad_enabled(grad):
+            warped = recipe.augment(images, warp).flatten(0, 1)
+            views.append(View(net.features(warped, taps), len(real)))  # type: ignore[operator]
+    return torch.stack([term.weight * term.objective(*views) for term in recipe.terms]).sum()
 
 
 def as_condensed(

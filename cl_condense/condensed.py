@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from cl_condense.files import atomic
 from cl_condense.synthetic import decode
 
 _FORMAT = "cl-condense 1"
+_TUPLES = ("class_ids", "counts", "mean", "std", "names")
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,43 +84,49 @@ class CondensedSet:
 
     def only(self, class_ids: Sequence[int]) -> CondensedSet:
         """The images of some classes."""
-        parts = dict(zip(self.class_ids, self.pixels.split(self.counts), strict=True))
-        return self._of({c: parts[c] for c in sorted(class_ids)})
+        parts = self._parts()
+        return self._of({c: parts[c] for c in class_ids}, self._names())
 
     def first(self, counts: dict[int, int]) -> CondensedSet:
         """The first ``counts[c]`` images of each class c (or all, where it has fewer)."""
-        parts = zip(self.class_ids, self.pixels.split(self.counts), strict=True)
-        return self._of({c: part[: counts[c]] for c, part in parts if c in counts})
+        parts = self._parts()
+        return self._of({c: parts[c][:n] for c, n in counts.items() if c in parts}, self._names())
 
     def merged(self, other: CondensedSet) -> CondensedSet:
-        """Both sets in one; a class that both have is taken from ``other``.
+        """Both sets in one; a class that both have is taken from ``other``, and so is all but the images.
 
         Raises:
             ValueError: where image size or partition factor differ.
         """
         if self.pixels.shape[1:] != other.pixels.shape[1:] or self.factor != other.factor:
             raise ValueError(
-                f"images of shape {tuple(other.pixels.shape[1:])} and factor {other.factor} do not join a set of "
-                f"shape {tuple(self.pixels.shape[1:])} and factor {self.factor}: condense them alike"
+                f"images of shape {tuple(other.pixels.shape[1:])} and factor {other.factor} do not join a set "
+                f"of shape {tuple(self.pixels.shape[1:])} and factor {self.factor}: condense them alike"
             )
-        parts = dict(zip(self.class_ids, self.pixels.split(self.counts), strict=True))
-        parts |= dict(zip(other.class_ids, other.pixels.split(other.counts), strict=True))
-        names = dict(zip(self.class_ids, self.names, strict=False))
-        names |= dict(zip(other.class_ids, other.names, strict=False))
-        return replace(other, **_fields(parts), names=tuple(names[c] for c in sorted(parts)) if names else ())
+        return other._of(self._parts() | other._parts(), self._names() | other._names())
 
-    def _of(self, parts: dict[int, Tensor]) -> CondensedSet:
-        names = dict(zip(self.class_ids, self.names, strict=False))
-        return replace(self, **_fields(parts), names=tuple(names[c] for c in sorted(parts)) if names else ())
+    def _parts(self) -> dict[int, Tensor]:
+        return dict(zip(self.class_ids, self.pixels.split(self.counts), strict=True))
+
+    def _names(self) -> dict[int, str]:
+        return dict(zip(self.class_ids, self.names, strict=False))
+
+    def _of(self, parts: dict[int, Tensor], names: dict[int, str]) -> CondensedSet:
+        ids = tuple(sorted(parts))
+        return replace(
+            self,
+            pixels=torch.cat([parts[c] for c in ids]),
+            class_ids=ids,
+            counts=tuple(len(parts[c]) for c in ids),
+            names=tuple(names[c] for c in ids) if set(ids) <= set(names) else (),
+        )
 
     def save(self, path: str | Path, **extra: Any) -> None:
         """Writes a safetensors file in one step: a crash leaves the old file or the new one, never a part.
 
         ``extra`` goes into the header as JSON; :func:`read_header` gives it back.
         """
-        header = {k: v for k, v in asdict(replace(self, pixels=self.pixels[:0], counts=(0,) * len(self.counts))).items()}
-        header.pop("pixels")
-        header["counts"] = self.counts
+        header = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "pixels"}
         meta = {"format": _FORMAT, "set": json.dumps(header), "extra": json.dumps(extra)}
         with atomic(Path(path)) as temporary:
             save_file({"pixels": self.pixels.contiguous()}, temporary, metadata=meta)
@@ -133,8 +140,8 @@ class CondensedSet:
         """
         header, _, pixels = _read(Path(path))
         try:
-            listed = {k: tuple(header.pop(k)) for k in ("class_ids", "counts", "mean", "std", "names")}
-            return CondensedSet(pixels=pixels, **listed, **header)
+            tuples: dict[str, Any] = {k: tuple(header.pop(k)) for k in _TUPLES}
+            return CondensedSet(pixels=pixels, **tuples, **header)
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path} is not a condensed set that can be read: {error}") from None
 
@@ -162,12 +169,3 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any], Tensor]:
             return header, extra, file.get_tensor("pixels")
     except (SafetensorError, ValueError, KeyError, OSError) as error:
         raise ValueError(f"{path} is not a condensed set that can be read: {error}") from None
-
-
-def _fields(parts: dict[int, Tensor]) -> dict[str, Any]:
-    ids = tuple(sorted(parts))
-    return {
-        "pixels": torch.cat([parts[c] for c in ids]),
-        "class_ids": ids,
-        "counts": tuple(len(parts[c]) for c in ids),
-    }

@@ -16,12 +16,16 @@ from cl_condense.evaluate import Training, train
 from cl_condense.imageset import ImageSet
 from cl_condense.networks import Initialiser, MakeNet
 
-Select = Callable[["Coreset", ImageSet, int, MakeNet, int, OnStep | None], Tensor]
+Embed = Callable[[], Tensor]
+"""Trains a network and gives the embedding ``[n, d]`` of every image."""
+
+Select = Callable[[ImageSet, int, int, Embed], Tensor]
+"""(real, ipc, seed, embed) -> indices ``[k, ipc]``, best first."""
 
 
 @dataclass(frozen=True)
 class Coreset:
-    """A selection of real images as a method: ``select`` gives their indices ``[k, ipc]``, best first.
+    """A selection of real images as a method.
 
     Attributes:
         iterations: training steps of the network whose embeddings are looked at; 0 where none is needed.
@@ -38,37 +42,51 @@ class Coreset:
         self, real: ImageSet, *, ipc: int, make_net: MakeNet, seed: int = 0, on_step: OnStep | None = None
     ) -> CondensedSet:
         check_ipc(ipc, real)
-        index = self.select(self, real, ipc, make_net, seed, on_step)
+        index = self.select(real, ipc, seed, lambda: self._embedding(real, make_net, seed, on_step))
         return as_condensed(real, real.take(index), self.settings(), seed)
 
+    def _embedding(self, real: ImageSet, make_net: MakeNet, seed: int, on_step: OnStep | None) -> Tensor:
+        net = make_net(len(real.class_ids)).to(real.device).train()
+        Initialiser(net)(Purpose.SELECT, seed)
+        images = real.take(torch.arange(len(real), device=real.device))
+        targets = torch.searchsorted(torch.tensor(real.class_ids, device=real.device), real.labels)
+        steps = -(-len(real) // 256)
+        epochs = max(1, self.iterations // steps)
 
-def random(
-    coreset: Coreset, real: ImageSet, ipc: int, make_net: MakeNet, seed: int, on_step: OnStep | None
-) -> Tensor:
+        def report(epoch: int, _: int) -> None:
+            if on_step:
+                on_step(Progress(min(epoch * steps, self.iterations), self.iterations))
+
+        training = Training(epochs=epochs, augment=None)
+        train([net], images, targets, training, keys=(Purpose.SELECT, seed), on_epoch=report)
+        with torch.no_grad():
+            net.eval()
+            return torch.cat([net.features(part).embedding for part in images.split(256)])  # type: ignore[operator]
+
+
+def random(real: ImageSet, ipc: int, seed: int, embed: Embed) -> Tensor:
     """Images drawn uniformly from each class, without replacement; in proportion to weights, if there are any.
 
     Weighted draws take the largest u^(1/w) (Efraimidis and Spirakis, 2006).
     """
-    slots = torch.arange(len(real), device=real.device)
+    # A class's own count, not the place in the set, so that the choice does not depend on other classes.
+    slots = torch.cat([torch.arange(n, device=real.device) for n in real.counts])
     if real.weights is None:
         score = bits(Purpose.SELECT, seed, real.labels, slots).double()
     else:
         score = uniform(Purpose.SELECT, seed, real.labels, slots).clamp_min(1e-8).double().log() / real.weights
-    return torch.cat([part.topk(ipc).indices[None] + start for part, start in _by_class(real, score)])
+    return torch.stack([part.topk(ipc).indices + start for part, start in _by_class(real, score)])
 
 
-def herding(
-    coreset: Coreset, real: ImageSet, ipc: int, make_net: MakeNet, seed: int, on_step: OnStep | None
-) -> Tensor:
+def herding(real: ImageSet, ipc: int, seed: int, embed: Embed) -> Tensor:
     """Images whose running mean embedding follows that of the class (iCaRL, arXiv:1611.07725, algorithm 4).
 
     Greedy, without replacement: the next image minimises |(j + 1) mu - S_j - x|, S_j the sum of those chosen.
     Embeddings come from a network trained on these classes for ``iterations`` steps of 256 images without
     augmentation; IDC's code does the same with a network trained on all data.
     """
-    embedding = _trained_embedding(coreset, real, make_net, seed, on_step)
     chosen = []
-    for part, start in _by_class(real, embedding):
+    for part, start in _by_class(real, embed()):
         weights = torch.ones(len(part), device=part.device)
         if real.weights is not None:
             weights = real.weights[start : start + len(part)]
@@ -87,24 +105,3 @@ def herding(
 def _by_class(real: ImageSet, values: Tensor) -> list[tuple[Tensor, int]]:
     starts = [sum(real.counts[:i]) for i in range(len(real.counts))]
     return list(zip(values.split(real.counts), starts, strict=True))
-
-
-def _trained_embedding(
-    coreset: Coreset, real: ImageSet, make_net: MakeNet, seed: int, on_step: OnStep | None
-) -> Tensor:
-    net = make_net(len(real.class_ids)).to(real.device).train()
-    Initialiser(net)(Purpose.SELECT, seed)
-    images = real.take(torch.arange(len(real), device=real.device))
-    targets = torch.searchsorted(torch.tensor(real.class_ids, device=real.device), real.labels)
-    steps = -(-len(real) // 256)
-    epochs = max(1, coreset.iterations // steps)
-
-    def report(epoch: int, _: int) -> None:
-        if on_step:
-            on_step(Progress(min(epoch * steps, coreset.iterations), coreset.iterations))
-
-    training = Training(epochs=epochs, augment=None)
-    train([net], images, targets, training, keys=(Purpose.SELECT, seed), on_epoch=report)
-    with torch.no_grad():
-        net.eval()
-        return torch.cat([net.features(part).embedding for part in images.split(256)])  # type: ignore[operator]

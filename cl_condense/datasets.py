@@ -158,9 +158,7 @@ def _divided(classes: Classes) -> tuple[Classes, Classes]:
     for name, own in classes.items():
         if len(own) == 1:
             raise _error(f"class {name!r} has 1 image, {own[0]}: give 2 or more, one of them is for testing")
-        held = set(
-            permutation(len(own), _SPLIT, fold(*name.encode()))[: max(round(len(own) / 5), 1)].tolist()
-        )
+        held = set(permutation(len(own), _SPLIT, fold(*name.encode()))[: max(round(len(own) / 5), 1)].tolist())
         train[name] = [one for i, one in enumerate(own) if i not in held]
         test[name] = [one for i, one in enumerate(own) if i in held]
     return train, test
@@ -195,9 +193,7 @@ def _fault(source: Source, root: Path) -> str:
         file = root / source.folder / name
         if not file.is_file():
             needed, holds = ", ".join(source.md5), f"{source.folder}/" if source.folder else "them"
-            return (
-                f"{file} is missing (needed are {needed}): point --data at the folder that contains {holds}"
-            )
+            return f"{file} is missing (needed are {needed}): point --data at the folder that contains {holds}"
         try:
             found = calculate_md5(file)
         except OSError as error:
@@ -259,9 +255,7 @@ def _files(folder: Path) -> Classes:
         classes[inner.name] = sorted(images, key=lambda file: file.name)
         if not classes[inner.name]:
             kinds = ", ".join(_SUFFIXES)
-            raise _error(
-                f"class {inner.name!r}: no images ({kinds}) in {inner}: add some or remove the folder"
-            )
+            raise _error(f"class {inner.name!r}: no images ({kinds}) in {inner}: add some or remove the folder")
     return classes
 
 

@@ -70,7 +70,9 @@ def bits(*keys: Key) -> Tensor:
     h: Key = 0
     for key in keys:
         if isinstance(h, Tensor):
-            h = _mix(h + (_signed(_GOLDEN + int(key)) if not isinstance(key, Tensor) else key + _signed(_GOLDEN)))
+            h = _mix(
+                h + (_signed(_GOLDEN + int(key)) if not isinstance(key, Tensor) else key + _signed(_GOLDEN))
+            )
         elif isinstance(key, Tensor):
             h = _mix(key.long() + _signed(h + _GOLDEN))
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
@@ -35,7 +35,7 @@ class Training:
     momentum: float = 0.9
     weight_decay: float = 5e-4
     batch_size: int = 256
-    augment: DSA | None = DSA()
+    augment: DSA | None = field(default_factory=DSA)
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch_size < 1:
@@ -88,7 +88,7 @@ def train(
                 on_epoch(epoch + 1, training.epochs)
 
 
-def _sgd(parameters: list[Tensor], training: Training, lr: float) -> torch.optim.SGD:
+def _sgd(parameters: Sequence[Tensor], training: Training, lr: float) -> torch.optim.SGD:
     return torch.optim.SGD(
         parameters, lr=lr, momentum=training.momentum, weight_decay=training.weight_decay, foreach=True
     )

@@ -170,7 +170,9 @@ def _statistics(images: Tensor) -> tuple[Sequence[float], Sequence[float]]:
 
 def _check(images: Tensor, labels: Tensor) -> None:
     if images.ndim != 4 or 0 in images.shape:
-        raise ValueError(f"images of shape {tuple(images.shape)}: give [n, channels, height, width], none of them 0")
+        raise ValueError(
+            f"images of shape {tuple(images.shape)}: give [n, channels, height, width], none of them 0"
+        )
     if images.dtype != torch.uint8 and not images.is_floating_point():
         raise ValueError(f"images of type {images.dtype}: give uint8 pixels (0 to 255) or normalised floats")
     if labels.shape != images.shape[:1]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -55,7 +56,8 @@ class ConvNet(nn.Module):
                 f"width at least 1 and depth from 1 to {max(1, int(math.log2(max(side, 2))))}"
             )
         self.convs = nn.ModuleList(
-            nn.Conv2d(width if i else channels, width, 3, padding=1 if i else self.padding) for i in range(depth)
+            nn.Conv2d(width if i else channels, width, 3, padding=1 if i else self.padding)
+            for i in range(depth)
         )
         self.norms = nn.ModuleList(nn.GroupNorm(width, width) for _ in range(depth))
         self.classifier = nn.Linear(width * (height >> depth) * (width_px >> depth), classes)
@@ -105,11 +107,11 @@ class Initialiser:
 
     def __init__(self, net: nn.Module) -> None:
         self._drawn: list[Tensor] = []
-        self._norms: list[nn.Module] = []
-        self._others: list[nn.Module] = []
+        self._norms: list[Any] = []
+        self._others: list[Any] = []
         bounds = []
         for name, module in net.named_modules():
-            own = [p for p in module.parameters(recurse=False)]
+            own = list(module.parameters(recurse=False))
             if isinstance(module, _FAN_IN_LAYERS):
                 self._drawn += own
                 bounds += [module.weight[0].numel() ** -0.5] * len(own)
@@ -154,22 +156,21 @@ def forward_all(nets: Sequence[nn.Module], x: Tensor) -> Tensor:
     any other kind of network, they run one after the other.
     """
     small = x.is_cuda or x.shape[-1] * x.shape[-2] <= 16 * 16
-    if len(nets) == 1 or not small or not all(isinstance(net, ConvNet) for net in nets):
+    convnets = [net for net in nets if isinstance(net, ConvNet)]
+    if len(nets) == 1 or not small or len(convnets) < len(nets):
         return torch.stack([net(part) for net, part in zip(nets, x, strict=True)])
     r, m = x.shape[:2]
-    first = nets[0]
-    assert isinstance(first, ConvNet)  # for the type checker
     x = x.transpose(0, 1).flatten(1, 2)
 
     def joined(kind: str, i: int, what: str) -> Tensor:
-        return torch.cat([getattr(getattr(net, kind)[i], what) for net in nets])
+        return torch.cat([getattr(getattr(net, kind)[i], what) for net in convnets])
 
-    for i in range(len(first.convs)):
-        padding = 1 if i else first.padding
+    for i in range(len(convnets[0].convs)):
+        padding = 1 if i else convnets[0].padding
         x = F.conv2d(x, joined("convs", i, "weight"), joined("convs", i, "bias"), padding=padding, groups=r)
         x = F.group_norm(x, x.shape[1], joined("norms", i, "weight"), joined("norms", i, "bias"))
         x = F.avg_pool2d(F.relu(x, inplace=True), 2)
     embedding = x.reshape(m, r, -1).transpose(0, 1)
-    weight = torch.stack([net.classifier.weight for net in nets])
-    bias = torch.stack([net.classifier.bias for net in nets])
+    weight = torch.stack([net.classifier.weight for net in convnets])
+    bias = torch.stack([net.classifier.bias for net in convnets])
     return torch.baddbmm(bias[:, None], embedding, weight.transpose(1, 2))

@@ -1,4 +1,4 @@
-"""What the records of an experiment say: tables and curves of accuracy, and pictures of the memory."""
+"""What the records of an experiment say: tables and curves of accuracy."""
 
 from __future__ import annotations
 
@@ -9,14 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from PIL import Image, ImageDraw, ImageFont
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-from torch import Tensor
 
 from cl_condense.files import atomic
 
@@ -26,7 +23,6 @@ Record = Mapping[str, Any]
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKERS = "os^DvP*X"
 _LINES = ("-", "--", ":")
-_MARGIN, _GAP, _MOST, _LABEL = 8, 2, 20, 120
 
 
 @dataclass(frozen=True)
@@ -126,48 +122,6 @@ def accuracy_plot(records: Sequence[Record], path: str | Path, title: str = "") 
         canvas.print_png(file)
 
 
-def image_grid(
-    images: Tensor, counts: Sequence[int], names: Sequence[str], path: str | Path, ids: Sequence[int] = ()
-) -> None:
-    """Writes a PNG of class-major images, a row a class, its name at the left.
-
-    ``images`` is uint8 ``[n, c, h, w]``; of other than 3 channels the first is shown in grey. Class i has
-    ``counts[i]`` images, of which 20 are shown, and is called ``names[i]``, or ``ids[i]`` without names.
-    Small images are magnified by a whole number, their pixels as sharp squares.
-
-    Raises:
-        ValueError: where images, counts and names do not fit one another.
-    """
-    names = [" ".join(str(name).split()) for name in names or ids or range(len(counts))]
-    _check_images(images, counts, names)
-    h, w = images.shape[2:]
-    shown = [min(m, _MOST) for m in counts]
-    scale = max(1, 64 // w if sum(shown) <= 100 else math.ceil(32 / w))
-    w, h = w * scale, h * scale
-    font = ImageFont.load_default(size=14)
-    labels = [_shorten(name, font) for name in names]
-    rests = [f"+{m - _MOST}" if m > _MOST else "" for m in counts]
-    left = 2 * _MARGIN + max(math.ceil(font.getlength(text)) for text in labels)
-    right = 2 + max(math.ceil(font.getlength(text)) for text in rests)
-    width, pitch = left + max(shown) * (w + _GAP) + right + _MARGIN, max(h, 18) + _GAP
-    blocks = _blocks(len(counts), width, pitch)
-    rows = math.ceil(len(counts) / blocks)
-    page = Image.new("RGB", (blocks * width, rows * pitch + 2 * _MARGIN), "white")
-    draw = ImageDraw.Draw(page)
-    start = 0
-    for i, m in enumerate(counts):
-        x, y = left + i // rows * width, _MARGIN + i % rows * pitch
-        draw.text((x - _MARGIN, y + h // 2), labels[i], "black", font, anchor="rm")
-        for tile in images[start : start + shown[i]].cpu():
-            pixels = (tile if len(tile) == 3 else tile[:1].expand(3, -1, -1)).permute(1, 2, 0).numpy()
-            page.paste(Image.fromarray(pixels).resize((w, h), Image.Resampling.NEAREST), (x, y))
-            x += w + _GAP
-        draw.text((x + 2, y + h // 2), rests[i], "dimgrey", font, anchor="lm")
-        start += m
-    with atomic(path) as file:
-        page.save(file, "PNG")
-
-
 def _group(records: Sequence[Record]) -> dict[str, dict[int, dict[int, Record]]]:
     """Records by method, step and order."""
     if not records:
@@ -242,28 +196,3 @@ def _range(values: Sequence[int]) -> str:
 
 def _number(n: int, noun: str, plural: str = "") -> str:
     return f"{n} {noun if n == 1 else plural or noun + 's'}"
-
-
-def _check_images(images: Tensor, counts: Sequence[int], names: Sequence[str]) -> None:
-    if images.dtype != torch.uint8 or images.ndim != 4 or 0 in images.shape:
-        raise ValueError(f"{images.dtype} images {tuple(images.shape)}: give uint8 [n, c, height, width]")
-    if sum(counts) != len(images) or min(counts) < 0:
-        raise ValueError(f"counts add up to {sum(counts)} for {len(images)} images: give one a class")
-    if len(names) != len(counts):
-        raise ValueError(f"{len(names)} class names for {len(counts)} classes: give one a class, or none")
-
-
-def _shorten(label: str, font: Any) -> str:
-    """The label, with an ellipsis where it is too wide."""
-    if font.getlength(label) <= _LABEL:
-        return label
-    while font.getlength(label + "…") > _LABEL:
-        label = label[:-1]
-    return label.rstrip() + "…"
-
-
-def _blocks(rows: int, width: int, pitch: int) -> int:
-    """How many blocks of rows to put side by side: up to 25 rows one, then what comes nearest to a square."""
-    if rows <= 25:
-        return 1
-    return min(range(2, rows), key=lambda b: abs(math.log(b * width / (math.ceil(rows / b) * pitch))))

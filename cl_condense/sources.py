@@ -20,8 +20,8 @@ class RandomNets:
         self._net = make_net(classes).to(device).train().requires_grad_(False)
         if not hasattr(self._net, "features"):
             raise ValueError(
-                f"{type(self._net).__name__} has no features method: condensation looks at embeddings and maps, "
-                "as ConvNet.features gives them"
+                f"{type(self._net).__name__} has no features method: condensation looks at embeddings and "
+                "maps, as ConvNet.features gives them"
             )
         self._initialise = Initialiser(self._net)
         self._seed, self._steps = seed, steps_per_net

@@ -20,7 +20,7 @@ from cl_condense.devices import pick_device
 from cl_condense.draws import Purpose, fold
 from cl_condense.imageset import ImageSet
 from cl_condense.methods import build
-from cl_condense.networks import MakeNet, MakeConvNet
+from cl_condense.networks import MakeConvNet, MakeNet
 from cl_condense.strategies.tensors import ItemFormat, memory_dataset, read_items
 
 Shrink = Literal["recondense", "prefix"]
@@ -87,7 +87,9 @@ class CondensedBuffer(ExemplarsBuffer):
         if (max_size is None) == (per_class is None):
             raise ValueError("give one budget: max_size images shared by all classes, or per_class images each")
         if min(n for n in (max_size, per_class) if n is not None) < 1:
-            raise ValueError(f"a budget of {max_size if per_class is None else per_class} images: give at least 1")
+            raise ValueError(
+                f"a budget of {max_size if per_class is None else per_class} images: give at least 1"
+            )
         if shrink not in ("recondense", "prefix"):
             raise ValueError(f"shrink {shrink!r}: use recondense or prefix")
         # The base class's constructor would make a dataset that no one uses and every pickle carries.
@@ -165,7 +167,9 @@ class CondensedBuffer(ExemplarsBuffer):
         try:
             seen, form = {int(c): int(n) for c, n in extra.pop("seen")}, ItemFormat(*extra.pop("format"))
         except (KeyError, TypeError, ValueError):
-            raise ValueError(f"{path} is a condensed set but not a saved buffer: use CondensedSet.load") from None
+            raise ValueError(
+                f"{path} is a condensed set but not a saved buffer: use CondensedSet.load"
+            ) from None
         self.memory, self._seen, self._format, self._dataset = memory, seen, form, None
         return extra
 

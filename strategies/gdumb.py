@@ -44,6 +44,8 @@ class CondensedGDumb(SupervisedTemplate):
         train_seconds: what the last training took, without condensation (``buffer.seconds``).
     """
 
+    model: nn.Module
+
     def __init__(
         self,
         *,
@@ -62,11 +64,15 @@ class CondensedGDumb(SupervisedTemplate):
         if networks < 1:
             raise ValueError(f"{networks} networks: give at least 1")
         if isinstance(model, MultiTaskModule):
-            raise ValueError(f"{type(model).__name__} has a head for each task: give a network with a single head")
+            raise ValueError(
+                f"{type(model).__name__} has a head for each task: give a network with a single head"
+            )
         Initialiser(model)  # says now what cannot be drawn anew
         super().__init__(
             model=model,
-            optimizer=torch.optim.SGD(model.parameters(), training.lr),  # Avalanche wants one; train() has its own
+            optimizer=torch.optim.SGD(
+                model.parameters(), training.lr
+            ),  # Avalanche wants one; train() has its own
             train_epochs=training.epochs,
             train_mb_size=training.batch_size,
             eval_mb_size=eval_mb_size,
@@ -112,7 +118,7 @@ class CondensedGDumb(SupervisedTemplate):
     def forward(self) -> Tensor:
         """Logits of the mini-batch: in evaluation of every network, one after the other along the batch."""
         if self.is_training:
-            return self.model(self.mb_x)  # type: ignore[no-any-return]
+            return self.networks[0](self.mb_x)
         return predict(self.networks, self.mb_x).flatten(0, 1)
 
     def _unpack_minibatch(self) -> None:

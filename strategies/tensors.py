@@ -100,4 +100,6 @@ def memory_dataset(
     if form.task_labels:
         kind = TaskAwareSupervisedClassificationDataset
         attributes.append(DataAttribute(tasks, "targets_task_labels", use_in_getitem=True))
-    return kind([_Images(images, labels, form.tensor_labels)], data_attributes=attributes, transform_groups=groups)
+    return kind(
+        [_Images(images, labels, form.tensor_labels)], data_attributes=attributes, transform_groups=groups
+    )

@@ -221,9 +221,7 @@ def test_flip_is_a_fair_coin(drawn):
     got = apply_to(torch.tensor([[[1.0, 2.0]]]), drawn["flip"])[:, 0, 0]
     assert {tuple(v) for v in got.tolist()} == {(1.0, 2.0), (2.0, 1.0)}
     assert_even(torch.bincount(got[:, 0].long())[1:].float())
-    never, always = (
-        DSA(prob_flip=p)(torch.arange(4.0).view(1, 1, 1, 1, 4), warp_of(["flip"])) for p in (0, 1)
-    )
+    never, always = (DSA(prob_flip=p)(torch.arange(4.0).view(1, 1, 1, 1, 4), warp_of(["flip"])) for p in (0, 1))
     assert never.flatten().tolist() == [0, 1, 2, 3]
     assert always.flatten().tolist() == [3, 2, 1, 0]
 

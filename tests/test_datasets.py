@@ -374,9 +374,7 @@ def test_folder_of_classes_is_split(tmp_path):
     assert (train.counts, test.counts) == ((8, 8), (2, 2))
     assert sorted(values(train) + values(test)) == [*range(10), *range(100, 110)]
     assert all(
-        v // 100 == label
-        for part in (train, test)
-        for v, label in zip(values(part), part.labels, strict=True)
+        v // 100 == label for part in (train, test) for v, label in zip(values(part), part.labels, strict=True)
     )
     # pinned, so that the split stays what it is from machine to machine
     assert values(test) == [5, 6, 104, 107]

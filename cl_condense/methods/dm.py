@@ -3,5 +3,5 @@
 from cl_condense.condense import Recipe, Term
 from cl_condense.objectives import mean_matching
 
-# Settings: section 4.1 of the paper and the authors' code agree. The code takes lr 10 from 100 images per class.
+# The paper's section 4.1 and the authors' code agree; the code takes lr 10 from 100 images per class on.
 DM = Recipe("dm", terms=(Term(mean_matching),))

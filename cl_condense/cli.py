@@ -1,0 +1,196 @@
+"""The command line: parsing and printing only."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+if TYPE_CHECKING:
+    from cl_condense.experiment import Event, Record, Run
+
+_EXAMPLES = """
+\b
+Examples:
+  cl-condense run --steps 10 --method ddm
+  cl-condense run --method random --method dm --method ddm
+  cl-condense run --dataset cifar100 --data ~/data --steps 10 --method ddm --out runs/ddm
+"""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="cl-condense")
+def cli() -> None:
+    """Dataset condensation as memory for continual learning."""
+
+
+@cli.command(epilog=_EXAMPLES)
+@click.option(
+    "--dataset",
+    default="digits",
+    show_default=True,
+    help="digits, mnist, fashion_mnist, svhn, cifar10, cifar100, folder.",
+)
+@click.option(
+    "--data", type=click.Path(path_type=Path), help="Folder of the data set's files (digits needs none)."
+)
+@click.option("--download", is_flag=True, help="Fetch the data set into --data if it is not there.")
+@click.option("--steps", type=int, help="Class-incremental steps.  [default: 5; cifar100: 10]")
+@click.option(
+    "--method",
+    "methods",
+    multiple=True,
+    help="Repeat to compare: ddm, dm, dm+sm, random, herding, ...  [default: random, ddm]",
+)
+@click.option(
+    "--ipc", type=int, help="Images per class: the memory grows.  [default: digits 2, cifar100 20, else 10]"
+)
+@click.option("--budget", type=int, help="Images in all instead, shared by the classes seen so far.")
+@click.option("--orders", type=int, help="Class orders.  [default: 5]")
+@click.option("--nets", type=int, help="Networks trained on each memory.  [default: 3]")
+@click.option("--iterations", type=int, help="Of condensation.  [default: digits 200, else the method's own]")
+@click.option("--epochs", type=int, help="Of each network.  [default: digits 200, else 1000]")
+@click.option("--width", type=int, help="Filters of the ConvNets.  [default: digits 32, else 128]")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Folder for the results.  [default: one under runs/]"
+)
+def run(dataset: str, data: Path | None, download: bool, out: Path | None, **given: Any) -> None:
+    """Class-incremental run: condense each step's classes into memory, retrain on it, evaluate.
+
+    Writes records.jsonl, accuracy.png, memory.png and the memories to the output folder. Interrupted, the
+    same command goes on where it was.
+    """
+    from cl_condense import datasets  # noqa: PLC0415 - they take seconds, and --help should not
+    from cl_condense.experiment import DEFAULTS, Run, Settings  # noqa: PLC0415
+
+    chosen = {k: v for k, v in given.items() if v not in (None, ())}
+    if "budget" in chosen and "ipc" in chosen:
+        raise ValueError(f"--ipc {chosen['ipc']} and --budget {chosen['budget']}: give one of them")
+    if "budget" in chosen:
+        chosen["ipc"] = None
+    train, test = datasets.load(dataset, data, download=download)
+    settings = Settings(dataset, **{**DEFAULTS.get(dataset, {}), **chosen})
+    task = Run(
+        settings,
+        train,
+        test,
+        out or Path("runs") / f"{dataset}-{'-'.join(settings.methods)}-{settings.digest()}",
+    )
+    console, errors = _console(), Console(stderr=True)
+    _announce(task, errors)
+    _work(task, errors)
+    _show(task, console)
+
+
+def _announce(task: Run, console: Console) -> None:
+    sizes, s = task.sizes, task.settings
+    even = len(set(sizes)) == 1
+    split = f"{sizes[0]} new classes each" if even else f"uneven: {', '.join(map(str, sizes))} new classes"
+    memory = f"{s.ipc} images per class" if s.ipc else f"{s.budget} images in all"
+    repeats = f"{s.orders} class orders x {s.nets} networks"
+    console.print(f"{s.dataset}: {s.steps} steps ({split}), {memory}, {repeats}, {s.device}", highlight=False)
+    left, units = len(task.missing()), len(task.units)
+    if left < units:
+        console.print(f"{units - left} of {units} pieces of work are in {task.out}", highlight=False)
+
+
+def _work(task: Run, console: Console) -> None:
+    """Does what is missing, with one line of progress."""
+    missing = task.missing()
+    if not missing:
+        return
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("left"),
+        console=console,
+        transient=True,
+    )
+    share = {"condense": (0.0, 0.5), "train": (0.5, 0.5), "done": (1.0, 0.0)}
+    done = 0
+    with bar:
+        line = bar.add_task("starting", total=len(missing))
+
+        def show(event: Event) -> None:
+            nonlocal done
+            start, size = share[event.phase]
+            name = f"{event.unit.method}, order {event.unit.order + 1}, step {event.unit.step}: {event.phase}"
+            bar.update(line, completed=done + start + size * event.done / event.total, description=name)
+            if event.record:
+                done += 1
+                if not console.is_terminal:
+                    console.print(_line(event.record, done, len(missing)), highlight=False)
+
+        try:
+            task(show)
+        except KeyboardInterrupt:
+            bar.stop()
+            kept = f"{len(task.records)} of {len(task.units)} pieces of work are in {task.out}"
+            console.print(f"Interrupted: {kept}; the same command goes on.", highlight=False)
+            raise
+
+
+def _line(record: Record, done: int, total: int) -> str:
+    return (
+        f"[{done}/{total}] {record['method']} order {record['order'] + 1} step {record['step']}: "
+        f"{100 * record['accuracy']:.1f} % on {record['classes_seen']} classes"
+    )
+
+
+def _show(task: Run, console: Console) -> None:
+    """Table on the terminal, pictures in the folder."""
+    from cl_condense import report  # noqa: PLC0415
+    from cl_condense.condensed import CondensedSet  # noqa: PLC0415
+    from cl_condense.experiment import Unit  # noqa: PLC0415
+    from cl_condense.grid import grid_page, panel_grid  # noqa: PLC0415
+
+    s = task.settings
+    console.print(report.accuracy_table(task.records, console.width))
+    budget = f"{s.ipc} images per class" if s.ipc else f"{s.budget} images"
+    report.accuracy_plot(task.records, task.out / "accuracy.png", f"{s.dataset}, {s.steps} steps, {budget}")
+    pages = {}
+    for method in s.methods:
+        memory = CondensedSet.load(task.memory_file(Unit(0, method, s.steps)))
+        names = [task.train.names[i] for i in memory.class_ids]
+        pages[method] = grid_page(memory.to_pixels(), memory.counts, names)
+    panel_grid(pages, task.out / "memory.png")
+    console.print(f"\nIn {task.out}: records.jsonl, accuracy.png, memory.png, memory/", highlight=False)
+
+
+def _console() -> Console:
+    # Piped output has no width of its own; 100 columns hold a table of six steps.
+    return Console() if sys.stdout.isatty() else Console(width=100)
+
+
+def main(args: list[str] | None = None) -> None:
+    """Entry point: whatever the user can mend is one line on stderr and exit code 2."""
+    warnings.filterwarnings("ignore", module="avalanche")
+    try:
+        code = cli.main(args=args, prog_name="cl-condense", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        code = 0
+    except (click.Abort, KeyboardInterrupt):
+        code = 130
+    except (click.ClickException, ValueError) as error:
+        message = error.format_message() if isinstance(error, click.ClickException) else str(error)
+        click.echo("Error: " + " ".join(message.split()), err=True)
+        code = 2
+    sys.exit(code if isinstance(code, int) else 0)
