@@ -6,20 +6,42 @@
 >>> condensed.save("digits.safetensors")
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from cl_condense.augment import DSA
-from cl_condense.condense import Method, Progress, Recipe, Term, condense
-from cl_condense.condensed import CondensedSet
-from cl_condense.datasets import load
-from cl_condense.evaluate import Training, predict, train
-from cl_condense.imageset import ImageSet
-from cl_condense.methods import build
-from cl_condense.networks import ConvNet, MakeConvNet
-from cl_condense.synthetic import Partition, Pixels
-
 if TYPE_CHECKING:
+    from cl_condense.augment import DSA
+    from cl_condense.condense import Method, Progress, Recipe, Term, condense
+    from cl_condense.condensed import CondensedSet
+    from cl_condense.datasets import load
+    from cl_condense.evaluate import Training, predict, train
+    from cl_condense.imageset import ImageSet
+    from cl_condense.methods import build
+    from cl_condense.networks import ConvNet, MakeConvNet
     from cl_condense.strategies import CondensedBuffer, CondensedGDumb
+    from cl_condense.synthetic import Partition, Pixels
+
+# Loaded on first use: torch takes a second, Avalanche several, and neither is needed for --help.
+_HOME = {
+    "DSA": "augment",
+    "CondensedBuffer": "strategies",
+    "CondensedGDumb": "strategies",
+    "CondensedSet": "condensed",
+    "ConvNet": "networks",
+    "ImageSet": "imageset",
+    "MakeConvNet": "networks",
+    "Method": "condense",
+    "Partition": "synthetic",
+    "Pixels": "synthetic",
+    "Progress": "condense",
+    "Recipe": "condense",
+    "Term": "condense",
+    "Training": "evaluate",
+    "build": "methods",
+    "load": "datasets",
+    "predict": "evaluate",
+    "train": "evaluate",
+}
 
 __all__ = [
     "DSA",
@@ -45,9 +67,6 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # On first use, because importing Avalanche takes seconds.
-    if name in ("CondensedBuffer", "CondensedGDumb"):
-        from cl_condense import strategies  # noqa: PLC0415
-
-        return getattr(strategies, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"cl_condense.{_HOME[name]}"), name)

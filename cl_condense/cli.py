@@ -58,6 +58,7 @@ def cli() -> None:
     "--ipc", type=int, help="Images per class: the memory grows.  [default: digits 2, cifar100 20, else 10]"
 )
 @click.option("--budget", type=int, help="Images in all instead, shared by the classes seen so far.")
+@click.option("--shrink", help="How a budget's classes shrink: recondense or prefix.  [default: recondense]")
 @click.option("--orders", type=int, help="Class orders.  [default: 5]")
 @click.option("--nets", type=int, help="Networks trained on each memory.  [default: 3]")
 @click.option("--iterations", type=int, help="Of condensation.  [default: digits 200, else the method's own]")
@@ -100,12 +101,12 @@ def _announce(task: Run, console: Console) -> None:
     sizes, s = task.sizes, task.settings
     even = len(set(sizes)) == 1
     split = f"{sizes[0]} new classes each" if even else f"uneven: {', '.join(map(str, sizes))} new classes"
-    memory = f"{s.ipc} images per class" if s.ipc else f"{s.budget} images in all"
-    repeats = f"{s.orders} class orders x {s.nets} networks"
-    console.print(f"{s.dataset}: {s.steps} steps ({split}), {memory}, {repeats}, {s.device}", highlight=False)
+    memory = f"{_count(s.ipc, 'image')} per class" if s.ipc else f"{_count(s.budget or 0, 'image')} in all"
+    repeats = f"{_count(s.orders, 'class order')} x {_count(s.nets, 'network')}"
+    _say(console, f"{s.dataset}: {_count(s.steps, 'step')} ({split}), {memory}, {repeats}, {s.device}")
     left, units = len(task.missing()), len(task.units)
     if left < units:
-        console.print(f"{units - left} of {units} pieces of work are in {task.out}", highlight=False)
+        _say(console, f"{units - left} of {units} pieces of work are in {task.out}")
 
 
 def _work(task: Run, console: Console) -> None:
@@ -122,6 +123,7 @@ def _work(task: Run, console: Console) -> None:
         TextColumn("left"),
         console=console,
         transient=True,
+        disable=not console.is_terminal,
     )
     share = {"condense": (0.0, 0.5), "train": (0.5, 0.5), "done": (1.0, 0.0)}
     done = 0
@@ -136,15 +138,24 @@ def _work(task: Run, console: Console) -> None:
             if event.record:
                 done += 1
                 if not console.is_terminal:
-                    console.print(_line(event.record, done, len(missing)), highlight=False)
+                    _say(console, _line(event.record, done, len(missing)))
 
         try:
             task(show)
         except KeyboardInterrupt:
             bar.stop()
             kept = f"{len(task.records)} of {len(task.units)} pieces of work are in {task.out}"
-            console.print(f"Interrupted: {kept}; the same command goes on.", highlight=False)
+            _say(console, f"Interrupted: {kept}; the same command goes on.")
             raise
+
+
+def _say(console: Console, text: str) -> None:
+    # Never broken into lines or read as markup: there are paths in it.
+    console.print(text, soft_wrap=True, markup=False, highlight=False)
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 def _line(record: Record, done: int, total: int) -> str:
@@ -171,7 +182,7 @@ def _show(task: Run, console: Console) -> None:
         names = [task.train.names[i] for i in memory.class_ids]
         pages[method] = grid_page(memory.to_pixels(), memory.counts, names)
     panel_grid(pages, task.out / "memory.png")
-    console.print(f"\nIn {task.out}: records.jsonl, accuracy.png, memory.png, memory/", highlight=False)
+    _say(console, f"\nIn {task.out}: records.jsonl, accuracy.png, memory.png, memory/")
 
 
 def _console() -> Console:
@@ -182,6 +193,7 @@ def _console() -> Console:
 def main(args: list[str] | None = None) -> None:
     """Entry point: whatever the user can mend is one line on stderr and exit code 2."""
     warnings.filterwarnings("ignore", module="avalanche")
+    warnings.filterwarnings("ignore", message="no QP solver found")  # Avalanche's GEM alone needs one
     try:
         code = cli.main(args=args, prog_name="cl-condense", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:

@@ -16,6 +16,9 @@ from torch import Tensor
 from cl_condense.files import atomic
 from cl_condense.synthetic import decode
 
+SHRINK = ("recondense", "prefix")
+"""How the images of a class become fewer: condensed again, or the first ones kept."""
+
 _FORMAT = "cl-condense 1"
 _TUPLES = ("class_ids", "counts", "mean", "std", "names")
 
@@ -143,7 +146,9 @@ class CondensedSet:
             tuples: dict[str, Any] = {k: tuple(header.pop(k)) for k in _TUPLES}
             return CondensedSet(pixels=pixels, **tuples, **header)
         except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{path} is not a condensed set that can be read: {error}") from None
+            raise ValueError(
+                f"{path} cannot be read as a condensed set ({error}): remove it, or make it again"
+            ) from None
 
 
 def read_header(path: str | Path) -> dict[str, Any]:
@@ -168,4 +173,6 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any], Tensor]:
                 raise ValueError("its header is not an object")
             return header, extra, file.get_tensor("pixels")
     except (SafetensorError, ValueError, KeyError, OSError) as error:
-        raise ValueError(f"{path} is not a condensed set that can be read: {error}") from None
+        raise ValueError(
+            f"{path} cannot be read as a condensed set ({error}): remove it, or make it again"
+        ) from None

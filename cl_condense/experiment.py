@@ -17,6 +17,7 @@ from torch.utils.data import TensorDataset
 
 from cl_condense.augment import DSA
 from cl_condense.condense import Method, Progress, Recipe
+from cl_condense.condensed import SHRINK
 from cl_condense.devices import pick_device
 from cl_condense.draws import fold
 from cl_condense.evaluate import Training
@@ -37,6 +38,7 @@ class Settings:
         methods: names for :func:`cl_condense.methods.build`, compared in one run.
         steps: experiences; classes that do not divide evenly go to the first ones.
         ipc: images per class, or None with ``budget``: images in all, shared by the classes seen.
+        shrink: how images become fewer under a budget, see CondensedBuffer.
         orders: class orders; order i is numpy's RandomState(seed + i).permutation, as in the published runs.
         nets: networks trained on each memory.
         iterations, real_per_class: of condensation; None takes each method's own.
@@ -50,6 +52,7 @@ class Settings:
     steps: int = 5
     ipc: int | None = 10
     budget: int | None = None
+    shrink: str = "recondense"
     orders: int = 5
     nets: int = 3
     iterations: int | None = None
@@ -173,10 +176,14 @@ class Run:
             on_event(Event(now[0], "train", epoch, epochs))
 
         strategy.buffer.on_step, strategy.on_epoch = condensing, training
-        if steps[0] > 1:
-            strategy.buffer.load(self.memory_file(unit._replace(step=steps[0] - 1)))
-        for step in steps:
+        kept = [t for t in range(1, steps[0]) if self.memory_file(unit._replace(step=t)).exists()]
+        if kept:
+            strategy.buffer.load(self.memory_file(unit._replace(step=kept[-1])))
+        for step in range(kept[-1] + 1 if kept else 1, self.settings.steps + 1):
             now[0] = unit._replace(step=step)
+            if step not in steps:  # its record is there and its memory was lost
+                strategy.buffer.post_adapt(strategy, benchmark.train_stream[step - 1])
+                continue
             strategy.train(benchmark.train_stream[step - 1], eval_streams=[])
             strategy.eval(benchmark.test_stream[:step])
             strategy.buffer.save(self.memory_file(now[0]))
@@ -195,6 +202,7 @@ class Run:
         buffer = CondensedBuffer(
             s.budget,
             per_class=s.ipc,
+            shrink=s.shrink,
             method=self._methods[unit.method],
             make_net=make_net,
             device=s.device,
@@ -273,6 +281,8 @@ class Run:
             raise ValueError(f"budget {s.budget} is below one image per class: give at least {classes}")
         if self.test.class_ids != self.train.class_ids or self.test.shape != self.train.shape:
             raise ValueError(f"training and test images of {s.dataset} differ in classes or in size")
+        if s.shrink not in SHRINK:
+            raise ValueError(f"shrink {s.shrink!r}: use {' or '.join(SHRINK)}")
         MakeConvNet(self.train.shape, s.width, s.depth)(classes)
 
     def _open(self) -> list[Record]:

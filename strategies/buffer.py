@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from avalanche.benchmarks import OnlineCLExperience
@@ -15,15 +15,13 @@ from avalanche.training.storage_policy import ExemplarsBuffer
 from torch import Tensor
 
 from cl_condense.condense import Method, OnStep, Recipe
-from cl_condense.condensed import CondensedSet, read_header
+from cl_condense.condensed import SHRINK, CondensedSet, read_header
 from cl_condense.devices import pick_device
 from cl_condense.draws import Purpose, fold
 from cl_condense.imageset import ImageSet
 from cl_condense.methods import build
 from cl_condense.networks import MakeConvNet, MakeNet
 from cl_condense.strategies.tensors import ItemFormat, memory_dataset, read_items
-
-Shrink = Literal["recondense", "prefix"]
 
 
 class CondensedBuffer(ExemplarsBuffer):
@@ -77,7 +75,7 @@ class CondensedBuffer(ExemplarsBuffer):
         device: str | torch.device = "auto",
         seed: int = 0,
         iterations: int | None = None,
-        shrink: Shrink = "recondense",
+        shrink: str = "recondense",
         transform: Callable[[Tensor], Tensor] | None = None,
         task_labels: bool | None = None,
         normalisation: tuple[tuple[float, ...], tuple[float, ...]] | None = None,
@@ -90,8 +88,8 @@ class CondensedBuffer(ExemplarsBuffer):
             raise ValueError(
                 f"a budget of {max_size if per_class is None else per_class} images: give at least 1"
             )
-        if shrink not in ("recondense", "prefix"):
-            raise ValueError(f"shrink {shrink!r}: use recondense or prefix")
+        if shrink not in SHRINK:
+            raise ValueError(f"shrink {shrink!r}: use {' or '.join(SHRINK)}")
         # The base class's constructor would make a dataset that no one uses and every pickle carries.
         self.max_size = max_size or 0
         self.per_class = per_class

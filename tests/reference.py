@@ -1,0 +1,197 @@
+"""The equations of the objectives, the ConvNet and the training loop as plain loops, to compare with."""
+
+import torch
+import torch.nn.functional as F
+
+
+def images_of(x, view, c):
+    m = len(x) // view.classes
+    return [x[c * m + i] for i in range(m)]
+
+
+def average(values):
+    return sum(values) / len(values)
+
+
+def over_classes(real, syn, of_class):
+    return sum(of_class(c) for c in range(real.classes))
+
+
+def mean_matching(real, syn):
+    def of_class(c):
+        a, b = (images_of(v.features.embedding, v, c) for v in (real, syn))
+        return sum((average([e[j] for e in a]) - average([e[j] for e in b])) ** 2 for j in range(len(a[0])))
+
+    return over_classes(real, syn, of_class)
+
+
+def moments_of_channel(plane):
+    values = plane.reshape(-1)
+    n = len(values)
+    mu = values.sum() / n
+    var = ((values - mu) ** 2).sum() / (n - 1)
+    return mu, torch.sqrt(var + 1e-5)
+
+
+def channel_moments(view, layers, layer, c):
+    maps = images_of(layers[layer], view, c)
+    per_channel = [[moments_of_channel(image[ch]) for image in maps] for ch in range(len(maps[0]))]
+    return [tuple(average([pair[which] for pair in images]) for which in (0, 1)) for images in per_channel]
+
+
+def style_moments(real, syn):
+    def of_class(c):
+        total = 0
+        for layer in range(len(real.features.maps)):
+            a = channel_moments(real, real.features.maps, layer, c)
+            b = channel_moments(syn, syn.features.maps, layer, c)
+            squares = [(p[0] - q[0]) ** 2 + (p[1] - q[1]) ** 2 for p, q in zip(a, b, strict=True)]
+            total += sum(squares) / len(squares)
+        return total
+
+    return over_classes(real, syn, of_class)
+
+
+def relative_moments(real, syn):
+    def of_class(c):
+        per_layer = []
+        for layer in range(len(real.features.convs)):
+            a = channel_moments(real, real.features.convs, layer, c)
+            b = channel_moments(syn, syn.features.convs, layer, c)
+            half = []
+            for which in (0, 1):
+                gap = sum((p[which] - q[which]) ** 2 for p, q in zip(a, b, strict=True))
+                half.append(gap / sum(p[which] ** 2 for p in a))
+            per_layer.append((half[0] + half[1]) / 2)
+        return average(per_layer)
+
+    return over_classes(real, syn, of_class)
+
+
+def mean_gram(view, layers, layer, c):
+    """Entries of the class's mean of F F^T, not yet normalised."""
+    maps = [image.flatten(1) for image in images_of(layers[layer], view, c)]
+    channels = range(len(maps[0]))
+    return {(i, j): average([(f[i] * f[j]).sum() for f in maps]) for i in channels for j in channels}
+
+
+def gram_matrices(real, syn):
+    def of_class(c):
+        total = 0
+        for layer, maps in enumerate(real.features.maps):
+            size, positions = maps.shape[1], maps.shape[2] * maps.shape[3]
+            a = mean_gram(real, real.features.maps, layer, c)
+            b = mean_gram(syn, syn.features.maps, layer, c)
+            total += sum((a[ij] - b[ij]) ** 2 for ij in a) / (4 * size**2 * positions**2)
+        return total
+
+    return over_classes(real, syn, of_class)
+
+
+def conv_gram_matrices(real, syn):
+    def of_class(c):
+        per_layer = []
+        for layer, maps in enumerate(real.features.convs):
+            scale = maps.shape[1] * maps.shape[2] * maps.shape[3]
+            a = mean_gram(real, real.features.convs, layer, c)
+            b = mean_gram(syn, syn.features.convs, layer, c)
+            per_layer.append(sum((a[ij] / scale - b[ij] / scale) ** 2 for ij in a))
+        return average(per_layer)
+
+    return over_classes(real, syn, of_class)
+
+
+def softmax(e):
+    exp = torch.exp(e - e.max().detach())
+    return exp / exp.sum()
+
+
+def intra_class_diversity(real, syn):
+    def of_class(c):
+        e = images_of(syn.features.embedding, syn, c)
+        ipc = len(e)
+        if ipc == 1:
+            return 0 * e[0].sum()
+        k = min(max(1, round(0.2 * ipc)), ipc - 1)
+        terms = []
+        for i in range(ipc):
+            others = [j for j in range(ipc) if j != i]
+            nearest = sorted(others, key=lambda j: ((e[i] - e[j]) ** 2).sum().item())[:k]
+            p, q = softmax(e[i]), softmax(average([e[j] for j in nearest]))
+            terms.append(-sum(a * torch.log(a / b) for a, b in zip(p, q, strict=True)))
+        return average(terms)
+
+    return over_classes(real, syn, of_class)
+
+
+def principal_spread(real, syn):
+    def of_class(c):
+        x, s = (images_of(v.features.embedding, v, c) for v in (real, syn))
+        rank = min(len(s) - 1, 16, len(x) - 1)  # m images span m - 1 directions
+        if rank == 0:
+            return 0 * s[0].sum()
+        centre = average(x)
+        covariance = sum(torch.outer(e - centre, e - centre) for e in x) / (len(x) - 1)
+        variances, directions = torch.linalg.eigh(covariance.detach())
+        gaps, squares = [], []
+        for j in range(1, rank + 1):
+            along = [(e * directions[:, -j]).sum() for e in s]
+            spread = torch.sqrt(sum((a - average(along)) ** 2 for a in along) / (len(along) - 1))
+            gaps.append((spread - variances[-j].sqrt()) ** 2)
+            squares.append(variances[-j])
+        return average(gaps) / average(squares)
+
+    return over_classes(real, syn, of_class)
+
+
+def instance_norm(image, weight, bias):
+    planes = []
+    for plane, w, b in zip(image, weight, bias, strict=True):
+        mean = plane.sum() / plane.numel()
+        var = ((plane - mean) ** 2).sum() / plane.numel()
+        planes.append((plane - mean) / torch.sqrt(var + 1e-5) * w + b)
+    return torch.stack(planes)
+
+
+def pool(image):
+    h, w = image.shape[1] // 2 * 2, image.shape[2] // 2 * 2
+    return sum(image[:, i:h:2, j:w:2] for i in (0, 1) for j in (0, 1)) / 4
+
+
+def convnet(net, x):
+    """(embedding, logits, maps, convs) of a ConvNet, one image after the other."""
+    rows = []
+    for image in x:
+        maps, convs, y = [], [], image
+        for i, (conv, norm) in enumerate(zip(net.convs, net.norms, strict=True)):
+            padding = 3 if i == 0 and tuple(x.shape[1:]) == (1, 28, 28) else 1
+            convs.append(F.conv2d(y[None], conv.weight, conv.bias, padding=padding)[0])
+            z = instance_norm(convs[-1], norm.weight, norm.bias)
+            maps.append(torch.where(z > 0, z, 0.0))
+            y = pool(maps[-1])
+        e = y.flatten()
+        rows.append((e, net.classifier.weight @ e + net.classifier.bias, maps, convs))
+    embeddings, logits, maps, convs = zip(*rows, strict=True)
+    stacked = [[torch.stack(layer) for layer in zip(*taps, strict=True)] for taps in (maps, convs)]
+    return torch.stack(embeddings), torch.stack(logits), *stacked
+
+
+def train(net, images, labels, training, orders):
+    """SGD on one network by hand; ``orders[epoch]`` is the order of the images."""
+    parameters = list(net.parameters())
+    lr, velocity = training.lr, None
+    for epoch in range(training.epochs):
+        if epoch == training.epochs // 2 + 1:
+            lr, velocity = training.lr / 10, None
+        for start in range(0, len(images), training.batch_size):
+            batch = orders[epoch][start : start + training.batch_size]
+            logits = net(images[batch])
+            loss = average([-torch.log(softmax(row))[labels[i]] for row, i in zip(logits, batch, strict=True)])
+            grads = torch.autograd.grad(loss, parameters)
+            with torch.no_grad():
+                grads = [g + training.weight_decay * p for g, p in zip(grads, parameters, strict=True)]
+                if velocity is not None:
+                    grads = [training.momentum * v + g for v, g in zip(velocity, grads, strict=True)]
+                velocity = grads
+                for p, v in zip(parameters, velocity, strict=True):
+                    p.sub_(lr * v)

@@ -1,0 +1,152 @@
+import copy
+
+import pytest
+import reference
+import torch
+from torch import nn
+
+from cl_condense.augment import DSA
+from cl_condense.draws import Purpose, permutation
+from cl_condense.evaluate import Training, predict, train
+from cl_condense.networks import ConvNet, Initialiser
+
+SHAPE, CLASSES, N = (2, 8, 8), 3, 11
+KEYS = (4, 2)
+
+
+def convnet():
+    return ConvNet(SHAPE, CLASSES, width=3, depth=2)
+
+
+def mlp():
+    return nn.Sequential(nn.Flatten(), nn.Linear(128, 6), nn.ReLU(), nn.Linear(6, CLASSES))
+
+
+def dropout():
+    return nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(128, CLASSES))
+
+
+def data(dtype=torch.float64):
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(N, *SHAPE, generator=generator).to(dtype)
+    return x, torch.randint(0, CLASSES, (N,), generator=generator)
+
+
+def networks(make, *seeds, dtype=torch.float64):
+    nets = []
+    for seed in seeds:
+        net = make()
+        Initialiser(net)(seed)
+        nets.append(net.to(dtype))
+    return nets
+
+
+def weights(net):
+    return torch.cat([p.detach().flatten() for p in net.parameters()])
+
+
+def trained(nets, training, keys=KEYS, **options):
+    nets = copy.deepcopy(nets)
+    train(nets, *data(next(nets[0].parameters()).dtype), training, keys=keys, **options)
+    return [weights(net) for net in nets]
+
+
+@pytest.mark.parametrize("make", [convnet, mlp])
+@pytest.mark.parametrize(("epochs", "batch_size"), [(1, 4), (2, 11), (3, 4), (6, 4), (5, 256)])
+def test_training_side_by_side_equals_the_plain_loop_for_each_network(make, epochs, batch_size):
+    training = Training(epochs, lr=0.1, momentum=0.8, weight_decay=0.02, batch_size=batch_size, augment=None)
+    nets = networks(make, 0, 1, 1)
+    got = trained(nets, training)
+    for i, net in enumerate(nets):
+        start = weights(net).clone()
+        orders = [permutation(N, Purpose.SHUFFLE, *KEYS, epoch, i) for epoch in range(epochs)]
+        reference.train(net, *data(), training, orders)
+        torch.testing.assert_close(got[i], weights(net), rtol=1e-8, atol=1e-10)
+        assert float((got[i] - start).abs().max()) > 1e-3
+    if batch_size < N:  # each has its own order
+        assert float((got[1] - got[2]).abs().max()) > 1e-6
+
+
+def test_single_precision_follows_the_plain_loop_closely():
+    training = Training(4, batch_size=4, augment=None)
+    nets = networks(convnet, 0, 1, dtype=torch.float32)
+    got = trained(nets, training)
+    for i, net in enumerate(nets):
+        orders = [permutation(N, Purpose.SHUFFLE, *KEYS, epoch, i) for epoch in range(4)]
+        reference.train(net.double(), *data(), training, orders)
+        torch.testing.assert_close(got[i].double(), weights(net), rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("make", [convnet, mlp])
+@pytest.mark.parametrize("augment", [None, DSA()])
+def test_networks_do_not_influence_one_another(make, augment):
+    training = Training(3, lr=0.1, batch_size=4, augment=augment)
+    first, second = (trained(networks(make, *seeds), training) for seeds in ((0, 1, 2), (7, 1, 8)))
+    torch.testing.assert_close(first[1], second[1], rtol=1e-9, atol=1e-11)
+    shorter = trained(networks(make, 7, 1), training)
+    torch.testing.assert_close(first[1], shorter[1], rtol=1e-9, atol=1e-11)
+    assert float((first[0] - second[0]).abs().max()) > 1e-3
+
+
+@pytest.mark.parametrize("make", [convnet, mlp, dropout])
+def test_the_keys_alone_decide_what_training_gives(make):
+    training = Training(2, lr=0.1, batch_size=4)
+    nets = networks(make, 0, 1)
+    first = trained(nets, training)
+    torch.manual_seed(123)
+    again = trained(nets, training)
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+    for keys in ((2, 4), (4,), (4, 3)):
+        other = trained(nets, training, keys)
+        assert all(not torch.equal(a, b) for a, b in zip(first, other, strict=True))
+
+
+def test_augmentation_changes_the_images_of_each_network_in_its_own_way():
+    nets = networks(convnet, 1, 1)
+    plain, warped = (trained(nets, Training(1, lr=0.1, augment=augment)) for augment in (None, DSA()))
+    torch.testing.assert_close(plain[0], plain[1])  # one batch: its order does not matter
+    assert float((warped[0] - warped[1]).abs().max()) > 1e-4
+    assert float((plain[0] - warped[0]).abs().max()) > 1e-4
+
+
+def test_dropout_leaves_the_global_generator_alone():
+    nets = networks(dropout, 0)
+    before = torch.get_rng_state()
+    trained(nets, Training(1, batch_size=4))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_every_epoch_is_reported_once():
+    calls = []
+    trained(networks(mlp, 0), Training(3, batch_size=4), on_epoch=lambda *args: calls.append(args))
+    assert calls == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_frozen_parameters_stay_as_they_are():
+    (net,) = networks(mlp, 0)
+    net[1].weight.requires_grad_(False)
+    before = net[1].weight.clone(), net[1].bias.clone()
+    train([net], *data(), Training(2, lr=0.1), keys=KEYS)
+    assert torch.equal(net[1].weight, before[0])
+    assert not torch.equal(net[1].bias, before[1])
+
+
+@pytest.mark.parametrize("setting", [{"epochs": 0}, {"epochs": -1}, {"batch_size": 0}])
+def test_no_epochs_or_empty_batches_are_refused(setting):
+    with pytest.raises(ValueError, match=str(next(iter(setting.values())))):
+        Training(**setting)
+
+
+def test_the_defaults_are_the_protocol_of_the_papers():
+    t = Training()
+    assert (t.epochs, t.lr, t.momentum, t.weight_decay, t.batch_size) == (1000, 0.01, 0.9, 5e-4, 256)
+    assert t.augment == DSA()
+
+
+def test_predictions_are_the_logits_of_every_network_for_the_same_images():
+    nets = networks(convnet, 0, 1, 2)
+    x, _ = data()
+    got = predict(nets, x)
+    assert (got.shape, got.requires_grad) == ((3, N, CLASSES), False)
+    for net, logits in zip(nets, got, strict=True):
+        torch.testing.assert_close(logits, reference.convnet(net, x)[1].detach(), rtol=1e-9, atol=1e-11)

@@ -1,0 +1,258 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from cl_condense.condensed import CondensedSet
+from cl_condense.datasets import load
+from cl_condense.experiment import Run, Settings, Unit
+from cl_condense.imageset import ImageSet
+
+FIELDS = (
+    "method dataset order step classes_seen accuracy accuracies stored_images stored_bytes condense_seconds "
+    "train_seconds recipe seed device versions"
+).split()
+TINY = Settings(
+    "digits",
+    methods=("random", "dm"),
+    steps=2,
+    ipc=2,
+    orders=2,
+    nets=2,
+    iterations=3,
+    real_per_class=8,
+    epochs=3,
+    width=8,
+    depth=1,
+    augment="color_crop_cutout_scale_rotate",
+    device="cpu",
+)
+
+
+@pytest.fixture(scope="module")
+def data():
+    """Four digits, some images of each, so that a run takes a second."""
+    train, test = (part.only([0, 1, 2, 3]) for part in load("digits"))
+    return few(train, 20), few(test, 30)
+
+
+def few(images, m):
+    index = images.draw(m, 0)
+    return ImageSet.of(
+        images.images[index.flatten()],
+        images.labels[index.flatten()],
+        names=[str(i) for i in range(10)],
+        normalisation=(images.mean, images.std),
+    )
+
+
+def plain(records):
+    """Records without what may differ between two runs."""
+    return [{k: v for k, v in r.items() if not k.endswith("seconds")} for r in records]
+
+
+def test_a_run_leaves_a_record_for_every_method_order_and_step(data, tmp_path):
+    events = []
+    records = Run(TINY, *data, tmp_path / "run")(events.append)
+    assert [json.loads(line) for line in (tmp_path / "run/records.jsonl").read_text().splitlines()] == records
+    assert [(r["order"], r["method"], r["step"]) for r in records] == [
+        (o, m, t) for o in (0, 1) for m in ("random", "dm") for t in (1, 2)
+    ]
+    for r in records:
+        assert list(r) == FIELDS
+        assert r["classes_seen"] == 2 * r["step"]
+        assert r["stored_images"] == 4 * r["step"]
+        assert r["stored_bytes"] == r["stored_images"] * 64 * 4
+        assert len(r["accuracies"]) == 2
+        assert r["accuracy"] == pytest.approx(np.mean(r["accuracies"]))
+        assert all(
+            (a * 30 * r["classes_seen"]) == pytest.approx(round(a * 30 * r["classes_seen"]))
+            for a in r["accuracies"]
+        )
+    assert [e.record for e in events if e.record] == records
+    assert {e.phase for e in events} == {"condense", "train", "done"}
+    memories = sorted(path.name for path in (tmp_path / "run/memory").iterdir())
+    assert memories == sorted(f"{m}-order{o}-step2.safetensors" for m in ("random", "dm") for o in (0, 1))
+    last = CondensedSet.load(tmp_path / "run/memory/dm-order0-step2.safetensors")
+    assert last.class_ids == (0, 1, 2, 3)
+    assert last.recipe["iterations"] == 3
+
+
+def test_class_orders_are_those_of_the_published_runs(data, tmp_path):
+    run = Run(replace(TINY, methods=("random",), seed=3), *data, tmp_path)
+    for order in (0, 1):
+        expected = np.random.RandomState(3 + order).permutation(4).tolist()
+        assert list(run._benchmark(order).classes_order) == expected
+
+
+def test_the_same_seed_gives_the_same_records_and_another_seed_others(data, tmp_path):
+    first, again = (plain(Run(TINY, *data, tmp_path / name)()) for name in "ab")
+    assert first == again
+    other = Run(replace(TINY, seed=7), *data, tmp_path / "c")()
+    assert [r["accuracies"] for r in other] != [r["accuracies"] for r in first]
+
+
+class Stop(BaseException):
+    """Like KeyboardInterrupt, which would end the test session."""
+
+
+@pytest.mark.parametrize("at", range(8))
+@pytest.mark.parametrize("phase", ["condense", "train"])
+def test_an_interrupted_run_goes_on_and_ends_with_the_same_records(at, phase, data, tmp_path, uninterrupted):
+    def stop(event):
+        if event.phase == phase and Unit(*event.unit) == uninterrupted_units()[at]:
+            raise Stop
+
+    run = Run(TINY, *data, tmp_path)
+    try:
+        run(stop)
+    except Stop:
+        assert len(run.records) == at
+    else:
+        assert phase == "condense"
+        assert uninterrupted_units()[at].method == "random", "random has nothing to interrupt in condensing"
+    assert plain(Run(TINY, *data, tmp_path)()) == uninterrupted
+
+
+def uninterrupted_units():
+    return [Unit(o, m, t) for o in (0, 1) for m in ("random", "dm") for t in (1, 2)]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(data, tmp_path_factory):
+    return plain(Run(TINY, *data, tmp_path_factory.mktemp("whole"))())
+
+
+def test_a_crash_between_memory_and_record_loses_nothing(data, tmp_path, monkeypatch, uninterrupted):
+    append, calls = Run._append, []
+
+    def crash(self, record):
+        calls.append(record)
+        if len(calls) == 4:
+            raise Stop
+        append(self, record)
+
+    monkeypatch.setattr(Run, "_append", crash)
+    with pytest.raises(Stop):
+        Run(TINY, *data, tmp_path)()
+    monkeypatch.undo()
+    assert plain(Run(TINY, *data, tmp_path)()) == uninterrupted
+
+
+def test_a_last_record_that_was_cut_off_is_done_again(data, tmp_path, uninterrupted):
+    Run(TINY, *data, tmp_path)()
+    path = tmp_path / "records.jsonl"
+    path.write_text(path.read_text()[:-40])
+    # The memory of the step before is gone by then, and has to be made again.
+    run = Run(TINY, *data, tmp_path)
+    assert [unit.step for unit in run.missing()] == [2]
+    assert plain(run()) == uninterrupted
+
+
+def test_a_finished_run_does_nothing(data, tmp_path, uninterrupted):
+    Run(TINY, *data, tmp_path)()
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    events = []
+    assert plain(Run(TINY, *data, tmp_path)(events.append)) == uninterrupted
+    assert events == []
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+def test_uneven_steps_get_the_rest_first_and_a_budget_is_shared(data, tmp_path):
+    settings = replace(TINY, methods=("dm",), steps=3, ipc=None, budget=9, orders=1)
+    run = Run(settings, *data, tmp_path)
+    assert run.sizes == [2, 1, 1]
+    records = run()
+    assert [r["classes_seen"] for r in records] == [2, 3, 4]
+    assert [r["stored_images"] for r in records] == [9, 9, 9]
+    counts = CondensedSet.load(run.memory_file(Unit(0, "dm", 3))).counts
+    assert sorted(counts) == [2, 2, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"steps": 5}, "5 steps for 4 classes of digits: give at most 4"),
+        ({"steps": 0}, "steps 0: give at least 1"),
+        ({"orders": 0}, "orders 0"),
+        ({"nets": -1}, "nets -1"),
+        ({"epochs": 0}, "epochs 0"),
+        ({"iterations": 0}, "iterations 0"),
+        ({"ipc": 0}, "ipc 0 is below one image per class"),
+        ({"ipc": None, "budget": 3}, "budget 3 is below one image per class: give at least 4"),
+        ({"ipc": 2, "budget": 8}, "give one of ipc"),
+        ({"methods": ("ddn",)}, "did you mean 'ddm'"),
+        ({"methods": ("dm+stlye",)}, "unknown modifier 'stlye'"),
+        ({"methods": ("herding+sm",)}, "takes no modifiers"),
+        ({"methods": ("dm", "dm")}, "give each of them once"),
+        ({"methods": ()}, "no method"),
+        ({"device": "cuda:9"}, "device 'cuda:9' is not here"),
+        ({"augment": "blur"}, "augmentation 'blur' is unknown"),
+        ({"depth": 9}, "depth 9"),
+        ({"shrink": "melt"}, "shrink 'melt'"),
+    ],
+)
+def test_settings_without_sense_are_refused_before_anything_is_written(change, message, data, tmp_path):
+    with pytest.raises(ValueError, match=message) as error:
+        Run(replace(TINY, **change), *data, tmp_path / "run")
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_of_another_run_is_refused_and_left_alone(data, tmp_path):
+    Run(replace(TINY, methods=("random",), orders=1), *data, tmp_path)()
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(ValueError, match=r"holds a run with epochs 3, not 4: give another --out"):
+        Run(replace(TINY, methods=("random",), orders=1, epochs=4), *data, tmp_path)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_a_folder_of_something_else_is_refused(data, tmp_path):
+    (tmp_path / "thesis.tex").write_text("dear")
+    with pytest.raises(ValueError, match="is not empty and holds no run"):
+        Run(TINY, *data, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["settings.json", "records.jsonl"])
+def test_a_damaged_file_of_a_run_is_named(name, data, tmp_path):
+    settings = replace(TINY, methods=("random",), orders=1)
+    Run(settings, *data, tmp_path)()
+    (tmp_path / name).write_text("{]\n")
+    with pytest.raises(ValueError, match=f"{name} is damaged"):
+        Run(settings, *data, tmp_path)
+
+
+def test_a_lost_memory_is_made_again(data, tmp_path, uninterrupted):
+    def stop(event):
+        if event.unit == Unit(1, "dm", 2):
+            raise Stop
+
+    with pytest.raises(Stop):
+        Run(TINY, *data, tmp_path)(stop)
+    for path in (tmp_path / "memory").iterdir():
+        path.unlink()
+    assert plain(Run(TINY, *data, tmp_path)()) == uninterrupted
+
+
+def test_a_damaged_memory_is_named(data, tmp_path):
+    settings = replace(TINY, methods=("random",), orders=1)
+
+    def stop(event):
+        if event.unit.step == 2:
+            raise Stop
+
+    with pytest.raises(Stop):
+        Run(settings, *data, tmp_path)(stop)
+    next((tmp_path / "memory").iterdir()).write_bytes(b"half")
+    with pytest.raises(ValueError, match=r"random-order0-step1.safetensors .* cannot be read.*remove it"):
+        Run(settings, *data, tmp_path)()
+
+
+def test_the_global_generator_is_left_alone(data, tmp_path):
+    torch.manual_seed(5)
+    state = torch.get_rng_state()
+    run = Run(replace(TINY, orders=1), *data, tmp_path)
+    run()
+    assert torch.equal(torch.get_rng_state(), state)

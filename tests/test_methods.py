@@ -1,0 +1,168 @@
+"""Methods by name, how they compose, and what is refused."""
+
+import json
+import pickle
+from dataclasses import replace
+
+import pytest
+
+from cl_condense.condense import Recipe
+from cl_condense.methods import BASES, COMPOSED, MODIFIERS, build
+
+EVERY = [*BASES, *COMPOSED, *(f"dm+{modifier}" for modifier in MODIFIERS), "dm+moments+icd"]
+OPTIMISED = [name for name in EVERY if name not in ("random", "herding")]
+
+
+def total_weights(recipe):
+    """Weight of each objective, with the maps that it reads."""
+    weights = {}
+    for term in recipe.terms:
+        key = term.objective.__name__, term.taps
+        weights[key] = weights.get(key, 0) + term.weight
+    return weights
+
+
+def refusal(name, **changes):
+    with pytest.raises(ValueError, match=".") as error:
+        build(name, **changes)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_method_has_the_name_that_it_was_asked_for(name):
+    assert build(name).name == name
+    assert build(name).settings()["name"] == name
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("ddm", "dm+sm+icd"),
+        ("ddm", "dm+moments+gram+icd"),
+        ("later_ddm", "dm+later_sm+later_icd"),
+        ("dm+sm", "dm+moments+gram"),
+        ("dm+later_sm", "dm+later_moments+later_gram"),
+        ("ddm+later_icd", "dm+sm+icd+later_icd"),
+    ],
+)
+def test_a_composition_is_the_sum_of_its_parts(name, parts):
+    assert replace(build(parts), name=name) == build(name)
+
+
+def test_the_order_of_modifiers_changes_no_weight():
+    assert total_weights(build("dm+icd+sm")) == total_weights(build("ddm"))
+
+
+def test_ddm_has_the_weights_of_its_paper():
+    names = {name: weight for (name, _), weight in total_weights(build("ddm")).items()}
+    assert names == {
+        "mean_matching": 1.0,
+        "style_moments": 1e4,
+        "gram_matrices": 1e4,
+        "intra_class_diversity": 10.0,
+    }
+
+
+def test_a_modifier_adds_to_dm_and_changes_nothing_else():
+    dm = build("dm")
+    for modifier, terms in MODIFIERS.items():
+        assert build(f"dm+{modifier}") == replace(dm, name=f"dm+{modifier}", terms=dm.terms + terms)
+
+
+def test_dm_has_the_published_schedule():
+    dm = build("dm")
+    assert (dm.iterations, dm.lr, dm.momentum, dm.real_per_class, dm.steps_per_net) == (
+        20_000,
+        1.0,
+        0.5,
+        256,
+        1,
+    )
+
+
+@pytest.mark.parametrize("name", OPTIMISED)
+def test_overrides_reach_the_recipe_and_leave_the_method_of_that_name(name):
+    before = build(name)
+    assert build(name, iterations=7, lr=0.2) == replace(before, iterations=7, lr=0.2)
+    assert build(name) == before
+    assert before.iterations == 20_000
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [("ddn", "ddm"), ("hearding", "herding"), ("rndom", "random"), ("later_dm", "later_ddm"), ("xyz", "")],
+)
+def test_an_unknown_method_is_answered_with_the_nearest_and_all_known(name, nearest):
+    said = refusal(name)
+    assert f"unknown method {name!r}" in said
+    assert ("did you mean" in said) == bool(nearest)
+    assert not nearest or f"did you mean {nearest!r}?" in said
+    for known in (*BASES, *COMPOSED):
+        assert known in said
+
+
+@pytest.mark.parametrize(
+    ("name", "suffix", "nearest"),
+    [
+        ("dm+smm", "smm", "sm"),
+        ("ddm+momens", "momens", "moments"),
+        ("dm+later_gam", "later_gam", "later_gram"),
+        ("herding+icdd", "icdd", "icd"),
+    ],
+)
+def test_an_unknown_modifier_is_answered_with_the_nearest(name, suffix, nearest):
+    said = refusal(name)
+    assert f"unknown modifier {suffix!r}" in said
+    assert f"did you mean {nearest!r}?" in said
+
+
+@pytest.mark.parametrize("name", ["", "+", "dm+", "+sm", "dm++sm", "sm"])
+def test_a_half_name_is_refused(name):
+    assert refusal(name).startswith("unknown m")
+
+
+@pytest.mark.parametrize("base", ["herding", "random"])
+def test_a_coreset_with_a_modifier_is_refused_with_the_reason(base):
+    said = refusal(f"{base}+sm")
+    assert f"{base} selects real images and takes no modifiers" in said
+    assert "dm+sm" in said
+
+
+@pytest.mark.parametrize("base", ["herding", "random"])
+def test_a_coreset_with_settings_is_refused_with_the_reason(base):
+    said = refusal(base, iterations=5)
+    assert said.startswith(base)
+    assert "no setting iterations" in said
+
+
+def test_a_setting_that_does_not_exist_is_refused_by_its_name():
+    assert "learning_rate" in refusal("dm", learning_rate=1.0)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_settings_are_plain_data(name):
+    settings = build(name).settings()
+    assert json.loads(json.dumps(settings)) == settings
+
+
+# dm+sm+gram has one objective twice: its record must not show half of the weight.
+@pytest.mark.parametrize("name", [*OPTIMISED, "dm+sm+gram"])
+def test_settings_name_every_term_with_its_weight(name):
+    recipe = build(name)
+    assert isinstance(recipe, Recipe)
+    assert recipe.settings()["terms"] == {key: weight for (key, _), weight in total_weights(recipe).items()}
+
+
+@pytest.mark.parametrize(
+    "changes", [{"iterations": 3}, {"lr": 0.1}, {"momentum": 0.0}, {"real_per_class": 9}, {"steps_per_net": 4}]
+)
+def test_settings_tell_an_override(changes):
+    assert build("ddm", **changes).settings() == build("ddm").settings() | changes
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_method_can_be_pickled(name):
+    again = pickle.loads(pickle.dumps(build(name)))
+    assert again == build(name)
+    assert again.settings() == build(name).settings()
