@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from typing import Any, NamedTuple, Protocol
@@ -145,17 +145,16 @@ def condense(
     pixels = recipe.synthetic.start(real, ipc, seed).contiguous()
     pixels.grad = torch.zeros_like(pixels)
     optimizer = torch.optim.SGD([pixels], lr=recipe.lr, momentum=recipe.momentum)
-    per_class = min(recipe.real_per_class, max(real.counts))
-    rows = list(_chunks(len(real.class_ids), chunk or _fitting_chunk(real, per_class, ipc, recipe)))
+    chunks = _chunks(real, recipe, chunk or _fitting_chunk(real, ipc, recipe))
     for iteration in range(recipe.iterations):
         net = nets.at(iteration)
         losses = []
-        for part in rows:
-            real_images = real.take(real.draw(per_class, Purpose.REAL_BATCH, seed, iteration, rows=part))
-            leaf = pixels[part].detach().requires_grad_()
-            warp = recipe.augment.draw(real.class_ids[part], seed, iteration, device=real.device)
-            loss = _loss(recipe, net, real_images, leaf, warp)
-            pixels.grad[part] = torch.autograd.grad(loss, leaf)[0]
+        for part in chunks:
+            index = real.draw(part.images, Purpose.REAL_BATCH, seed, iteration, rows=part.rows)
+            leaf = pixels[part.rows].requires_grad_()
+            warp = recipe.augment.draw(part.class_ids, seed, iteration, device=real.device)
+            loss = _loss(recipe, net, real.take(index), leaf, warp)
+            pixels.grad[part.rows] = torch.autograd.grad(loss, leaf)[0]
             losses.append(loss.detach())
         optimizer.step()
         if iteration % _CHECK_EVERY == 0 or iteration + 1 == recipe.iterations:
@@ -212,19 +211,43 @@ def _check_finite(pixels: Tensor, recipe: Recipe, iteration: int) -> None:
         )
 
 
-def _fitting_chunk(real: ImageSet, per_class: int, ipc: int, recipe: Recipe) -> int:
-    images = per_class + ipc * recipe.synthetic.factor**2
+class _Chunk(NamedTuple):
+    """Classes that go through the network together, with the same number of real images each."""
+
+    images: int
+    rows: Tensor
+    class_ids: tuple[int, ...]
+
+
+def _real_batch(recipe: Recipe, count: int) -> int:
+    """Real images a step of a class of ``count``: of a small class all, from 65 on up to 15 of them twice.
+
+    So classes of about one size share a forward pass, and yet the number depends on the class alone.
+    """
+    return min(recipe.real_per_class, count if count <= 64 else -(-count // 16) * 16)
+
+
+def _chunks(real: ImageSet, recipe: Recipe, size: int) -> list[_Chunk]:
+    batches = [_real_batch(recipe, n) for n in real.counts]
+    chunks = []
+    for images in sorted(set(batches)):
+        rows = [i for i, n in enumerate(batches) if n == images]
+        for start in range(0, len(rows), size):
+            part = rows[start : start + size]
+            ids = tuple(real.class_ids[i] for i in part)
+            chunks.append(_Chunk(images, torch.tensor(part, device=real.device), ids))
+    return chunks
+
+
+def _fitting_chunk(real: ImageSet, ipc: int, recipe: Recipe) -> int:
+    images = _real_batch(recipe, max(real.counts)) + ipc * recipe.synthetic.factor**2
     if real.device.type == "cpu":
         return max(1, 512 // images)
-    # Some 700 KB of maps an image at 32 pixels and width 128, kept for the gradient or by the objectives.
-    per_image = 4 * 128 * 2 * real.shape[1] * real.shape[2] * 2
+    # An image of the papers' ConvNet: the first block's convolution, norm and pooling, 128 filters, and half
+    # as much again for the others.
+    per_image = 4 * 128 * real.shape[1] * real.shape[2] * 4
     free = torch.cuda.mem_get_info(real.device)[0] if real.device.type == "cuda" else 2**32
     return max(1, int(free / 4 // (images * per_image)))
-
-
-def _chunks(classes: int, size: int) -> Iterator[slice]:
-    for start in range(0, classes, size):
-        yield slice(start, min(start + size, classes))
 
 
 def modify(recipe: Recipe, suffix: str, *terms: Term) -> Recipe:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from cl_condense.files import atomic
+from cl_condense.grid import image_grid
 from cl_condense.synthetic import decode
 
 SHRINK = ("recondense", "prefix")
@@ -50,15 +52,37 @@ class CondensedSet:
     versions: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.pixels.ndim != 4 or sum(self.counts) != len(self.pixels):
-            raise ValueError(
-                f"pixels of shape {tuple(self.pixels.shape)} do not hold {sum(self.counts)} images of "
-                f"{len(self.counts)} classes: give [n, channels, height, width]"
+        fault = self._fault()
+        if fault:
+            raise ValueError(f"a condensed set with {fault}")
+
+    def _fault(self) -> str:  # noqa: PLR0911 - one return a fault
+        """What does not fit together; files of others come through here too."""
+        ids, counts, shape = self.class_ids, self.counts, tuple(self.pixels.shape)
+        if len(shape) != 4 or 0 in shape or self.pixels.dtype != torch.float32:
+            return f"{self.pixels.dtype} pixels of shape {shape}: give float32 [n, channels, height, width]"
+        if not ids or not all(type(i) is int and i >= 0 for i in ids) or list(ids) != sorted(set(ids)):
+            return f"class_ids {ids}: give whole numbers from 0, ascending, each once"
+        if (
+            len(counts) != len(ids)
+            or not all(type(n) is int and n > 0 for n in counts)
+            or sum(counts) != shape[0]
+        ):
+            return (
+                f"counts {counts} for {len(ids)} classes and {shape[0]} images: give the images of each class"
             )
-        if len(self.counts) != len(self.class_ids) or len(self.mean) != self.pixels.shape[1]:
-            raise ValueError("class_ids and counts differ in length, or mean and std do not fit the channels")
-        if not bool(torch.isfinite(self.pixels).all()):
-            raise ValueError("the condensed images have NaN or infinite pixels")
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            if len(values) != shape[1] or not all(type(v) in (int, float) and math.isfinite(v) for v in values):
+                return f"{name} {values} for {shape[1]} channels: give a number for each"
+        if min(self.std) <= 0:
+            return f"std {self.std}: give numbers above 0"
+        if self.names and (
+            len(self.names) != len(ids) or not all(isinstance(name, str) for name in self.names)
+        ):
+            return f"names {self.names} for {len(ids)} classes: give one for each, or none"
+        if type(self.factor) is not int or self.factor < 1 or shape[2] % self.factor or shape[3] % self.factor:
+            return f"partition factor {self.factor} for images of {shape[2]}x{shape[3]}: it must divide them"
+        return "" if bool(torch.isfinite(self.pixels).all()) else "NaN or infinite pixels"
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -134,6 +158,10 @@ class CondensedSet:
         with atomic(Path(path)) as temporary:
             save_file({"pixels": self.pixels.contiguous()}, temporary, metadata=meta)
 
+    def save_png(self, path: str | Path) -> None:
+        """Writes a picture of the stored images, a row a class."""
+        image_grid(self.to_pixels(), self.counts, self.names, path, ids=self.class_ids)
+
     @staticmethod
     def load(path: str | Path) -> CondensedSet:
         """Reads what :meth:`save` wrote; nothing in the file is run.
@@ -172,7 +200,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any], Tensor]:
             if not isinstance(header, dict) or not isinstance(extra, dict):
                 raise ValueError("its header is not an object")
             return header, extra, file.get_tensor("pixels")
-    except (SafetensorError, ValueError, KeyError, OSError) as error:
+    except (SafetensorError, ValueError, KeyError, OSError, RecursionError) as error:
         raise ValueError(
             f"{path} cannot be read as a condensed set ({error}): remove it, or make it again"
         ) from None

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from cl_condense.condense import OnStep, Progress, as_condensed, check_ipc
 from cl_condense.condensed import CondensedSet
-from cl_condense.draws import Purpose, bits, uniform
+from cl_condense.draws import Purpose
 from cl_condense.evaluate import Training, train
 from cl_condense.imageset import ImageSet
-from cl_condense.networks import Initialiser, MakeNet
+from cl_condense.networks import Initialiser, MakeNet, make_feature_net
 
 Embed = Callable[[], Tensor]
 """Trains a network and gives the embedding ``[n, d]`` of every image."""
@@ -46,12 +46,12 @@ class Coreset:
         return as_condensed(real, real.take(index), self.settings(), seed)
 
     def _embedding(self, real: ImageSet, make_net: MakeNet, seed: int, on_step: OnStep | None) -> Tensor:
-        net = make_net(len(real.class_ids)).to(real.device).train()
+        net = make_feature_net(make_net, len(real.class_ids), real.device)
         Initialiser(net)(Purpose.SELECT, seed)
         images = real.take(torch.arange(len(real), device=real.device))
         targets = torch.searchsorted(torch.tensor(real.class_ids, device=real.device), real.labels)
         steps = -(-len(real) // 256)
-        epochs = max(1, self.iterations // steps)
+        epochs = -(-self.iterations // steps)
 
         def report(epoch: int, _: int) -> None:
             if on_step:
@@ -65,17 +65,8 @@ class Coreset:
 
 
 def random(real: ImageSet, ipc: int, seed: int, embed: Embed) -> Tensor:
-    """Images drawn uniformly from each class, without replacement; in proportion to weights, if there are any.
-
-    Weighted draws take the largest u^(1/w) (Efraimidis and Spirakis, 2006).
-    """
-    # A class's own count, not the place in the set, so that the choice does not depend on other classes.
-    slots = torch.cat([torch.arange(n, device=real.device) for n in real.counts])
-    if real.weights is None:
-        score = bits(Purpose.SELECT, seed, real.labels, slots).double()
-    else:
-        score = uniform(Purpose.SELECT, seed, real.labels, slots).clamp_min(1e-8).double().log() / real.weights
-    return torch.stack([part.topk(ipc).indices + start for part, start in _by_class(real, score)])
+    """Images drawn from each class uniformly, or in proportion to weights where there are any; none twice."""
+    return real.draw(ipc, Purpose.SELECT, seed, distinct=True)
 
 
 def herding(real: ImageSet, ipc: int, seed: int, embed: Embed) -> Tensor:

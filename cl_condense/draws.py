@@ -9,6 +9,8 @@ finaliser of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014), a few integer oper
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 
 import torch
@@ -69,12 +71,10 @@ def bits(*keys: Key) -> Tensor:
     """Random int64 tensor of the keys' broadcast shape, on the device of the tensor keys."""
     h: Key = 0
     for key in keys:
-        if isinstance(h, Tensor):
-            h = _mix(
-                h + (_signed(_GOLDEN + int(key)) if not isinstance(key, Tensor) else key + _signed(_GOLDEN))
-            )
-        elif isinstance(key, Tensor):
-            h = _mix(key.long() + _signed(h + _GOLDEN))
+        if isinstance(key, Tensor):
+            h = _mix(key.long() + (h + _signed(_GOLDEN) if isinstance(h, Tensor) else _signed(h + _GOLDEN)))
+        elif isinstance(h, Tensor):
+            h = _mix(h + _signed(_GOLDEN + int(key)))
         else:
             h = _mix_int(h + _GOLDEN + int(key))
     return h if isinstance(h, Tensor) else torch.tensor(_signed(h))
@@ -94,3 +94,14 @@ def normal(*keys: Key) -> Tensor:
 def permutation(n: int, *keys: Key, device: torch.device | str = "cpu") -> Tensor:
     """Random permutation of 0..n-1; tensor keys of shape [..., 1] give one permutation per row."""
     return bits(*keys, torch.arange(n, device=device)).argsort(dim=-1)
+
+
+@contextmanager
+def isolated(*keys: int, device: torch.device | None = None) -> Iterator[None]:
+    """Inside, torch's global generators are seeded by the keys; outside, they are what they were.
+
+    For code that is not ours and draws from them: a network's constructor, dropout.
+    """
+    with torch.random.fork_rng([device] if device is not None and device.type == "cuda" else []):
+        torch.manual_seed(fold(*keys))
+        yield

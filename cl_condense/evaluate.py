@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cl_condense.augment import DSA
-from cl_condense.draws import Purpose, fold, permutation
+from cl_condense.draws import Purpose, isolated, permutation
 from cl_condense.networks import forward_all
 
 OnEpoch = Callable[[int, int], None]
@@ -63,9 +63,7 @@ def train(
     """
     parameters = [p for net in nets for p in net.parameters() if p.requires_grad]
     rows = torch.arange(len(nets), device=images.device)[:, None]
-    devices = [images.device] if images.is_cuda else []
-    with torch.random.fork_rng(devices):  # for networks with dropout, which draw from the global generator
-        torch.manual_seed(fold(Purpose.SHUFFLE, *keys))
+    with isolated(Purpose.SHUFFLE, *keys, device=images.device):  # dropout draws from the global generator
         optimizer = _sgd(parameters, training, training.lr)
         for epoch in range(training.epochs):
             if epoch == training.epochs // 2 + 1:

@@ -60,8 +60,11 @@ class ImageSet:
         Raises:
             ValueError: on a wrong shape or dtype, NaN or infinite pixels, labels that do not fit.
         """
-        images, labels = torch.as_tensor(images), torch.as_tensor(labels).long().cpu()
+        images, labels = torch.as_tensor(images), torch.as_tensor(labels).cpu()
         _check(images, labels)
+        labels = labels.long()
+        if weights is not None:
+            weights = _checked_weights(weights, len(images)).to(images.device)
         order = torch.argsort(labels, stable=True)
         ids, counts = torch.unique(labels, return_counts=True)
         images = images[order.to(images.device)].contiguous()
@@ -84,7 +87,7 @@ class ImageSet:
             tuple(float(m) for m in mean),
             tuple(float(s) for s in std),
             tuple(names[i] for i in class_ids) if names is not None else (),
-            None if weights is None else torch.as_tensor(weights, dtype=torch.float32)[order],
+            None if weights is None else weights[order.to(images.device)],
         )
 
     def __len__(self) -> int:
@@ -116,6 +119,8 @@ class ImageSet:
         Raises:
             ValueError: for a class without an image.
         """
+        if not class_ids:
+            raise ValueError(f"no classes: give some of {_list(self.class_ids)}")
         absent = sorted(set(class_ids) - set(self.class_ids))
         if absent:
             raise ValueError(f"no images of class {absent[0]}: the set has classes {_list(self.class_ids)}")
@@ -139,24 +144,28 @@ class ImageSet:
         std = torch.tensor(self.std, device=x.device).view(-1, 1, 1)
         return x.float().div_(255).sub_(mean).div_(std)
 
-    def draw(self, m: int, *keys: Key, rows: slice = slice(None)) -> Tensor:
-        """Indices ``[k, m]`` of m random images of each class (of the classes in ``rows``).
+    def draw(self, m: int, *keys: Key, rows: slice | Tensor = slice(None), distinct: bool = False) -> Tensor:
+        """Indices ``[k, m]`` of m random images of each class (of those at positions ``rows``).
 
         Without replacement, as all published code draws; a class of fewer than m images is gone through
-        again, so that every image comes floor or ceil of m / count times. With weights: with replacement,
-        in proportion to them. The draw of a class depends on the keys and the class alone.
+        again, so that every image comes floor or ceil of m / count times. With weights: floor or ceil of its
+        share of m times (systematic sampling), or at most once if they are to be ``distinct``. The draw of a
+        class depends on the keys and the class alone.
         """
         ids, starts, counts = (row[rows, None] for row in self._rows)
         slots = torch.arange(max(self.counts), device=self.device)
-        if self.weights is not None:
-            padded = torch.where(slots < counts, self.weights[(starts + slots).clamp_max(len(self) - 1)], 0.0)
-            mass = padded.double().cumsum(1)
-            at = uniform(*keys, ids, torch.arange(m, device=self.device)).double()
-            within = torch.searchsorted(mass, at * mass[:, -1:], right=True)
-            return starts + torch.minimum(within, counts - 1)
         order = torch.where(slots < counts, bits(*keys, ids, slots), _LAST)
-        first = order.topk(min(m, len(slots)), dim=1, largest=False).indices
-        return starts + first.gather(1, torch.arange(m, device=self.device) % counts)
+        turn = torch.arange(m, device=self.device)
+        if self.weights is None:
+            first = order.topk(min(m, len(slots)), dim=1, largest=False).indices
+            return starts + first.gather(1, turn % counts)
+        order = order.argsort(1)
+        mass = self.weights[(starts + order).clamp_max(len(self) - 1)].double() * (slots < counts)
+        for _ in range(32 if distinct else 0):  # what is above one share of m comes down to it
+            mass = torch.minimum(mass, mass.sum(1, keepdim=True) / m)
+        mass = mass.cumsum(1)
+        at = (uniform(*keys, ids).double() + turn) / m * mass[:, -1:]
+        return starts + order.gather(1, torch.minimum(torch.searchsorted(mass, at, right=True), counts - 1))
 
 
 def _statistics(images: Tensor) -> tuple[Sequence[float], Sequence[float]]:
@@ -175,6 +184,8 @@ def _check(images: Tensor, labels: Tensor) -> None:
         )
     if images.dtype != torch.uint8 and not images.is_floating_point():
         raise ValueError(f"images of type {images.dtype}: give uint8 pixels (0 to 255) or normalised floats")
+    if labels.is_floating_point():
+        raise ValueError(f"labels of type {labels.dtype}: give whole numbers from 0")
     if labels.shape != images.shape[:1]:
         raise ValueError(f"{tuple(labels.shape)} labels for {len(images)} images: give one label an image")
     if int(labels.min()) < 0:
@@ -182,6 +193,15 @@ def _check(images: Tensor, labels: Tensor) -> None:
     if images.dtype != torch.uint8 and not bool(torch.isfinite(images).all()):
         bad = int((~torch.isfinite(images)).flatten(1).any(1).nonzero()[0])
         raise ValueError(f"image {bad} has NaN or infinite pixels: mend or leave it out, then try again")
+
+
+def _checked_weights(weights: Tensor, n: int) -> Tensor:
+    weights = torch.as_tensor(weights, dtype=torch.float32)
+    if weights.shape != (n,):
+        raise ValueError(f"{tuple(weights.shape)} weights for {n} images: give one weight an image")
+    if not bool((torch.isfinite(weights) & (weights >= 0)).all()):
+        raise ValueError(f"weight {float(weights.min())}: weights are finite and not negative")
+    return weights
 
 
 def _list(ids: Sequence[int], most: int = 12) -> str:

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cl_condense.draws import Purpose, fold, uniform
+from cl_condense.draws import Purpose, isolated, uniform
 from cl_condense.features import Features, Tap
 
 MakeNet = Callable[[int], nn.Module]
@@ -53,7 +53,7 @@ class ConvNet(nn.Module):
         if depth < 1 or width < 1 or side < 2**depth:
             raise ValueError(
                 f"a ConvNet of depth {depth} and width {width} does not fit images of {shape[1]}x{shape[2]}: "
-                f"width at least 1 and depth from 1 to {max(1, int(math.log2(max(side, 2))))}"
+                "it takes a width of at least 1 and a depth of at least 1, and each block halves the image"
             )
         self.convs = nn.ModuleList(
             nn.Conv2d(width if i else channels, width, 3, padding=1 if i else self.padding)
@@ -91,6 +91,22 @@ class MakeConvNet:
 
     def __call__(self, classes: int) -> ConvNet:
         return ConvNet(self.shape, classes, width=self.width, depth=self.depth)
+
+
+def make_feature_net(make_net: MakeNet, classes: int, device: torch.device) -> nn.Module:
+    """A network that objectives can look into, made without touching the global generators.
+
+    Raises:
+        ValueError: for one without a ``features`` method.
+    """
+    with isolated(Purpose.NETWORK, device=device):  # torch's constructors draw weights
+        net = make_net(classes).to(device).train()
+    if not hasattr(net, "features"):
+        raise ValueError(
+            f"{type(net).__name__} has no features method: condensation looks at embeddings and maps, "
+            "as ConvNet.features gives them"
+        )
+    return net
 
 
 class Initialiser:
@@ -141,8 +157,7 @@ class Initialiser:
         for norm in self._norms:
             norm.reset_parameters()
         if self._others:
-            with torch.random.fork_rng():
-                torch.manual_seed(fold(Purpose.NETWORK, *keys))
+            with isolated(Purpose.NETWORK, *keys, device=next(self._others[0].parameters()).device):
                 for module in self._others:
                     module.reset_parameters()
 
@@ -156,7 +171,7 @@ def forward_all(nets: Sequence[nn.Module], x: Tensor) -> Tensor:
     any other kind of network, they run one after the other.
     """
     small = x.is_cuda or x.shape[-1] * x.shape[-2] <= 16 * 16
-    convnets = [net for net in nets if isinstance(net, ConvNet)]
+    convnets = [net for net in nets if type(net) is ConvNet]  # a subclass may have a forward of its own
     if len(nets) == 1 or not small or len(convnets) < len(nets):
         return torch.stack([net(part) for net, part in zip(nets, x, strict=True)])
     r, m = x.shape[:2]

@@ -114,9 +114,10 @@ def principal_spread(real: View, syn: View) -> Tensor:
     with torch.no_grad():
         x = x - x.mean(1, keepdim=True)
         squares, left = torch.linalg.eigh(x @ x.transpose(1, 2))
-        squares, left = squares[:, -rank:].clamp_min(1e-12), left[..., -rank:]
-        axes = x.transpose(1, 2) @ (left / squares.sqrt()[:, None])
-        target = (squares / (x.shape[1] - 1)).sqrt()
+        squares, left = squares[:, -rank:], left[..., -rank:]
+        there = squares > 1e-6 * squares[:, -1:]  # no further directions where images repeat
+        axes = x.transpose(1, 2) @ (left * torch.where(there, squares, torch.inf).rsqrt()[:, None])
+        target = torch.where(there, squares / (x.shape[1] - 1), 0.0).sqrt()
     spread = ((s @ axes).var(1) + 1e-12).sqrt()  # plain std has no gradient where images coincide
     gap = (spread - target).square().mean(1) / target.square().mean(1).clamp_min(1e-8)
     return gap.sum()
@@ -124,10 +125,12 @@ def principal_spread(real: View, syn: View) -> Tensor:
 
 def _moments(view: View, maps: Tensor) -> tuple[Tensor, Tensor]:
     """Class means [k, c] of the per-image channel means and standard deviations."""
-    x = maps.flatten(2)
+    x, n = maps.flatten(2), maps[0, 0].numel()
     mean = x.mean(2)
-    # torch.var_mean takes ten times as long on a CPU; float32 loses nothing here, since means are not large.
-    var = (x.square().mean(2) - mean.square()).clamp_min(0) * (x.shape[2] / max(1, x.shape[2] - 1))
+    # From the norm: it makes no copy of the maps, as x.square() does, and torch.var_mean is ten times slower
+    # on a CPU. float32 loses nothing here, since means are not large against deviations.
+    square = torch.linalg.vector_norm(x, dim=2).square() / n
+    var = (square - mean.square()).clamp_min(0) * (n / max(1, n - 1))
     return view.by_class(mean).mean(1), view.by_class((var + _EPS).sqrt()).mean(1)
 
 
@@ -135,7 +138,6 @@ def _gram_gap(real: View, r: Tensor, syn: View, s: Tensor) -> Tensor:
     """Sum over classes of |G_real - G_syn|_F^2, G the class mean of F F^T / (C N)."""
     grams = []
     for view, maps in ((real, r), (syn, s)):
-        # The mean over images is part of the product: [c, m * N] times its transpose, one matrix per class.
-        f = view.by_class(maps.flatten(2)).transpose(1, 2).flatten(2)
-        grams.append(f @ f.transpose(1, 2) / (f.shape[1] * f.shape[2]))
+        f = maps.flatten(2)
+        grams.append(view.by_class(f @ f.transpose(1, 2)).mean(1) / f[0].numel())
     return (grams[0] - grams[1]).square().sum()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from cl_condense.networks import Initialiser, MakeNet
+from cl_condense.networks import Initialiser, MakeNet, make_feature_net
 
 
 class RandomNets:
@@ -17,12 +17,7 @@ class RandomNets:
     def __init__(
         self, make_net: MakeNet, classes: int, *, seed: int, device: torch.device, steps_per_net: int = 1
     ) -> None:
-        self._net = make_net(classes).to(device).train().requires_grad_(False)
-        if not hasattr(self._net, "features"):
-            raise ValueError(
-                f"{type(self._net).__name__} has no features method: condensation looks at embeddings and "
-                "maps, as ConvNet.features gives them"
-            )
+        self._net = make_feature_net(make_net, classes, device).requires_grad_(False)
         self._initialise = Initialiser(self._net)
         self._seed, self._steps = seed, steps_per_net
         self._current = -1

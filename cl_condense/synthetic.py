@@ -38,7 +38,7 @@ class Pixels:
 
     def start(self, real: ImageSet, ipc: int, seed: int) -> Tensor:
         if self.init == "real":
-            return real.take(real.draw(ipc, Purpose.START, seed))
+            return real.take(real.draw(ipc, Purpose.START, seed, distinct=True))
         ids = torch.tensor(real.class_ids, device=real.device)[:, None]
         slots = torch.arange(ipc * real.images[0].numel(), device=real.device)
         return normal(Purpose.START, seed, ids, slots).view(len(ids), ipc, *real.shape)
@@ -66,7 +66,7 @@ class Partition:
         _, h, w = real.shape
         if h % f or w % f:
             raise ValueError(f"partition factor {f} does not divide images of {h}x{w}: choose one that does")
-        x = real.take(real.draw(ipc * f * f, Purpose.START, seed))
+        x = real.take(real.draw(ipc * f * f, Purpose.START, seed, distinct=True))
         small = F.interpolate(x.flatten(0, 1), size=(h // f, w // f), mode="bilinear", antialias=False)
         cells = small.view(len(x), ipc, f, f, *small.shape[1:])
         return cells.permute(0, 1, 4, 2, 5, 3, 6).reshape(len(x), ipc, *real.shape)

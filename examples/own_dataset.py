@@ -11,7 +11,6 @@ from pathlib import Path
 import torch
 
 from cl_condense import ImageSet, MakeConvNet, Training, build, predict, train
-from cl_condense.grid import image_grid
 from cl_condense.networks import Initialiser
 
 NAMES = ["disc", "square", "cross"]
@@ -41,7 +40,7 @@ def main(out: Path = Path("runs/own_dataset")) -> None:
         changes = {"iterations": 100, "real_per_class": 64} if method == "dm" else {}
         condensed = build(method, **changes)(real, ipc=1, make_net=make_net, seed=0)
         condensed.save(out / f"{method}.safetensors")
-        image_grid(condensed.to_pixels(), condensed.counts, condensed.names, out / f"{method}.png")
+        condensed.save_png(out / f"{method}.png")
 
         nets = [make_net(len(NAMES)) for _ in range(3)]
         for i, net in enumerate(nets):

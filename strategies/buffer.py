@@ -176,6 +176,8 @@ class CondensedBuffer(ExemplarsBuffer):
 
     def _quotas(self, seen: dict[int, int]) -> dict[int, int]:
         """Images that each class may have."""
+        if not seen:
+            return {}
         if self.per_class is not None:
             return {c: min(self.per_class, n) for c, n in seen.items()}
         if self.max_size < len(seen):
@@ -218,6 +220,8 @@ class CondensedBuffer(ExemplarsBuffer):
         """Each class condensed to its quota, the classes of one quota together."""
         make_net = self.make_net or MakeConvNet(real.shape)
         real, result = real.to(self.device), None
+        there = dict(zip(real.class_ids, real.counts, strict=True))  # of a class that returns, fewer than seen
+        quotas = {c: min(q, there[c]) for c, q in quotas.items()}
         for ipc in sorted(set(quotas.values()), reverse=True):
             part = real.only([c for c, q in quotas.items() if q == ipc])
             made = self.method(part, ipc=ipc, make_net=make_net, seed=seed, on_step=self.on_step)

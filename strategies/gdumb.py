@@ -115,6 +115,12 @@ class CondensedGDumb(SupervisedTemplate):
         self.accuracies = torch.cat(self._right, 1).double().mean(1).tolist()
         return result
 
+    def model_adaptation(self, model: nn.Module | None = None) -> nn.Module:
+        """Adapts a growing head to the experience, in every network."""
+        for net in self.networks[1:] if model is None else ():
+            super().model_adaptation(net)
+        return super().model_adaptation(model)
+
     def forward(self) -> Tensor:
         """Logits of the mini-batch: in evaluation of every network, one after the other along the batch."""
         if self.is_training:

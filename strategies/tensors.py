@@ -42,7 +42,9 @@ def read_items(dataset: AvalancheDataset[Any], num_workers: int = 0) -> tuple[Te
     """
     dataset = dataset.eval()
     first = dataset[0]
-    loader = DataLoader(dataset, batch_size=512, num_workers=num_workers, collate_fn=_collate)
+    # With a generator of its own a loader leaves the global one alone.
+    own = torch.Generator()
+    loader = DataLoader(dataset, batch_size=512, num_workers=num_workers, collate_fn=_collate, generator=own)
     images, ids = zip(*loader, strict=True)
     shapes = {tuple(part.shape[1:]) for part in images}
     if len(shapes) > 1:

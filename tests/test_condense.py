@@ -14,7 +14,7 @@ from cl_condense.condense import Recipe, condense
 from cl_condense.draws import Purpose
 from cl_condense.imageset import ImageSet
 from cl_condense.methods import BASES, COMPOSED, MODIFIERS, build
-from cl_condense.networks import MakeConvNet
+from cl_condense.networks import Initialiser, MakeConvNet
 from cl_condense.sources import RandomNets
 from cl_condense.synthetic import Partition, Pixels
 
@@ -207,12 +207,12 @@ def test_the_images_come_to_match_their_class_better_than_they_started(synthetic
 
 def reference_dm(real, ipc, make_net, seed, recipe):
     """DM as its authors' code goes: class by class, one joint step of torch's SGD."""
-    nets = RandomNets(make_net, len(real.class_ids), seed=seed, device=torch.device("cpu"))
     syn = real.take(real.draw(ipc, Purpose.START, seed)).flatten(0, 1).requires_grad_()
     optimizer = torch.optim.SGD([syn], lr=1.0, momentum=0.5)
     dsa = DSA("color_crop_cutout_flip_scale_rotate")
     for iteration in range(recipe.iterations):
-        net, loss = nets.at(iteration // recipe.steps_per_net), torch.tensor(0.0)
+        net, loss = make_net(len(real.class_ids)), torch.tensor(0.0)
+        Initialiser(net)(seed, iteration // recipe.steps_per_net)
         for i, c in enumerate(real.class_ids):
             index = real.draw(recipe.real_per_class, Purpose.REAL_BATCH, seed, iteration)[i]
             warp = dsa.draw([c], seed, iteration)

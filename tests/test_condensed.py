@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -103,10 +104,9 @@ class Trap:
 def refused(path):
     """Both readers' one-line error."""
     for read in (CondensedSet.load, read_header):
-        with pytest.raises(ValueError, match=".") as error:
+        with pytest.raises(ValueError, match=re.escape(str(path))) as error:
             read(path)
         assert "\n" not in str(error.value)
-        assert str(path) in str(error.value)
     return str(error.value)
 
 
@@ -172,8 +172,7 @@ def test_a_forged_file_without_a_change_is_read(tmp_path):
 
 @pytest.mark.parametrize(
     "meta",
-    [{"set": None}, {"extra": None}, {"set": "{"}, {"extra": "nonsense"}, {"set": "[]"}, {"extra": "3"}]
-    + [{"set": "[" * 100_000}, {"extra": "[" * 100_000}],
+    [{key: text} for key in ("set", "extra") for text in (None, "", "{", "nonsense", "[]", "3", "[" * 100_000)],
     ids=lambda meta: str(meta)[:20],
 )
 def test_broken_metadata_is_refused(tmp_path, meta):
@@ -195,10 +194,9 @@ def test_broken_metadata_is_refused(tmp_path, meta):
 def test_a_wrong_header_field_is_refused(tmp_path, header):
     path = tmp_path / "a.safetensors"
     forge(path, **header)
-    with pytest.raises(ValueError, match=".") as error:
+    with pytest.raises(ValueError, match=re.escape(str(path))) as error:
         CondensedSet.load(path)
     assert "\n" not in str(error.value)
-    assert str(path) in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -217,10 +215,9 @@ def test_a_wrong_header_field_is_refused(tmp_path, header):
 def test_wrong_pixels_in_a_file_are_refused(tmp_path, pixels):
     path = tmp_path / "a.safetensors"
     forge(path, pixels)
-    with pytest.raises(ValueError, match=".") as error:
+    with pytest.raises(ValueError, match=re.escape(str(path))) as error:
         CondensedSet.load(path)
     assert "\n" not in str(error.value)
-    assert str(path) in str(error.value)
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
@@ -280,7 +277,7 @@ def test_pixels_are_rounded_and_cut_and_the_set_stays_as_it_is():
 
 def test_decoded_pixels_are_those_of_the_decoded_images():
     one = sample(factor=2)
-    images, labels = one.decode()
+    images, _ = one.decode()
     plain = CondensedSet(images, one.class_ids, tuple(4 * n for n in one.counts), one.mean, one.std)
     assert torch.equal(one.to_pixels(decoded=True), plain.to_pixels())
     assert len(one.to_pixels()) == 6
@@ -345,5 +342,5 @@ def test_sets_of_different_images_do_not_merge(other):
     ids=lambda changes: next(iter(changes)),
 )
 def test_fields_that_do_not_fit_one_another_are_refused(changes):
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match="a condensed set with"):
         replace(sample(), **changes)

@@ -2,11 +2,12 @@ import numpy as np
 import pytest
 import torch
 
+from cl_condense import imageset
 from cl_condense.imageset import ImageSet
 
 
 def numbered(counts, classes=None, size=2):
-    """Images that all differ, in a mixed order: the first pixel counts within the class, the last is its label."""
+    """Images in a mixed order: the first pixel counts within the class, the last is the label."""
     rows = [(i, c) for c, n in zip(classes or range(len(counts)), counts, strict=True) for i in range(n)]
     rows = [rows[i] for i in np.random.default_rng(0).permutation(len(rows))]
     images = torch.zeros(len(rows), 1, size, size, dtype=torch.uint8)
@@ -15,18 +16,18 @@ def numbered(counts, classes=None, size=2):
     return images, torch.tensor([c for _, c in rows])
 
 
-def imageset(counts, classes=None, **options):
+def of_counts(counts, classes=None, **options):
     return ImageSet.of(*numbered(counts, classes), normalisation=([0.0], [1.0]), **options)
 
 
 def test_images_are_sorted_by_class_and_keep_their_order_within():
-    images, labels = numbered([3, 2, 4], [7, 1, 30])
+    images, labels = numbered([90, 80, 70], [7, 1, 30])
     real = ImageSet.of(images, labels, names=[f"n{i}" for i in range(31)])
-    assert (real.class_ids, real.counts, real.names) == ((1, 7, 30), (2, 3, 4), ("n1", "n7", "n30"))
-    assert real.labels.tolist() == [1, 1, 7, 7, 7, 30, 30, 30, 30]
+    assert (real.class_ids, real.counts, real.names) == ((1, 7, 30), (80, 90, 70), ("n1", "n7", "n30"))
+    assert real.labels.tolist() == [1] * 80 + [7] * 90 + [30] * 70
     expected = torch.cat([images[labels == c] for c in (1, 7, 30)])
     assert torch.equal(real.images, expected)
-    assert (len(real), real.shape, real.device) == (9, (1, 2, 2), torch.device("cpu"))
+    assert (len(real), real.shape, real.device) == (240, (1, 2, 2), torch.device("cpu"))
 
 
 @pytest.mark.parametrize("convert", [torch.as_tensor, np.asarray, lambda x: x.tolist()])
@@ -105,7 +106,7 @@ def test_weights_follow_the_images_to_their_device():
 
 
 def test_only_keeps_some_classes_with_everything_that_belongs_to_them():
-    real = imageset([2, 3, 1, 2], [1, 4, 5, 9], names=list("abcdefghij"), weights=torch.arange(8.0))
+    real = of_counts([2, 3, 1, 2], [1, 4, 5, 9], names=list("abcdefghij"), weights=torch.arange(8.0))
     part = real.only([9, 4])
     keep = torch.isin(real.labels, torch.tensor([4, 9]))
     assert (part.class_ids, part.counts, part.names) == ((4, 9), (3, 2), ("e", "j"))
@@ -118,7 +119,7 @@ def test_only_keeps_some_classes_with_everything_that_belongs_to_them():
 
 
 def test_to_keeps_the_set():
-    real = imageset([2, 3], [3, 6], names=list("abcdefg"), weights=torch.arange(5.0))
+    real = of_counts([2, 3], [3, 6], names=list("abcdefg"), weights=torch.arange(5.0))
     moved = real.to("meta")
     assert {moved.device.type, moved.weights.device.type, moved.draw(2, 1).device.type} == {"meta"}
     assert (moved.class_ids, moved.counts, moved.names, len(moved)) == ((3, 6), (2, 3), ("d", "g"), 5)
@@ -128,7 +129,7 @@ def test_to_keeps_the_set():
 @pytest.mark.parametrize("m", [1, 3, 5, 7, 12, 23])
 def test_draws_stay_within_the_class_and_repeat_as_little_as_possible(m):
     counts = [5, 1, 7, 12]
-    real = imageset(counts, [0, 3, 4, 8])
+    real = of_counts(counts, [0, 3, 4, 8])
     for key in range(5):
         index = real.draw(m, 1, key)
         assert index.shape == (4, m)
@@ -143,7 +144,7 @@ def test_draws_stay_within_the_class_and_repeat_as_little_as_possible(m):
 @pytest.mark.parametrize("m", [2, 6])
 def test_the_draw_of_a_class_does_not_depend_on_the_other_classes(m, weighted):
     weights = torch.rand(16, generator=torch.Generator().manual_seed(0)) if weighted else None
-    real = imageset([3, 9, 4], [2, 5, 6], weights=weights)
+    real = of_counts([3, 9, 4], [2, 5, 6], weights=weights)
     index = real.draw(m, 1, 2)
     for row, c in enumerate(real.class_ids):
         alone = real.only([c])
@@ -155,12 +156,12 @@ def test_the_draw_of_a_class_does_not_depend_on_the_other_classes(m, weighted):
 
 
 def test_classes_of_one_size_get_draws_of_their_own():
-    within = imageset([20, 20]).draw(10, 0) - torch.tensor([[0], [20]])
+    within = of_counts([20, 20]).draw(10, 0) - torch.tensor([[0], [20]])
     assert not torch.equal(within[0], within[1])
 
 
 def test_every_image_and_every_pair_is_drawn_equally_often():
-    real = imageset([6, 3])
+    real = of_counts([6, 3])
     times = torch.zeros(9, 9)
     for key in range(3000):
         first, second = real.draw(2, key)[0].tolist()
@@ -181,3 +182,23 @@ def test_weighted_draws_are_in_proportion_and_skip_images_of_no_weight():
     expected = torch.tensor([[1, 0, 3, 4, 0, 0, 0, 0], [0, 0, 0, 0, 0, 4, 4, 0]]) / 8
     assert bool((times[expected == 0] == 0).all())
     torch.testing.assert_close(times, expected.double(), atol=0.03, rtol=0)
+
+
+@pytest.mark.parametrize("distinct", [False, True])
+def test_a_weighted_draw_takes_each_image_as_often_as_its_share(distinct):
+    weights = torch.tensor([8.0, 4.0, 2.0, 1.0, 1.0])
+    real = ImageSet.of(torch.zeros(5, 1, 1, 1), [0] * 5, weights=weights)
+    for key in range(20):
+        times = torch.bincount(real.draw(4, key, distinct=distinct)[0], minlength=5).tolist()
+        if distinct:
+            assert max(times) == 1
+            assert times[0] == 1, "more than its share of one draw is certain"
+        else:
+            assert times[:2] == [2, 1]
+            assert sum(times[2:]) == 1
+
+
+def test_a_weighted_draw_of_exactly_zero_skips_images_of_no_weight(monkeypatch):
+    monkeypatch.setattr(imageset, "uniform", lambda *keys: torch.zeros(1, 1))
+    real = ImageSet.of(torch.zeros(3, 1, 1, 1), [0, 0, 0], weights=torch.tensor([0.0, 2.0, 1.0]))
+    assert all(0 not in real.draw(2, key) for key in range(20))
