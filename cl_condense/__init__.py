@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cl_condense.augment import DSA
-    from cl_condense.condense import Method, Progress, Recipe, Term, condense
     from cl_condense.condensed import CondensedSet
     from cl_condense.datasets import load
+    from cl_condense.engine import Method, Progress, Recipe, Term, condense
     from cl_condense.evaluate import Training, predict, train
     from cl_condense.imageset import ImageSet
     from cl_condense.methods import build
@@ -30,12 +30,13 @@ _HOME = {
     "ConvNet": "networks",
     "ImageSet": "imageset",
     "MakeConvNet": "networks",
-    "Method": "condense",
+    "Method": "engine",
     "Partition": "synthetic",
     "Pixels": "synthetic",
-    "Progress": "condense",
-    "Recipe": "condense",
-    "Term": "condense",
+    "Progress": "engine",
+    "Recipe": "engine",
+    "Term": "engine",
+    "condense": "engine",
     "Training": "evaluate",
     "build": "methods",
     "load": "datasets",

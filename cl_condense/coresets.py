@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cl_condense.condense import OnStep, Progress, as_condensed, check_ipc
 from cl_condense.condensed import CondensedSet
 from cl_condense.draws import Purpose
+from cl_condense.engine import OnStep, Progress, as_condensed, check_ipc
 from cl_condense.evaluate import Training, train
 from cl_condense.imageset import ImageSet
 from cl_condense.networks import Initialiser, MakeNet, make_feature_net

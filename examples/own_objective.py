@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import TensorDataset
 
 from cl_condense import DSA, CondensedBuffer, CondensedGDumb, MakeConvNet, Term, Training, build, load
-from cl_condense.condense import Recipe, modify
+from cl_condense.engine import Recipe, modify
 from cl_condense.features import View
 
 

@@ -14,10 +14,10 @@ from avalanche.benchmarks.utils import AvalancheDataset
 from avalanche.training.storage_policy import ExemplarsBuffer
 from torch import Tensor
 
-from cl_condense.condense import Method, OnStep, Recipe
 from cl_condense.condensed import SHRINK, CondensedSet, read_header
 from cl_condense.devices import pick_device
 from cl_condense.draws import Purpose, fold
+from cl_condense.engine import Method, OnStep, Recipe
 from cl_condense.imageset import ImageSet
 from cl_condense.methods import build
 from cl_condense.networks import MakeConvNet, MakeNet

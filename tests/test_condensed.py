@@ -26,7 +26,7 @@ def sample(counts=(2, 1, 3), factor=1, names=("ant", "bee", "cat"), seed=0, shap
         mean=(0.1, 0.2, 1 / 3)[: shape[0]],
         std=(0.3, 0.5, 2 / 3)[: shape[0]],
         factor=factor,
-        names=names,
+        names=names[: len(counts)],
         recipe={"name": "ddm", "terms": {"mean_matching": 1.0}, "lr": 0.1},
         seed=2**62,
         versions={"torch": "2"},
@@ -53,7 +53,7 @@ def test_a_file_gives_back_every_field(tmp_path, as_type, name):
 def test_views_and_odd_values_are_kept_to_the_bit(tmp_path):
     path = tmp_path / "a.safetensors"
     pixels = torch.tensor([0.0, -0.0, 1e-45, 3e38]).repeat(8, 6, 4, 1).transpose(0, 1)[::2, :3]
-    one = replace(sample(counts=(3,)), pixels=pixels, class_ids=(1,), names=())
+    one = replace(sample(), pixels=pixels, class_ids=(1,), counts=(3,), names=())
     one.save(path)
     assert torch.equal(CondensedSet.load(path).pixels.view(torch.int32), pixels.contiguous().view(torch.int32))
 

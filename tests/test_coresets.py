@@ -113,12 +113,14 @@ def test_a_weight_is_the_chance_to_be_drawn_first(weighted):
     assert abs(heavy - want) < 4 * (want * (1 - want) / seeds) ** 0.5 + 1e-9
 
 
-def test_weighted_images_are_drawn_once_each():
-    weights = torch.tensor([1e4] * 3 + [1.0] * 9)
+@pytest.mark.parametrize(("heavy", "light", "ipc"), [(3, 9, 6), (19, 2, 20), (20, 3, 20), (4, 3, 7)])
+@pytest.mark.parametrize("weight", [30.0, 1e4])
+def test_weighted_images_are_drawn_once_each(heavy, light, ipc, weight):
+    weights = torch.tensor([weight] * heavy + [1.0] * light)
     for seed in range(20):
-        own = random(numbered((12,), weights), 6, seed)[0]
-        assert len(set(own)) == 6
-        assert {0, 1, 2} <= set(own)
+        own = random(numbered((heavy + light,), weights), ipc, seed)[0]
+        assert len(set(own)) == ipc
+        assert weight < 1e4 or len(set(own) & set(range(heavy))) == min(heavy, ipc)
 
 
 def test_weights_belong_to_their_images_where_labels_come_unsorted():
@@ -129,7 +131,7 @@ def test_weights_belong_to_their_images_where_labels_come_unsorted():
     assert all(random(real, 1, seed)[1] == [6] for seed in range(10))
 
 
-# With weights the chance of an image depends on how many are drawn, so a weighted random choice has no such order.
+# With weights the chance of an image depends on how many are drawn: a weighted random choice has no order.
 @pytest.mark.parametrize(("method", "weighted"), [("random", False), ("herding", False), ("herding", True)])
 def test_fewer_images_are_the_first_of_more(method, weighted):
     weights = torch.rand(63, generator=torch.Generator().manual_seed(1)) * 9 + 1 if weighted else None

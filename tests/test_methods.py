@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from cl_condense.condense import Recipe
+from cl_condense.engine import Recipe
 from cl_condense.methods import BASES, COMPOSED, MODIFIERS, build
 
 EVERY = [*BASES, *COMPOSED, *(f"dm+{modifier}" for modifier in MODIFIERS), "dm+moments+icd"]

@@ -673,10 +673,10 @@ def test_the_first_network_does_not_depend_on_how_many_there_are(digits):
     exp = nc(*digits).train_stream[0]
     trained = []
     for networks in (1, 3):
-        strategy = gdumb_on(digits, networks=networks)
+        strategy = gdumb_on(digits, networks=networks, training=Training(epochs=3))
         strategy.train(exp)
         trained.append(weights(strategy.model))
-    torch.testing.assert_close(*trained, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(*trained, rtol=1e-3, atol=1e-4)
 
 
 def test_experiences_call_their_plugins(digits):

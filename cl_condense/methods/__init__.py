@@ -6,12 +6,12 @@ A base and its modifiers are joined by ``+``. To add a method, write its file an
 from __future__ import annotations
 
 import difflib
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 from cl_condense import coresets
-from cl_condense.condense import Method, Recipe, Term, modify
 from cl_condense.coresets import Coreset
+from cl_condense.engine import Method, Recipe, Term, modify
 from cl_condense.methods import ddm
 from cl_condense.methods.dm import DM
 
@@ -63,9 +63,15 @@ def build(name: str, **changes: Any) -> Method:
                 f"use {base} alone, or a method that optimises images, such as dm+{suffix}"
             )
         composed = modify(composed, suffix, *MODIFIERS[suffix])
-    if changes and not isinstance(composed, Recipe):
-        raise ValueError(f"{name} selects real images: it has no setting {', '.join(changes)}")
-    return replace(composed, name=name, **changes) if isinstance(composed, Recipe) else composed
+    settings = [f.name for f in fields(Recipe) if f.name not in ("name", "terms")]
+    if not isinstance(composed, Recipe):
+        if changes:
+            raise ValueError(f"{name} selects real images: it has no setting {', '.join(changes)}")
+        return composed
+    for change in changes:
+        if change not in settings:
+            raise ValueError(_unknown(f"setting of {name}", change, settings))
+    return replace(composed, name=name, **changes)
 
 
 def _unknown(kind: str, name: str, known: list[str]) -> str:

@@ -10,7 +10,7 @@ The parts of the paper's loss are the modifiers ``moments``, ``gram``, ``sm`` (b
 later code ``later_moments``, ``later_gram``, ``later_sm`` and ``later_icd``.
 """
 
-from cl_condense.condense import Term
+from cl_condense.engine import Term
 from cl_condense.features import Tap
 from cl_condense.objectives import (
     conv_gram_matrices,

@@ -88,9 +88,13 @@ class Recipe:
     momentum: float = 0.5
 
     def settings(self) -> dict[str, Any]:
+        weights: dict[str, float] = {}
+        for term in self.terms:
+            name = term.objective.__name__
+            weights[name] = weights.get(name, 0.0) + term.weight
         return {
             "name": self.name,
-            "terms": {term.objective.__name__: term.weight for term in self.terms},
+            "terms": weights,
             "factor": self.synthetic.factor,
             "augment": self.augment.strategy,
             "iterations": self.iterations,

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from cl_condense.augment import DSA
-from cl_condense.condense import Recipe, condense
 from cl_condense.draws import Purpose
+from cl_condense.engine import Recipe, condense
 from cl_condense.imageset import ImageSet
 from cl_condense.methods import BASES, COMPOSED, MODIFIERS, build
 from cl_condense.networks import Initialiser, MakeConvNet
