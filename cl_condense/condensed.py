@@ -110,8 +110,16 @@ class CondensedSet:
         return ((x * std + mean) * 255).round_().clamp_(0, 255).to(torch.uint8)
 
     def only(self, class_ids: Sequence[int]) -> CondensedSet:
-        """The images of some classes."""
+        """The images of some classes.
+
+        Raises:
+            ValueError: for none, or a class that is not there.
+        """
         parts = self._parts()
+        absent = sorted(set(class_ids) - set(parts))
+        if absent or not class_ids:
+            what = f"class {absent[0]} is not in the set" if absent else "no classes"
+            raise ValueError(f"{what}: give some of {', '.join(map(str, self.class_ids))}")
         return self._of({c: parts[c] for c in class_ids}, self._names())
 
     def first(self, counts: dict[int, int]) -> CondensedSet:

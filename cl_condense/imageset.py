@@ -161,11 +161,22 @@ class ImageSet:
             return starts + first.gather(1, turn % counts)
         order = order.argsort(1)
         mass = self.weights[(starts + order).clamp_max(len(self) - 1)].double() * (slots < counts)
-        for _ in range(32 if distinct else 0):  # what is above one share of m comes down to it
-            mass = torch.minimum(mass, mass.sum(1, keepdim=True) / m)
+        if distinct:
+            mass = torch.minimum(mass, _highest_share(mass, m))
         mass = mass.cumsum(1)
         at = (uniform(*keys, ids).double() + turn) / m * mass[:, -1:]
         return starts + order.gather(1, torch.minimum(torch.searchsorted(mass, at, right=True), counts - 1))
+
+
+def _highest_share(mass: Tensor, m: int) -> Tensor:
+    """The c of each row for which min(mass, c) sums up to m * c: then no share of m exceeds one."""
+    down = mass.sort(1, descending=True).values
+    rest = down.flip(1).cumsum(1).flip(1)  # from each place on
+    # With the j heaviest certain, the others share what is left of m; the first j that leaves none above.
+    left = (down > 0).sum(1, keepdim=True).clamp_max(m) - torch.arange(down.shape[1], device=mass.device)
+    shares = torch.where(left > 0, rest / left.clamp_min(1), 0.0)
+    first = ((down <= shares * (1 + 1e-12)) & (left > 0)).int().argmax(1, keepdim=True)
+    return shares.gather(1, first)
 
 
 def _statistics(images: Tensor) -> tuple[Sequence[float], Sequence[float]]:

@@ -143,15 +143,17 @@ class Initialiser:
         self._sizes = [p.numel() for p in self._drawn]
         if self._drawn:
             device = self._drawn[0].device
-            self._slots = torch.arange(sum(self._sizes), device=device)
             sizes = torch.tensor(self._sizes, device=device)
+            # Each parameter counts from 0, so that more classes change no weights but the classifier's.
+            self._numbers = torch.arange(len(sizes), device=device).repeat_interleave(sizes)
+            self._slots = torch.cat([torch.arange(n, device=device) for n in self._sizes])
             self._bounds = torch.tensor(bounds, device=device).repeat_interleave(sizes)
 
     @torch.no_grad()
     def __call__(self, *keys: int) -> None:
         """Overwrites every parameter with the draw of these keys."""
         if self._drawn:
-            flat = (2 * uniform(Purpose.NETWORK, *keys, self._slots) - 1) * self._bounds
+            flat = (2 * uniform(Purpose.NETWORK, *keys, self._numbers, self._slots) - 1) * self._bounds
             parts = [v.view_as(p) for v, p in zip(flat.split(self._sizes), self._drawn, strict=True)]
             torch._foreach_copy_(self._drawn, parts)
         for norm in self._norms:

@@ -46,7 +46,8 @@ class CondensedBuffer(ExemplarsBuffer):
             papers' ConvNet for the images' size, 128 filters wide.
         device: where to condense; ``auto`` is a CUDA GPU where there is one.
         seed: one integer for everything random; the global generators are left alone.
-        iterations: of the method; default its published number, which wants a GPU (20,000 for ddm).
+        iterations: of condensation; default the method's published number, which wants a GPU (20,000 for
+            ddm). Coresets select real images and pass over it, so that one setting serves a comparison.
         shrink: how a class's images become fewer: ``recondense`` condenses them again, ``prefix`` keeps the
             first ones. Coresets always keep the first, since theirs are ordered by importance.
         transform: augments memory images when they are trained on (a function of one image tensor).

@@ -45,7 +45,10 @@ def read_items(dataset: AvalancheDataset[Any], num_workers: int = 0) -> tuple[Te
     # With a generator of its own a loader leaves the global one alone.
     own = torch.Generator()
     loader = DataLoader(dataset, batch_size=512, num_workers=num_workers, collate_fn=_collate, generator=own)
-    images, ids = zip(*loader, strict=True)
+    try:
+        images, ids = zip(*loader, strict=True)
+    except ValueError as error:  # from a worker it comes with a traceback in its text
+        raise ValueError(str(error).strip().splitlines()[-1].removeprefix("ValueError: ")) from None
     shapes = {tuple(part.shape[1:]) for part in images}
     if len(shapes) > 1:
         raise ValueError(_unequal(shapes))

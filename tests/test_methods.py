@@ -23,7 +23,7 @@ def total_weights(recipe):
 
 
 def refusal(name, **changes):
-    with pytest.raises(ValueError, match=r"unknown|selects|setting") as error:
+    with pytest.raises(ValueError, match=r"unknown|selects|setting|already") as error:
         build(name, **changes)
     assert "\n" not in str(error.value)
     return str(error.value)
@@ -146,8 +146,12 @@ def test_settings_are_plain_data(name):
     assert json.loads(json.dumps(settings)) == settings
 
 
-# dm+sm+gram has one objective twice: its record must not show half of the weight.
-@pytest.mark.parametrize("name", [*OPTIMISED, "dm+sm+gram"])
+@pytest.mark.parametrize("name", ["dm+sm+gram", "dm+gram+sm", "ddm+icd", "dm+icd+icd"])
+def test_a_term_that_is_there_already_is_refused(name):
+    assert "is there already" in refusal(name)
+
+
+@pytest.mark.parametrize("name", OPTIMISED)
 def test_settings_name_every_term_with_its_weight(name):
     recipe = build(name)
     assert isinstance(recipe, Recipe)

@@ -62,6 +62,8 @@ def build(name: str, **changes: Any) -> Method:
                 f"{name}: {base} selects real images and takes no modifiers; "
                 f"use {base} alone, or a method that optimises images, such as dm+{suffix}"
             )
+        if set(MODIFIERS[suffix]) & set(composed.terms):
+            raise ValueError(f"{name}: {suffix}, or a part of it, is there already; leave it out")
         composed = modify(composed, suffix, *MODIFIERS[suffix])
     settings = [f.name for f in fields(Recipe) if f.name not in ("name", "terms")]
     if not isinstance(composed, Recipe):
