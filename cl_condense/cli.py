@@ -30,10 +30,13 @@ Examples:
 """
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True)
 @click.version_option(package_name="cl-condense")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Dataset condensation as memory for continual learning."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 @cli.command(epilog=_EXAMPLES)
@@ -196,9 +199,6 @@ def main(args: list[str] | None = None) -> None:
     warnings.filterwarnings("ignore", message="no QP solver found")  # Avalanche's GEM alone needs one
     try:
         code = cli.main(args=args, prog_name="cl-condense", standalone_mode=False)
-    except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message())
-        code = 0
     except (click.Abort, KeyboardInterrupt):
         code = 130
     except (click.ClickException, ValueError) as error:

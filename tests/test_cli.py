@@ -151,6 +151,11 @@ def test_a_folder_of_images_runs(tmp_path, capsys):
     assert "3 classes" in capsys.readouterr().out
 
 
+def test_no_command_shows_the_help(capsys):
+    assert call() == 0
+    assert "Class-incremental run" in capsys.readouterr().out
+
+
 def test_help_has_an_example_and_needs_no_torch(capsys):
     assert call("run", "--help") == 0
     assert "cl-condense run --steps 10 --method ddm" in capsys.readouterr().out
