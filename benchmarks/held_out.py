@@ -1,0 +1,94 @@
+"""Compare methods on a held-out part of the training images: to choose between them without the test set.
+
+    python benchmarks/held_out.py --method dm --method ddm --method later_ddm
+    python benchmarks/held_out.py --dataset cifar10 --data ~/data --fit 300 --ipc 10 --method dm --method ddm
+
+Condenses some training images of each class once a seed, trains three networks on each result, and prints
+the mean and std of their accuracies on other training images. Settings that are not given are those of
+`cl-condense run`.
+"""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import click
+import torch
+
+from cl_condense.augment import DSA
+from cl_condense.datasets import load
+from cl_condense.draws import Purpose
+from cl_condense.engine import Recipe
+from cl_condense.evaluate import Training, predict, train
+from cl_condense.experiment import DEFAULTS, Settings
+from cl_condense.imageset import ImageSet
+from cl_condense.methods import build
+from cl_condense.networks import Initialiser, MakeConvNet
+
+
+def split(data: ImageSet, fit: int, held: int) -> tuple[ImageSet, ImageSet]:
+    """``fit`` images of each class to condense and ``held`` others to evaluate on."""
+    index = data.draw(fit + held, Purpose.SELECT, 0)
+    parts = []
+    for part in index.split([fit, held], dim=1):
+        at = part.flatten()
+        parts.append(ImageSet.of(data.images[at], data.labels[at], normalisation=(data.mean, data.std)))
+    return parts[0], parts[1]
+
+
+def accuracies(
+    method: str, fit: ImageSet, held: ImageSet, s: Settings, seed: int
+) -> tuple[torch.Tensor, float]:
+    """Accuracy of each network, and the seconds that condensation took."""
+    make_net = MakeConvNet(fit.shape, s.width, s.depth)
+    built = build(method)
+    if isinstance(built, Recipe):
+        given = {"iterations": s.iterations, "real_per_class": s.real_per_class}
+        given = {k: v for k, v in given.items() if v is not None}
+        built = replace(built, augment=DSA(s.augment), **given)
+    start = time.perf_counter()
+    condensed = built(fit, ipc=s.ipc or 1, make_net=make_net, seed=seed)
+    seconds = time.perf_counter() - start
+    nets = [make_net(len(fit.class_ids)) for _ in range(s.nets)]
+    for i, net in enumerate(nets):
+        Initialiser(net)(seed, i)
+    train(nets, *condensed.decode(), Training(epochs=s.epochs, augment=DSA(s.augment)), keys=(seed,))
+    logits = torch.cat([predict(nets, held.take(part)) for part in torch.arange(len(held)).split(512)], 1)
+    return (logits.argmax(-1) == held.labels).double().mean(1), seconds
+
+
+@click.command()
+@click.option("--dataset", default="digits", show_default=True)
+@click.option("--data", type=click.Path(path_type=Path))
+@click.option("--method", "methods", multiple=True, required=True)
+@click.option("--fit", default=100, show_default=True, help="Images of each class to condense.")
+@click.option("--held", type=int, help="Images of each class to evaluate on.  [default: the rest, at most 200]")
+@click.option("--ipc", type=int)
+@click.option("--iterations", type=int)
+@click.option("--real-per-class", type=int)
+@click.option("--epochs", type=int)
+@click.option("--width", type=int)
+@click.option("--seeds", default=2, show_default=True)
+def main(dataset, methods, fit, held, seeds, **given) -> None:
+    torch.set_num_threads(1)
+    images = load(dataset, given.pop("data"))[0]
+    held = held or min(200, min(images.counts) - fit)
+    settings = Settings(
+        dataset, **DEFAULTS.get(dataset, {}) | {k: v for k, v in given.items() if v is not None}
+    )
+    parts = split(images, fit, held)
+    print(f"{dataset}: {fit} training images a class condensed to {settings.ipc}, {held} others to evaluate on")
+    for method in methods:
+        try:
+            results = [accuracies(method, *parts, settings, seed) for seed in range(seeds)]
+        except ValueError as error:
+            print(f"{method}: {error}", flush=True)
+            continue
+        pool = 100 * torch.cat([a for a, _ in results])
+        seconds = sum(t for _, t in results) / seeds
+        spread = f"{pool.mean():.1f} ± {pool.std(unbiased=False):.1f} (n = {len(pool)})"
+        print(f"{method}: {spread}, {seconds:.1f} s a condensation", flush=True)
+
+
+if __name__ == "__main__":
+    main()
