@@ -20,10 +20,10 @@ from cl_condense.datasets import load
 from cl_condense.draws import Purpose
 from cl_condense.engine import Recipe
 from cl_condense.evaluate import Training, predict, train
-from cl_condense.experiment import DEFAULTS, Settings
 from cl_condense.imageset import ImageSet
 from cl_condense.methods import build
 from cl_condense.networks import Initialiser, MakeConvNet
+from cl_condense.settings import DEFAULTS, Settings
 
 
 def split(data: ImageSet, fit: int, held: int) -> tuple[ImageSet, ImageSet]:

@@ -19,7 +19,8 @@ from rich.progress import (
 )
 
 if TYPE_CHECKING:
-    from cl_condense.experiment import Event, Record, Run
+    from cl_condense.experiment import Event, Run
+    from cl_condense.records import Record
 
 _EXAMPLES = """
 \b
@@ -79,7 +80,8 @@ def run(dataset: str, data: Path | None, download: bool, out: Path | None, **giv
     same command goes on where it was.
     """
     from cl_condense import datasets  # noqa: PLC0415 - they take seconds, and --help should not
-    from cl_condense.experiment import DEFAULTS, Run, Settings  # noqa: PLC0415
+    from cl_condense.experiment import Run  # noqa: PLC0415
+    from cl_condense.settings import DEFAULTS, Settings, fingerprint  # noqa: PLC0415
 
     chosen = {k: v for k, v in given.items() if v not in (None, ())}
     if "budget" in chosen and "ipc" in chosen:
@@ -87,7 +89,7 @@ def run(dataset: str, data: Path | None, download: bool, out: Path | None, **giv
     if "budget" in chosen:
         chosen["ipc"] = None
     train, test = datasets.load(dataset, data, download=download)
-    settings = Settings(dataset, **{**DEFAULTS.get(dataset, {}), **chosen})
+    settings = Settings(dataset, data=fingerprint(train, test), **{**DEFAULTS.get(dataset, {}), **chosen})
     task = Run(
         settings,
         train,
@@ -172,8 +174,8 @@ def _show(task: Run, console: Console) -> None:
     """Table on the terminal, pictures in the folder."""
     from cl_condense import report  # noqa: PLC0415
     from cl_condense.condensed import CondensedSet  # noqa: PLC0415
-    from cl_condense.experiment import Unit  # noqa: PLC0415
     from cl_condense.grid import grid_page, panel_grid  # noqa: PLC0415
+    from cl_condense.records import Unit  # noqa: PLC0415
 
     s = task.settings
     console.print(report.accuracy_table(task.records, console.width))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -17,7 +15,6 @@ import torch
 from torch.utils.data import TensorDataset
 
 from cl_condense.augment import DSA
-from cl_condense.condensed import SHRINK
 from cl_condense.devices import pick_device
 from cl_condense.draws import fold
 from cl_condense.engine import Method, Progress, Recipe
@@ -26,76 +23,8 @@ from cl_condense.files import atomic
 from cl_condense.imageset import ImageSet
 from cl_condense.methods import build
 from cl_condense.networks import MakeConvNet
-
-Record = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """All that decides what a run's records say.
-
-    Attributes:
-        dataset: its name, for the records.
-        methods: names for :func:`cl_condense.methods.build`, compared in one run.
-        steps: experiences; classes that do not divide evenly go to the first ones.
-        ipc: images per class, or None with ``budget``: images in all, shared by the classes seen.
-        shrink: how images become fewer under a budget, see CondensedBuffer.
-        orders: class orders; order i is numpy's RandomState(seed + i).permutation, as in the published runs.
-        nets: networks trained on each memory.
-        iterations, real_per_class: of condensation; None takes each method's own.
-        epochs: of each network.
-        width, depth: of the ConvNets that condense and that are evaluated.
-        augment: strategy of the differentiable augmentation, for both.
-    """
-
-    dataset: str
-    methods: tuple[str, ...] = ("random", "ddm")
-    steps: int = 5
-    ipc: int | None = 10
-    budget: int | None = None
-    shrink: str = "recondense"
-    orders: int = 5
-    nets: int = 3
-    iterations: int | None = None
-    real_per_class: int | None = None
-    epochs: int = 1000
-    width: int = 128
-    depth: int | None = None
-    augment: str = DSA.strategy
-    seed: int = 0
-    device: str = "auto"
-
-    def digest(self) -> str:
-        """Eight characters that differ where settings do."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:8]
-
-
-_PLAIN = "color_crop_cutout_scale_rotate"  # without flip, as the authors of DSA do for digits
-
-DEFAULTS: dict[str, dict[str, Any]] = {
-    # Quick on a CPU. Chosen on a part of the training images; see REPRODUCIBILITY.md.
-    "digits": {
-        "ipc": 2,
-        "iterations": 200,
-        "real_per_class": 32,
-        "epochs": 200,
-        "width": 32,
-        "depth": 2,
-        "augment": _PLAIN,
-    },
-    "mnist": {"augment": _PLAIN},
-    "svhn": {"augment": _PLAIN},
-    "cifar100": {"steps": 10, "ipc": 20},
-}
-"""What a data set has other than the defaults of :class:`Settings`; those are the papers' protocol."""
-
-
-class Unit(NamedTuple):
-    """One piece of work: a method's memory after a step of a class order."""
-
-    order: int
-    method: str
-    step: int
+from cl_condense.records import Record, Unit, append, read
+from cl_condense.settings import Settings, check, fingerprint
 
 
 class Event(NamedTuple):
@@ -123,9 +52,10 @@ class Run:
     records: list[Record] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._check()
-        device = pick_device(self.settings.device).type
-        self.settings = replace(self.settings, device=device)
+        check(self.settings, self.train, self.test)
+        device = str(pick_device(self.settings.device))
+        data = self.settings.data or fingerprint(self.train, self.test)
+        self.settings = replace(self.settings, device=device, data=data)
         self._methods = {name: self._method(name) for name in self.settings.methods}
         self.records = self._open()
 
@@ -190,7 +120,8 @@ class Run:
             strategy.eval(benchmark.test_stream[:step])
             strategy.buffer.save(self.memory_file(now[0]))
             record = self._record(now[0], strategy)
-            self._append(record)
+            append(self.out / "records.jsonl", record)
+            self.records.append(record)
             self.memory_file(unit._replace(step=step - 1)).unlink(missing_ok=True)
             on_event(Event(now[0], "done", 1, 1, record))
 
@@ -262,39 +193,15 @@ class Run:
         given = {k: v for k, v in given.items() if v is not None}
         return replace(method, augment=DSA(self.settings.augment), **given)
 
-    def _check(self) -> None:
-        s, classes = self.settings, len(self.train.class_ids)
-        for name in ("steps", "orders", "nets", "epochs", "width"):
-            if getattr(s, name) < 1:
-                raise ValueError(f"{name} {getattr(s, name)}: give at least 1")
-        if not s.methods:
-            raise ValueError("no method: give at least one, such as ddm")
-        if len(set(s.methods)) < len(s.methods):
-            raise ValueError(f"methods {', '.join(s.methods)}: give each of them once")
-        if s.iterations is not None and s.iterations < 1:
-            raise ValueError(f"iterations {s.iterations}: give at least 1")
-        if s.steps > classes:
-            raise ValueError(f"{s.steps} steps for {classes} classes of {s.dataset}: give at most {classes}")
-        if (s.ipc is None) == (s.budget is None):
-            raise ValueError("give one of ipc (images per class) and budget (images in all)")
-        if s.ipc is not None and s.ipc < 1:
-            raise ValueError(f"ipc {s.ipc} is below one image per class: give at least 1")
-        if s.budget is not None and s.budget < classes:
-            raise ValueError(f"budget {s.budget} is below one image per class: give at least {classes}")
-        if self.test.class_ids != self.train.class_ids or self.test.shape != self.train.shape:
-            raise ValueError(f"training and test images of {s.dataset} differ in classes or in size")
-        if s.shrink not in SHRINK:
-            raise ValueError(f"shrink {s.shrink!r}: use {' or '.join(SHRINK)}")
-        MakeConvNet(self.train.shape, s.width, s.depth)(classes)
-
     def _open(self) -> list[Record]:
         """Records of the folder, which is made if need be."""
-        path, mine = (
-            self.out / "settings.json",
-            asdict(self.settings) | {"methods": list(self.settings.methods)},
-        )
+        path = self.out / "settings.json"
+        mine = asdict(self.settings) | {"methods": list(self.settings.methods)}
         if path.exists():
-            theirs = _read_json(path)
+            try:
+                theirs = dict(json.loads(path.read_text()))
+            except (ValueError, TypeError):
+                raise ValueError(f"{path} is damaged: give another --out") from None
             differ = [k for k in mine if theirs.get(k, "nothing") != mine[k]]
             if differ:
                 k = differ[0]
@@ -308,14 +215,7 @@ class Run:
             (self.out / "memory").mkdir(parents=True, exist_ok=True)
             with atomic(path) as temporary:
                 temporary.write_text(json.dumps(mine, indent=2) + "\n")
-        return list(_read_records(self.out / "records.jsonl"))
-
-    def _append(self, record: Record) -> None:
-        with (self.out / "records.jsonl").open("a") as file:
-            file.write(json.dumps(record) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        self.records.append(record)
+        return read(self.out / "records.jsonl")
 
 
 @contextmanager
@@ -343,33 +243,3 @@ def _dataset(images: ImageSet) -> TensorDataset:
     dataset = TensorDataset(images.take(torch.arange(len(images))), images.labels)
     dataset.targets = images.labels.tolist()  # type: ignore[attr-defined] # where Avalanche looks for labels
     return dataset
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text())
-    except ValueError:
-        value = None
-    if not isinstance(value, dict):
-        raise ValueError(f"{path} is damaged: give another --out")
-    return value
-
-
-def _read_records(path: Path) -> Iterator[Record]:
-    """The whole lines of a record file; a last line that was cut off by a crash is taken out of the file."""
-    if not path.exists():
-        return
-    data = path.read_bytes()
-    whole = data[: data.rfind(b"\n") + 1]
-    if len(whole) < len(data):
-        with atomic(path) as temporary:
-            temporary.write_bytes(whole)
-    for number, line in enumerate(whole.splitlines(), 1):
-        try:
-            record = json.loads(line)
-            Unit(record["order"], record["method"], record["step"])
-        except (ValueError, KeyError, TypeError):
-            raise ValueError(
-                f"{path} is damaged in line {number}: take the line out, or give another --out"
-            ) from None
-        yield record

@@ -4,10 +4,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from cl_condense import experiment
 from cl_condense.condensed import CondensedSet
 from cl_condense.datasets import load
-from cl_condense.experiment import Run, Settings, Unit
+from cl_condense.experiment import Run
 from cl_condense.imageset import ImageSet
+from cl_condense.records import Unit
+from cl_condense.settings import Settings
 
 FIELDS = (
     "method dataset order step classes_seen accuracy accuracies stored_images stored_bytes condense_seconds "
@@ -125,15 +128,15 @@ def uninterrupted(data, tmp_path_factory):
 
 
 def test_a_crash_between_memory_and_record_loses_nothing(data, tmp_path, monkeypatch, uninterrupted):
-    append, calls = Run._append, []
+    append, calls = experiment.append, []
 
-    def crash(self, record):
+    def crash(path, record):
         calls.append(record)
         if len(calls) == 4:
             raise Stop
-        append(self, record)
+        append(path, record)
 
-    monkeypatch.setattr(Run, "_append", crash)
+    monkeypatch.setattr(experiment, "append", crash)
     with pytest.raises(Stop):
         Run(TINY, *data, tmp_path)()
     monkeypatch.undo()
@@ -206,6 +209,15 @@ def test_a_folder_of_another_run_is_refused_and_left_alone(data, tmp_path):
     with pytest.raises(ValueError, match=r"holds a run with epochs 3, not 4: give another --out"):
         Run(replace(TINY, methods=("random",), orders=1, epochs=4), *data, tmp_path)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_a_run_does_not_go_on_with_other_images(data, tmp_path):
+    settings = replace(TINY, methods=("random",), orders=1)
+    Run(settings, *data, tmp_path)()
+    changed = replace(data[0], images=data[0].images.clone())
+    changed.images[5, 0, 3, 3] ^= 1
+    with pytest.raises(ValueError, match="holds a run with data"):
+        Run(settings, changed, data[1], tmp_path)
 
 
 def test_a_folder_of_something_else_is_refused(data, tmp_path):

@@ -1,0 +1,111 @@
+"""What decides a class-incremental run, the defaults of each data set, and what makes no sense."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from cl_condense.augment import DSA
+from cl_condense.condensed import SHRINK
+from cl_condense.imageset import ImageSet
+from cl_condense.networks import MakeConvNet
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that decides what a run's records say.
+
+    Attributes:
+        dataset: its name, for the records.
+        methods: names for :func:`cl_condense.methods.build`, compared in one run.
+        steps: experiences; classes that do not divide evenly go to the first ones.
+        ipc: images per class, or None with ``budget``: images in all, shared by the classes seen.
+        shrink: how images become fewer under a budget, see CondensedBuffer.
+        orders: class orders; order i is numpy's RandomState(seed + i).permutation, as in the published runs.
+        nets: networks trained on each memory.
+        iterations, real_per_class: of condensation; None takes each method's own.
+        epochs: of each network.
+        width, depth: of the ConvNets that condense and that are evaluated.
+        augment: strategy of the differentiable augmentation, for both.
+        data: fingerprint of the images, so that a run does not go on with others.
+    """
+
+    dataset: str
+    methods: tuple[str, ...] = ("random", "ddm")
+    steps: int = 5
+    ipc: int | None = 10
+    budget: int | None = None
+    shrink: str = "recondense"
+    orders: int = 5
+    nets: int = 3
+    iterations: int | None = None
+    real_per_class: int | None = None
+    epochs: int = 1000
+    width: int = 128
+    depth: int | None = None
+    augment: str = DSA.strategy
+    seed: int = 0
+    device: str = "auto"
+    data: str = ""
+
+    def digest(self) -> str:
+        """Eight characters that differ where settings do."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:8]
+
+
+_PLAIN = "color_crop_cutout_scale_rotate"  # without flip, as the authors of DSA do for digits
+
+DEFAULTS: dict[str, dict[str, Any]] = {
+    # Quick on a CPU. Chosen on a part of the training images; see REPRODUCIBILITY.md.
+    "digits": {
+        "ipc": 2,
+        "iterations": 200,
+        "real_per_class": 32,
+        "epochs": 200,
+        "width": 32,
+        "depth": 2,
+        "augment": _PLAIN,
+    },
+    "mnist": {"augment": _PLAIN},
+    "svhn": {"augment": _PLAIN},
+    "cifar100": {"steps": 10, "ipc": 20},
+}
+"""What a data set has other than the defaults of :class:`Settings`; those are the papers' protocol."""
+
+
+def fingerprint(*sets: ImageSet) -> str:
+    """Eight characters that differ where images, labels or class names do."""
+    digest = hashlib.sha256()
+    for images in sets:
+        digest.update(repr((images.shape, images.class_ids, images.counts, images.names)).encode())
+        digest.update(images.images.cpu().numpy().tobytes())
+    return digest.hexdigest()[:8]
+
+
+def check(s: Settings, train: ImageSet, test: ImageSet) -> None:
+    """Raises ValueError, in one line, for settings that make no sense or do not fit the data."""
+    classes = len(train.class_ids)
+    for name in ("steps", "orders", "nets", "epochs", "width"):
+        if getattr(s, name) < 1:
+            raise ValueError(f"{name} {getattr(s, name)}: give at least 1")
+    if not s.methods:
+        raise ValueError("no method: give at least one, such as ddm")
+    if len(set(s.methods)) < len(s.methods):
+        raise ValueError(f"methods {', '.join(s.methods)}: give each of them once")
+    if s.iterations is not None and s.iterations < 1:
+        raise ValueError(f"iterations {s.iterations}: give at least 1")
+    if s.steps > classes:
+        raise ValueError(f"{s.steps} steps for {classes} classes of {s.dataset}: give at most {classes}")
+    if (s.ipc is None) == (s.budget is None):
+        raise ValueError("give one of ipc (images per class) and budget (images in all)")
+    if s.ipc is not None and s.ipc < 1:
+        raise ValueError(f"ipc {s.ipc} is below one image per class: give at least 1")
+    if s.budget is not None and s.budget < classes:
+        raise ValueError(f"budget {s.budget} is below one image per class: give at least {classes}")
+    if test.class_ids != train.class_ids or test.shape != train.shape:
+        raise ValueError(f"training and test images of {s.dataset} differ in classes or in size")
+    if s.shrink not in SHRINK:
+        raise ValueError(f"shrink {s.shrink!r}: use {' or '.join(SHRINK)}")
+    MakeConvNet(train.shape, s.width, s.depth)(classes)
