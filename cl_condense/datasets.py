@@ -11,18 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageOps
 from sklearn.datasets import load_digits
 from torchvision.datasets import CIFAR10, CIFAR100, MNIST, SVHN, FashionMNIST
 from torchvision.datasets.utils import calculate_md5, download_and_extract_archive, download_url
 
-from cl_condense.draws import fold, permutation
-from cl_condense.imageset import ImageSet
-
-Pair = tuple[ImageSet, ImageSet]  # train, test
-Part = tuple[Any, Any]  # images, labels
-Classes = dict[str, list[Any]]  # files or rows of each class
+from cl_condense.folder import Pair, Part, divided, flat, load_folder, one_line, pair
 
 _DIGITS = tuple("0123456789")
 _IDX = (
@@ -31,10 +24,6 @@ _IDX = (
     "t10k-images-idx3-ubyte",
     "t10k-labels-idx1-ubyte",
 )
-_SPLIT = fold(*b"train and test")
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
-# Pillow goes by the content, not by the suffix, and would also read EPS, for which it runs Ghostscript.
-_FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
 
 
 @dataclass(frozen=True)
@@ -90,11 +79,11 @@ def load(name: str, data: str | Path | None = None, *, download: bool = False) -
         hint = f"did you mean {near[0]!r}? " if near else ""
         if Path(name).is_dir():
             hint = f"for images of your own give folder and --data {name}; "
-        raise _error(f"unknown data set {name!r}: {hint}known are {', '.join(NAMES)}")
+        raise one_line(f"unknown data set {name!r}: {hint}known are {', '.join(NAMES)}")
     if name == "digits":
         return _digits()
     if data is None:
-        raise _error(f"{name} is read from files: name the folder they are in with --data DIR")
+        raise one_line(f"{name} is read from files: name the folder they are in with --data DIR")
     if name == "folder":
         return load_folder(data)
     source, root = SOURCES[name], _root(Path(data), SOURCES[name].folder)
@@ -103,78 +92,17 @@ def load(name: str, data: str | Path | None = None, *, download: bool = False) -
         _fetch(name, source, root)
         fault = _fault(source, root)
     if fault:
-        raise _error(f"{name}: {fault}, or give --download to fetch it")
+        raise one_line(f"{name}: {fault}, or give --download to fetch it")
     train, names = _read(source, root, train=True)
-    return _pair(train, _read(source, root, train=False)[0], names, (source.mean, source.std))
-
-
-def load_folder(path: str | Path, *, size: int | None = None) -> Pair:
-    """The training and the test images of a folder, ``train/CLASS/*.png`` and ``test/CLASS/*.png``.
-
-    Or ``CLASS/*.png``: then a fifth of each class, at least one image, is the test set; which ones depends on
-    the name of the class and the number of its images alone. PNG, JPEG, BMP and WebP files are read, others
-    passed over. Images are uint8 ``[n, c, h, w]``, of one channel where every file is greyscale and else of
-    three (transparency is dropped). All must have the same size, unless ``size`` is given: then the largest
-    middle square of each is scaled to size x size. Labels follow the order of the class names, and the
-    normalisation is that of the training images.
-
-    Raises:
-        ValueError: on a folder without that layout, a class without images or in one part only, an image that
-            is damaged, of another size than the first, or has over 8 bits a channel or too many pixels.
-    """
-    root = Path(path).expanduser()
-    if not root.is_dir():
-        raise _error(f"{root} is not a folder: name the one that holds the images with --data DIR")
-    if size is not None and size < 1:
-        raise _error(f"size {size}: give the pixels of a side, 1 or more")
-    parts = [part for part in ("train", "test") if (root / part).is_dir() and _folders(root / part)]
-    if len(parts) == 1:
-        absent = root / ("test" if parts == ["train"] else "train")
-        raise _error(f"{root} has class folders in {parts[0]}, none in {absent.name}: add {absent / 'CLASS'}")
-    train, test = (_files(root / part) for part in parts) if parts else _divided(_files(root))
-    for name in sorted(train.keys() ^ test.keys()):
-        there = root / ("test" if name in train else "train") / name
-        raise _error(f"class {name!r} has no folder {there}: each class needs training and test images")
-    if not train:
-        raise _error(f"{root} has no class folders: put images in train/CLASS and test/CLASS, or in CLASS")
-    (files, labels), (test_files, test_labels) = _flat(train), _flat(test)
-    images = _decoded(files + test_files, size)
-    return _pair((images[: len(files)], labels), (images[len(files) :], test_labels), tuple(train))
-
-
-def _error(text: str) -> ValueError:
-    # file names and the messages of other libraries can have line breaks
-    return ValueError(" ".join(text.splitlines()))
-
-
-def _pair(train: Part, test: Part, names: tuple[str, ...], constants: Any = None) -> Pair:
-    first = ImageSet.of(*train, names=names, normalisation=constants)
-    return first, ImageSet.of(*test, names=names, normalisation=(first.mean, first.std))
-
-
-def _divided(classes: Classes) -> tuple[Classes, Classes]:
-    """A fifth of each class, at least one, for testing."""
-    train, test = {}, {}
-    for name, own in classes.items():
-        if len(own) == 1:
-            raise _error(f"class {name!r} has 1 image, {own[0]}: give 2 or more, one of them is for testing")
-        held = set(permutation(len(own), _SPLIT, fold(*name.encode()))[: max(round(len(own) / 5), 1)].tolist())
-        train[name] = [one for i, one in enumerate(own) if i not in held]
-        test[name] = [one for i, one in enumerate(own) if i in held]
-    return train, test
-
-
-def _flat(part: Classes) -> tuple[list[Any], list[int]]:
-    pairs = [(one, label) for label, own in enumerate(part.values()) for one in own]
-    return [one for one, _ in pairs], [label for _, label in pairs]
+    return pair(train, _read(source, root, train=False)[0], names, (source.mean, source.std))
 
 
 def _digits() -> Pair:
     raw = load_digits()
     images = (raw.images / 16 * 255).round().astype(np.uint8)[:, None]
     rows = {name: np.flatnonzero(raw.target == label).tolist() for label, name in enumerate(_DIGITS)}
-    (train, labels), (test, test_labels) = map(_flat, _divided(rows))
-    return _pair((images[train], labels), (images[test], test_labels), _DIGITS)
+    (train, labels), (test, test_labels) = map(flat, divided(rows))
+    return pair((images[train], labels), (images[test], test_labels), _DIGITS)
 
 
 def _root(data: Path, folder: str) -> Path:
@@ -218,7 +146,7 @@ def _fetch(name: str, source: Source, root: Path) -> None:
             else:
                 download_and_extract_archive(kind.url, str(root), filename=kind.filename, md5=kind.tgz_md5)
     except (OSError, RuntimeError, EOFError, HTTPException) as error:
-        raise _error(
+        raise one_line(
             f"{name} was not fetched to {root} ({error}): try again, or put its files there"
         ) from error
 
@@ -240,54 +168,3 @@ def _read(source: Source, root: Path, *, train: bool) -> tuple[Part, tuple[str, 
         return (pixels, np.fromfile(labels, np.uint8)[8:]), _DIGITS if kind is MNIST else tuple(kind.classes)
     cifar = kind(str(root), train=train)
     return (cifar.data.transpose(0, 3, 1, 2), cifar.targets), tuple(cifar.classes)
-
-
-def _folders(folder: Path) -> list[Path]:
-    found = (inner for inner in folder.iterdir() if inner.is_dir() and not inner.name.startswith("."))
-    return sorted(found, key=lambda inner: inner.name)
-
-
-def _files(folder: Path) -> Classes:
-    """The image files of each class folder, in the order of their names."""
-    classes = {}
-    for inner in _folders(folder):
-        images = (f for f in inner.iterdir() if f.suffix.lower() in _SUFFIXES and not f.name.startswith("."))
-        classes[inner.name] = sorted(images, key=lambda file: file.name)
-        if not classes[inner.name]:
-            kinds = ", ".join(_SUFFIXES)
-            raise _error(f"class {inner.name!r}: no images ({kinds}) in {inner}: add some or remove the folder")
-    return classes
-
-
-def _decoded(files: list[Path], size: int | None) -> NDArray[np.uint8]:
-    """All images ``[n, c, h, w]``, of one channel where every one is greyscale."""
-    arrays: list[NDArray[np.uint8]] = []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        for file in files:
-            arrays.append(_pixels(file, size))
-            (h, w), first = arrays[-1].shape[:2], arrays[0].shape[:2]
-            if (h, w) != first:
-                expected = f"{first[1]} x {first[0]} as {files[0]}"
-                raise _error(f"{file} is {w} wide x {h} high, not {expected}: resize all images to one size")
-    if any(array.ndim == 3 for array in arrays):
-        colour = [array if array.ndim == 3 else np.stack([array] * 3, 2) for array in arrays]
-        return np.stack(colour).transpose(0, 3, 1, 2)
-    return np.stack(arrays)[:, None]
-
-
-def _pixels(file: Path, size: int | None) -> NDArray[np.uint8]:
-    """One image, ``[h, w]`` where it is greyscale and else ``[h, w, 3]``."""
-    try:
-        with Image.open(file, formats=_FORMATS) as opened:
-            mode = opened.mode
-            image = opened.convert("L" if mode in ("1", "L") else "RGB")
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise _error(f"{file} has too many pixels ({error}): put a smaller image there") from error
-    except Exception as error:  # on damaged bytes the decoders raise errors of many kinds
-        raise _error(f"{file} is damaged or no PNG, JPEG, BMP or WebP ({error}): replace it") from error
-    if mode[0] in "IF":
-        # convert() cuts such values off at 255, which leaves a white image
-        raise _error(f"{file} has over 8 bits a channel (mode {mode}): save it with 8 bits")
-    return np.array(image if size is None else ImageOps.fit(image, (size, size)))

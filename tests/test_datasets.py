@@ -14,7 +14,8 @@ from sklearn.datasets import load_digits
 from torchvision.datasets import SVHN
 
 from cl_condense import datasets
-from cl_condense.datasets import NAMES, SOURCES, load, load_folder
+from cl_condense.datasets import NAMES, SOURCES, load
+from cl_condense.folder import load_folder
 
 
 class Payload:
