@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cl_condense.imageset import ImageSet
     from cl_condense.methods import build
     from cl_condense.networks import ConvNet, MakeConvNet
+    from cl_condense.progress import ProgressBar
     from cl_condense.strategies import CondensedBuffer, CondensedGDumb
     from cl_condense.synthetic import Partition, Pixels
 
@@ -34,6 +35,7 @@ _HOME = {
     "Partition": "synthetic",
     "Pixels": "synthetic",
     "Progress": "engine",
+    "ProgressBar": "progress",
     "Recipe": "engine",
     "Term": "engine",
     "condense": "engine",
@@ -56,6 +58,7 @@ __all__ = [
     "Partition",
     "Pixels",
     "Progress",
+    "ProgressBar",
     "Recipe",
     "Term",
     "Training",

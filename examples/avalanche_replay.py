@@ -14,7 +14,7 @@ from avalanche.training.plugins import EvaluationPlugin, ReplayPlugin
 from avalanche.training.storage_policy import ClassBalancedBuffer
 from torch.utils.data import TensorDataset
 
-from cl_condense import CondensedBuffer, ConvNet, ImageSet, MakeConvNet, load
+from cl_condense import CondensedBuffer, ConvNet, ImageSet, MakeConvNet, ProgressBar, load
 
 MEMORY = 20
 
@@ -30,7 +30,11 @@ def main() -> None:
     memories = {
         "ClassBalancedBuffer": ClassBalancedBuffer(MEMORY),
         "CondensedBuffer": CondensedBuffer(
-            MEMORY, method="dm", make_net=MakeConvNet(train.shape, width=32, depth=2), iterations=100
+            MEMORY,
+            method="dm",
+            make_net=MakeConvNet(train.shape, width=32, depth=2),
+            iterations=100,
+            on_step=ProgressBar(),
         ),
     }
     for name, memory in memories.items():

@@ -41,7 +41,7 @@ class CondensedBuffer(ExemplarsBuffer):
     Args:
         max_size: images in all, shared by the classes.
         method: a name such as ``ddm``, ``dm+sm``, ``herding``, or a method of your own.
-        per_class: images of each class.
+        per_class: images of each class; ``max_size`` is then 0, and so is the ReplayPlugin's ``mem_size``.
         make_net: makes the network that condensation looks through, from a number of classes. Default: the
             papers' ConvNet for the images' size, 128 filters wide.
         device: where to condense; ``auto`` is a CUDA GPU where there is one.
@@ -55,7 +55,7 @@ class CondensedBuffer(ExemplarsBuffer):
             gives; ER_ACE always wants the first.
         normalisation: (mean, std) per channel of the stream's transform, for pictures of the memory.
         num_workers: processes that read the experience's images.
-        on_step: called with a Progress after every iteration.
+        on_step: called with a Progress after every iteration, for example ``ProgressBar()``.
 
     Attributes:
         memory: the CondensedSet, or None before the first experience.

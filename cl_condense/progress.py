@@ -1,0 +1,42 @@
+"""A progress line for condensations outside the command line: ``on_step=ProgressBar()``."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+from cl_condense.engine import Progress
+
+
+class ProgressBar:
+    """Shows iterations, loss and time left on stderr while something condenses; call it with each Progress.
+
+    On a terminal alone: where output is piped it shows nothing. The loss is looked at twenty times in a
+    condensation, since each look waits for the device.
+    """
+
+    def __init__(self, description: str = "condensing", console: Console | None = None) -> None:
+        self._description = description
+        self._console = console or Console(stderr=True)
+        self._bar: Bar | None = None
+        self._loss = ""
+
+    def __call__(self, progress: Progress) -> None:
+        """Shows where a condensation is; the line goes away after its last iteration."""
+        if not self._console.is_terminal:
+            return
+        if self._bar is None:
+            columns = (TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("left{task.fields[loss]}"))
+            self._bar = Bar(
+                TextColumn("{task.description}"), BarColumn(), *columns, console=self._console, transient=True
+            )
+            self._bar.add_task(self._description, total=progress.iterations, loss="")
+            self._bar.start()
+        if progress.loss is not None and progress.iteration % max(1, progress.iterations // 20) == 0:
+            self._loss = f", loss {float(progress.loss):.3g}"
+        task = self._bar.task_ids[0]
+        self._bar.update(task, completed=progress.iteration, loss=self._loss)
+        if progress.iteration >= progress.iterations:
+            self._bar.stop()
+            self._bar, self._loss = None, ""
