@@ -203,7 +203,7 @@ def main(args: list[str] | None = None) -> None:
         code = cli.main(args=args, prog_name="cl-condense", standalone_mode=False)
     except (click.Abort, KeyboardInterrupt):
         code = 130
-    except (click.ClickException, ValueError) as error:
+    except (click.ClickException, ValueError, OSError) as error:
         message = error.format_message() if isinstance(error, click.ClickException) else str(error)
         click.echo("Error: " + " ".join(message.split()), err=True)
         code = 2

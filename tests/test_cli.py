@@ -98,6 +98,14 @@ def test_another_runs_folder_is_refused(tmp_path, capsys):
     assert "holds a run with seed 0, not 1: give another --out" in capsys.readouterr().err
 
 
+def test_a_folder_that_cannot_be_made_is_named(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert call("run", "--out", tmp_path / "file" / "run") == 2
+    shown = capsys.readouterr().err
+    assert shown.count("\n") == 1
+    assert str(tmp_path / "file") in shown
+
+
 def test_images_of_unequal_size_and_classes_without_images_are_named(tmp_path, capsys):
     for name, sizes in {"cat": (8, 8, 8), "dog": (8, 8, 9)}.items():
         (tmp_path / "data" / name).mkdir(parents=True)

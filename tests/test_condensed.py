@@ -6,8 +6,10 @@ import re
 from dataclasses import fields, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import save_file
 
@@ -344,3 +346,16 @@ def test_sets_of_different_images_do_not_merge(other):
 def test_fields_that_do_not_fit_one_another_are_refused(changes):
     with pytest.raises(ValueError, match="a condensed set with"):
         replace(sample(), **changes)
+
+
+def test_a_picture_shows_every_stored_image_beside_its_class(tmp_path):
+    one = sample()
+    one.save_png(tmp_path / "a.png")
+    with Image.open(tmp_path / "a.png") as page:
+        shown = np.asarray(page.convert("RGB"))
+    for image in one.to_pixels():
+        tile = image.permute(1, 2, 0).numpy().repeat(8, 0).repeat(8, 1)
+        assert any(
+            np.array_equal(shown[y : y + 64, x : x + 64], tile)
+            for y, x in zip(*np.nonzero((shown == tile[0, 0]).all(-1)), strict=True)
+        )
