@@ -162,7 +162,7 @@ def _table(records: Sequence[Record], curves: Mapping[str, Curve], shown: Sequen
     table = Table(title=f"{records[0]['dataset']}: accuracy (%)", caption=caption, pad_edge=False, box=None)
     table.add_column("method", overflow="fold")
     seen = {step: _range([r["classes_seen"] for r in records if r["step"] == step]) for step in shown}
-    headers = [f"step {step}\n{seen[step]} classes" for step in shown]
+    headers = [f"step {step}\n{seen[step]} {'class' if seen[step] == '1' else 'classes'}" for step in shown]
     for header in (*headers, "average", "images", "seconds", *(["n"] if len(ns) > 1 else [])):
         table.add_column(header, justify="right", overflow="fold")
     for method, curve in curves.items():

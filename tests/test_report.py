@@ -145,6 +145,11 @@ def test_an_order_that_is_half_through_shows_the_range_of_n():
     assert rows(accuracy_table(records))["dm"][-1] == "3–6"
 
 
+def test_one_class_is_not_called_classes():
+    shown = text(accuracy_table([record(step=1, classes_seen=1), record(step=2, classes_seen=2)]))
+    assert re.search(r"1 class\b.*2 classes", shown)
+
+
 def test_a_step_of_differing_classes_shows_the_range():
     records = [record(classes_seen=18), record(order=1, classes_seen=22)]
     assert "18–22 classes" in text(accuracy_table(records))
