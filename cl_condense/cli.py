@@ -102,6 +102,22 @@ def run(dataset: str, data: Path | None, download: bool, out: Path | None, **giv
     _show(task, console)
 
 
+@cli.command()
+@click.argument("name", required=False)
+def methods(name: str | None) -> None:
+    """List the methods, or print one in full: cl-condense methods dm+sm."""
+    from cl_condense.methods import BASES, COMPOSED, MODIFIERS, about  # noqa: PLC0415
+
+    if name:
+        click.echo(about(name))
+        return
+    for key in BASES:
+        click.echo(key)
+    for key, parts in COMPOSED.items():
+        click.echo(f"{key} = {parts}")
+    click.echo(f"\nOn any method that optimises images, with +: {', '.join(MODIFIERS)}")
+
+
 def _announce(task: Run, console: Console) -> None:
     sizes, s = task.sizes, task.settings
     even = len(set(sizes)) == 1

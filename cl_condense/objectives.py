@@ -23,7 +23,7 @@ _EPS = 1e-5  # inside the square root of a standard deviation, as in DDM's code
 def mean_matching(real: View, syn: View) -> Tensor:
     """Squared distance of the class means in embedding space, summed over classes and dimensions.
 
-    DM, arXiv:2110.04181, eq. 6; DDM, eq. 3. As in DM's code a plain sum: lr 1.0 belongs to that scale.
+    DM, arXiv:2110.04181; DDM, eq. 3. As in DM's code a plain sum: lr 1.0 belongs to that scale.
     """
     return (real.embedding.mean(1) - syn.embedding.mean(1)).square().sum()
 

@@ -159,6 +159,19 @@ def test_a_folder_of_images_runs(tmp_path, capsys):
     assert "3 classes" in capsys.readouterr().out
 
 
+def test_methods_are_listed_and_explained(capsys):
+    assert call("methods") == 0
+    listed = capsys.readouterr().out
+    for word in ("random", "herding", "ddm = dm+sm+icd", "later_sm"):
+        assert word in listed
+    assert call("methods", "dm+sm") == 0
+    shown = capsys.readouterr().out
+    for word in ("1 x mean_matching", "10000 x gram_matrices", "arXiv:2110.04181", "lr: 1.0"):
+        assert word in shown
+    assert call("methods", "herdin") == 2
+    assert "did you mean 'herding'" in capsys.readouterr().err
+
+
 def test_no_command_shows_the_help(capsys):
     assert call() == 0
     assert "Class-incremental run" in capsys.readouterr().out

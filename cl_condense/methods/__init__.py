@@ -6,6 +6,8 @@ A base and its modifiers are joined by ``+``. To add a method, write its file an
 from __future__ import annotations
 
 import difflib
+import inspect
+import textwrap
 from dataclasses import fields, replace
 from typing import Any
 
@@ -74,6 +76,24 @@ def build(name: str, **changes: Any) -> Method:
         if change not in settings:
             raise ValueError(_unknown(f"setting of {name}", change, settings))
     return replace(composed, name=name, **changes)
+
+
+def about(name: str) -> str:
+    """A method in full: what it is made of, each part with its formula and source, and its settings.
+
+    Raises:
+        ValueError: as :func:`build`.
+    """
+    method = build(name)
+    lines = [name if name not in COMPOSED else f"{name} = {COMPOSED[name]}"]
+    if isinstance(method, Coreset):
+        lines += ["", inspect.getdoc(method.select) or ""]
+    if isinstance(method, Recipe):
+        for term in method.terms:
+            doc = inspect.getdoc(term.objective) or ""
+            lines += ["", f"{term.weight:g} x {term.objective.__name__}", textwrap.indent(doc, "    ")]
+    settings = {k: v for k, v in method.settings().items() if k not in ("name", "terms")}
+    return "\n".join([*lines, "", *(f"{k}: {v}" for k, v in settings.items())])
 
 
 def _unknown(kind: str, name: str, known: list[str]) -> str:

@@ -1,10 +1,11 @@
-"""DDM: Decomposed Distribution Matching in Dataset Condensation (Malakshan et al., WACV 2025).
+"""DDM: Decomposed Distribution Matching in Dataset Condensation (Malakshan et al., arXiv:2412.04748).
 
-L = L_MMD + 10 L_ICD + 1e4 (L_MM + L_CM), eq. 10-11; everything else is DM's. The paper prints the weights in
-its section 4.2. Its authors have released two codes. The first reads the style from the maps after ReLU (an
-in-place ReLU changes what its norm layers returned), averages maps before taking moments and accumulates
-style over classes; no script of it runs the whole method. The later one reads the style before the norm,
-relative to the real moments, and replaces the divergence by a bounded match of the real class's spread.
+L = L_MMD + beta L_ICD + lambda (alpha L_MM + L_CM), eq. 7, 10 and 11; everything else is DM's. The weights are
+beta = 10, lambda = 10,000 and alpha = 1: what the commands in the authors' readme give each term. Two codes
+have been released. The first reads the style from the maps after ReLU (an in-place ReLU changes what its norm
+layers returned), averages maps before taking moments and accumulates style over classes; no script of it runs
+the whole method. The later one reads the style before the norm, its moments relative to the real ones, and
+replaces the divergence by a bounded match of the real class's spread.
 
 The parts of the paper's loss are the modifiers ``moments``, ``gram``, ``sm`` (both) and ``icd``; those of the
 later code ``later_moments``, ``later_gram``, ``later_sm`` and ``later_icd``.

@@ -1,0 +1,303 @@
+"""What the memory holds: budgets, classes that are scarce or return, tasks, and what it depends on."""
+
+import pickle
+import random
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from streams import (
+    METHODS,
+    buffer,
+    counts,
+    equal,
+    experience,
+    mean_distance,
+    message,
+    nc,
+    noise,
+    replay,
+    strategy_of,
+)
+
+from cl_condense.condensed import CondensedSet
+from cl_condense.methods import build
+from cl_condense.strategies import CondensedBuffer
+from cl_condense.synthetic import Partition
+
+# budgets
+
+
+def test_a_shared_budget_gives_the_remainder_to_the_first_classes_of_the_stream():
+    memory, seen = buffer(10), []
+    assert len(memory.buffer) == 0
+    for wanted in ({7: 10}, {7: 5, 2: 5}, {7: 4, 2: 3, 0: 3}, {7: 3, 2: 3, 0: 2, 5: 2}):
+        seen = [c for c in wanted if c not in seen]
+        memory.post_adapt(None, noise(*seen))
+        assert counts(memory) == wanted
+        seen = list(wanted)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_budget_per_class_grows_and_leaves_what_is_stored(method):
+    memory = buffer(per_class=3, method=method)
+    memory.post_adapt(None, noise(4, 1))
+    first = memory.memory
+    memory.post_adapt(None, noise(0, seed=1))
+    assert counts(memory) == {0: 3, 1: 3, 4: 3}
+    assert torch.equal(memory.memory.only([1, 4]).pixels, first.pixels)
+
+
+@pytest.mark.parametrize(
+    ("budget", "word"),
+    [
+        ({}, "one budget"),
+        ({"max_size": 5, "per_class": 5}, "one budget"),
+        ({"max_size": 0}, "0"),
+        ({"per_class": -1}, "-1"),
+    ],
+)
+def test_a_budget_is_given_once_and_is_positive(budget, word):
+    with pytest.raises(ValueError, match="give") as error:
+        CondensedBuffer(**budget)
+    assert word in message(error)
+
+
+def test_other_bad_arguments_are_refused():
+    with pytest.raises(ValueError, match="recondense or prefix"):
+        CondensedBuffer(5, shrink="cut")
+    with pytest.raises(ValueError, match="did you mean 'ddm'"):
+        CondensedBuffer(5, method="ddn")
+
+
+def test_too_small_a_memory_is_an_error_that_leaves_it_as_it_was():
+    memory = buffer(3)
+    memory.post_adapt(None, noise(0, 1))
+    before, stored = pickle.dumps(memory), memory.memory
+    with pytest.raises(ValueError, match="3 images cannot hold 4 classes") as error:
+        memory.post_adapt(None, noise(2, 3))
+    assert "raise max_size" in message(error)
+    assert memory.memory is stored
+    assert pickle.dumps(memory) == before
+    memory.post_adapt(None, noise(2))
+    assert counts(memory) == {0: 1, 1: 1, 2: 1}
+
+
+def test_divergence_leaves_the_memory_as_it_was():
+    memory = buffer(6, method=replace(build("dm"), lr=1e30, iterations=3))
+    with pytest.raises(ValueError, match="diverged"):
+        memory.post_adapt(None, noise(0))
+    assert memory.memory is None
+    assert len(memory.buffer) == 0
+    memory.method = build("random")
+    memory.post_adapt(None, noise(1))
+    assert counts(memory) == {1: 6}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_memory_is_resized_down_at_once_and_up_by_later_experiences(method):
+    memory = buffer(10, method=method)
+    memory.post_adapt(None, noise(0, 1))
+    memory.resize(None, 5)
+    assert (memory.max_size, counts(memory)) == (5, {0: 3, 1: 2})
+    assert len(memory.buffer) == 5
+    memory.resize(None, 30)
+    assert counts(memory) == {0: 3, 1: 2}
+    memory.post_adapt(None, noise(2))
+    assert counts(memory) == {0: 3, 1: 2, 2: 10}
+    with pytest.raises(ValueError, match="cannot hold 3 classes"):
+        memory.resize(None, 2)
+    assert (memory.max_size, counts(memory)) == (30, {0: 3, 1: 2, 2: 10})
+
+
+def test_a_memory_is_resized_before_its_first_experience():
+    memory = buffer(10)
+    memory.resize(None, 4)
+    memory.post_adapt(None, noise(0, 1))
+    assert counts(memory) == {0: 2, 1: 2}
+
+
+def test_a_budget_per_class_is_not_resized():
+    with pytest.raises(ValueError, match="5 images per class"):
+        buffer(per_class=5).resize(None, 50)
+
+
+@pytest.mark.parametrize("synthetic", [None, Partition(2)], ids=str)
+def test_shrinking_recondenses_or_keeps_the_first(synthetic):
+    method = replace(build("dm", iterations=40), **({"synthetic": synthetic} if synthetic else {}))
+    kept = {}
+    for shrink in ("recondense", "prefix"):
+        memory = buffer(24, method=method, shrink=shrink)
+        memory.post_adapt(None, noise(0, 1, n=48))
+        before = memory.memory
+        memory.post_adapt(None, noise(2, n=48, seed=1))
+        assert counts(memory) == {0: 8, 1: 8, 2: 8}
+        kept[shrink] = memory.memory
+    assert torch.equal(kept["prefix"].only([0, 1]).pixels, before.first({0: 8, 1: 8}).pixels)
+    assert torch.equal(kept["prefix"].only([2]).pixels, kept["recondense"].only([2]).pixels)
+    x = before.decode()[0]
+    apart = [mean_distance(x, kept[shrink].only([0, 1]).decode()[0]) for shrink in ("recondense", "prefix")]
+    assert apart[0] < 0.8 * apart[1]
+
+
+def test_a_coreset_keeps_its_first_images_however_it_shrinks():
+    memory = buffer(24)
+    memory.post_adapt(None, noise(0, 1))
+    before = memory.memory
+    memory.post_adapt(None, noise(2))
+    assert torch.equal(memory.memory.only([0, 1]).pixels, before.first({0: 8, 1: 8}).pixels)
+
+
+# classes that are scarce, alone, or return
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_class_never_gets_more_images_than_it_has_shown(method):
+    memory = buffer(per_class=8, method=method)
+    memory.post_adapt(None, noise((0, 3), (1, 20), (2, 1)))
+    assert counts(memory) == {0: 3, 1: 8, 2: 1}
+    memory.post_adapt(None, noise((0, 2), (2, 30), seed=1))
+    assert counts(memory) == {0: 5, 1: 8, 2: 8}
+
+
+def test_a_class_that_returns_with_few_images_after_the_budget_rose():
+    memory = buffer(4)
+    memory.post_adapt(None, noise(0, 1, n=50))
+    memory.resize(None, 20)
+    memory.post_adapt(None, noise((0, 3), 2, seed=1))
+    assert {c: counts(memory)[c] for c in (1, 2)} == {1: 2, 2: 6}
+    assert 2 <= counts(memory)[0] <= 5
+
+
+@pytest.mark.parametrize(("old", "new"), [(200, 200), (300, 100), (100, 300)])
+def test_a_class_that_returns_is_drawn_from_all_that_it_has_shown(old, new):
+    share, seeds = 0.0, 40
+    for seed in range(seeds):
+        memory = buffer(per_class=20, seed=seed)
+        for n, mark in ((old, 1.0), (new, 0.0)):
+            images = torch.randn(n, 1, 8, 8)
+            images[:, 0, 0, 0] = mark
+            memory.post_adapt(None, experience(images, [3] * n))
+        share += float(memory.memory.pixels[:, 0, 0, 0].mean()) / seeds
+    # A share of 20 images has a standard deviation of 0.11, its mean here one of 0.02.
+    assert share == pytest.approx(old / (old + new), abs=0.06)
+
+
+def test_a_class_that_returns_is_condensed_as_the_union():
+    generator = torch.Generator().manual_seed(0)
+    pictures = 2 * torch.randn(2, 1, 8, 8, generator=generator)
+    parts = [picture + torch.randn(80, 1, 8, 8, generator=generator) for picture in pictures]
+    memory = buffer(per_class=10, method="dm", iterations=60)
+    for part in parts:
+        memory.post_adapt(None, experience(part, [3] * 80))
+    apart = [mean_distance(memory.memory.pixels, x) for x in (torch.cat(parts), *parts)]
+    assert apart[0] < 0.3 * min(apart[1:])
+
+
+def test_no_image_is_stored_twice_where_classes_return():
+    memory = buffer(per_class=20, method="dm")
+    memory.post_adapt(None, noise(0, 1, n=100))
+    memory.post_adapt(None, noise(0, 2, n=100, seed=1))
+    assert [len(memory.memory.only([c]).pixels.unique(dim=0)) for c in (0, 1, 2)] == [20, 20, 20]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_label_of_two_tasks_is_two_classes(digits, method):
+    stream = nc(*digits, task_labels=True, class_ids_from_zero_in_each_exp=True)
+    memory = buffer(30, method=method)
+    strategy = strategy_of(replay, memory)
+    for t, exp in enumerate(stream.train_stream):
+        strategy.train(exp)
+        pairs = Counter((y, task) for _, y, task in memory.buffer)
+        assert set(pairs) == {(y, task) for task in range(t + 1) for y in (0, 1)}
+        assert sum(pairs.values()) == 30
+        assert max(pairs.values()) - min(pairs.values()) <= 1
+        assert Counter(zip(memory.buffer.targets, memory.buffer.targets_task_labels, strict=True)) == pairs
+    if method == "random":
+        real, labels = digits[0].tensors
+        for x, y, task in memory.buffer:
+            same = (real == x).flatten(1).all(1)
+            assert labels[same].tolist() == [stream.classes_order_original_ids[2 * task + y]]
+
+
+# going on later
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_pickle_is_as_small_as_the_memory_and_goes_on_alike(digits, method):
+    first, second = list(nc(*digits).train_stream)[:2]
+    memory = buffer(per_class=20, method=method)
+    memory.post_adapt(None, first)
+    assert len(memory.buffer) == 40
+    assert len(pickle.dumps(memory)) <= 40 * 64 * 4 + 4096
+    again = pickle.loads(pickle.dumps(memory))
+    assert torch.equal(again.buffer[3][0], memory.buffer[3][0])
+    for one in (memory, again):
+        one.post_adapt(None, second)
+    equal(memory, again)
+    assert len(pickle.dumps(memory)) <= 80 * 64 * 4 + 4096
+
+
+@pytest.mark.parametrize("shrink", ["recondense", "prefix"])
+@pytest.mark.parametrize("method", METHODS)
+def test_a_saved_memory_goes_on_alike(tmp_path, method, shrink):
+    whole = buffer(13, method=method, shrink=shrink)
+    whole.post_adapt(None, noise(5, 3, n=40))
+    whole.post_adapt(None, noise(0, n=40, seed=1))
+    whole.save(tmp_path / "memory.safetensors", order=[5, 3, 0])
+    resumed = buffer(13, method=method, shrink=shrink)
+    assert resumed.load(tmp_path / "memory.safetensors") == {"order": [5, 3, 0]}
+    equal(whole, resumed)
+    assert [type(v) for v in resumed.buffer[0]] == [type(v) for v in whole.buffer[0]]
+    for exp in (noise(2, n=40, seed=2), noise(5, 4, n=40, seed=3)):
+        for memory in (whole, resumed):
+            memory.post_adapt(None, exp)
+        equal(whole, resumed)
+
+
+def test_what_cannot_be_saved_or_loaded_is_an_error(tmp_path):
+    with pytest.raises(ValueError, match="empty"):
+        buffer(5).save(tmp_path / "a.safetensors")
+    CondensedSet(torch.zeros(1, 1, 8, 8), (0,), (1,), (0.0,), (1.0,)).save(tmp_path / "a.safetensors")
+    memory = buffer(5)
+    with pytest.raises(ValueError, match="not a saved buffer") as error:
+        memory.load(tmp_path / "a.safetensors")
+    assert str(tmp_path / "a.safetensors") in message(error)
+    assert memory.memory is None
+
+
+# what it depends on
+
+
+@pytest.mark.parametrize("method", [*METHODS, "herding", "ddm"])
+def test_the_memory_depends_on_the_seed_alone(method):
+    made = []
+    for global_seed, seed in ((1, 0), (2, 0), (2, 1)):
+        torch.manual_seed(global_seed)
+        memory = buffer(
+            10, method=replace(build(method), iterations=2) if method == "herding" else method, seed=seed
+        )
+        for exp in (noise(0, 1), noise(2, seed=1)):
+            memory.post_adapt(None, exp)
+        made.append(memory)
+    equal(made[0], made[1])
+    assert not torch.equal(made[0].memory.pixels, made[2].memory.pixels)
+
+
+@pytest.mark.parametrize("method", [*METHODS, "herding"])
+def test_the_global_generators_are_left_alone(method):
+    memory = buffer(10, method=replace(build(method), iterations=2) if method == "herding" else method)
+    before = torch.get_rng_state().tolist(), random.getstate(), str(np.random.get_state())
+    memory.post_adapt(None, noise(0, 1))
+    memory.post_adapt(None, noise(2))
+    assert (torch.get_rng_state().tolist(), random.getstate(), str(np.random.get_state())) == before
+
+
+def test_progress_and_time_are_told():
+    seen = []
+    memory = buffer(4, method="dm", on_step=seen.append)
+    memory.post_adapt(None, noise(0, 1))
+    assert [p.iteration for p in seen] == [1, 2]
+    assert memory.seconds > 0
