@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from cl_condense.files import atomic
@@ -163,8 +163,9 @@ class CondensedSet:
         """
         header = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "pixels"}
         meta = {"format": _FORMAT, "set": json.dumps(header), "extra": json.dumps(extra)}
-        with atomic(Path(path)) as temporary:
-            save_file({"pixels": self.pixels.contiguous()}, temporary, metadata=meta)
+        data = save({"pixels": self.pixels.contiguous()}, metadata=meta)
+        with atomic(path) as temporary:
+            temporary.write_bytes(data)  # save_file leaves a file that its owner alone can read
 
     def save_png(self, path: str | Path) -> None:
         """Writes a picture of the stored images, a row a class."""

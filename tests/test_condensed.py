@@ -75,13 +75,16 @@ def test_a_failing_write_leaves_the_old_file(tmp_path, monkeypatch, error):
     path, old = tmp_path / "a.safetensors", sample()
     old.save(path, kept=1)
 
-    def fail(tensors, file, metadata):
-        Path(file).write_bytes(b"half")
+    write = Path.write_bytes
+
+    def fail(file, data):
+        write(file, data[: len(data) // 2])
         raise error
 
-    monkeypatch.setattr("cl_condense.condensed.save_file", fail)
+    monkeypatch.setattr(Path, "write_bytes", fail)
     with pytest.raises(type(error)):
         sample(seed=1).save(path)
+    monkeypatch.undo()
     same(CondensedSet.load(path), old)
     assert read_header(path) == {"kept": 1}
     assert list(tmp_path.iterdir()) == [path]
@@ -346,6 +349,12 @@ def test_sets_of_different_images_do_not_merge(other):
 def test_fields_that_do_not_fit_one_another_are_refused(changes):
     with pytest.raises(ValueError, match="a condensed set with"):
         replace(sample(), **changes)
+
+
+def test_a_file_can_be_read_by_whom_the_umask_lets(tmp_path):
+    (tmp_path / "plain").write_text("")
+    sample().save(tmp_path / "a.safetensors")
+    assert (tmp_path / "a.safetensors").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
 def test_a_picture_shows_every_stored_image_beside_its_class(tmp_path):
