@@ -32,8 +32,7 @@ class Purpose(IntEnum):
     NETWORK = 4
     SHUFFLE = 5
     SELECT = 6
-    CLASS_ORDER = 7
-    RECONDENSE = 8
+    RECONDENSE = 7
 
 
 def _signed(x: int) -> int:

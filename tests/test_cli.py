@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from cl_condense.cli import main
+from cl_condense.settings import DEFAULTS, Settings
 
 QUICK = "run --orders 1 --nets 1 --iterations 2 --epochs 2 --width 8 --device cpu".split()
 
@@ -175,6 +176,24 @@ def test_methods_are_listed_and_explained(capsys):
 def test_no_command_shows_the_help(capsys):
     assert call() == 0
     assert "Class-incremental run" in capsys.readouterr().out
+
+
+def test_the_help_gives_the_defaults_that_are_used(capsys):
+    assert call("run", "--help") == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    digits, others = DEFAULTS["digits"], Settings("any")
+    for text in (
+        f"[default: {', '.join(others.methods)}]",
+        f"[default: {others.steps}; cifar100: {DEFAULTS['cifar100']['steps']}]",
+        f"[default: digits {digits['ipc']}, cifar100 {DEFAULTS['cifar100']['ipc']}, else {others.ipc}]",
+        f"[default: digits {digits['iterations']}, else the method's own]",
+        f"[default: digits {digits['epochs']}, else {others.epochs}]",
+        f"[default: digits {digits['width']}, else {others.width}]",
+        f"Class orders. [default: {others.orders}]",
+        f"Networks trained on each memory. [default: {others.nets}]",
+        f"[default: {others.shrink}]",
+    ):
+        assert text in shown
 
 
 def test_help_has_an_example_and_needs_no_torch(capsys):
