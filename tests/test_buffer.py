@@ -86,7 +86,7 @@ def test_too_small_a_memory_is_an_error_that_leaves_it_as_it_was():
 
 
 def test_divergence_leaves_the_memory_as_it_was():
-    memory = buffer(6, method=replace(build("dm"), lr=1e30, iterations=3))
+    memory = buffer(6, method=replace(build("dm"), lr=1e30))
     with pytest.raises(ValueError, match="diverged"):
         memory.post_adapt(None, noise(0))
     assert memory.memory is None
@@ -126,10 +126,10 @@ def test_a_budget_per_class_is_not_resized():
 
 @pytest.mark.parametrize("synthetic", [None, Partition(2)], ids=str)
 def test_shrinking_recondenses_or_keeps_the_first(synthetic):
-    method = replace(build("dm", iterations=40), **({"synthetic": synthetic} if synthetic else {}))
+    method = replace(build("dm"), **({"synthetic": synthetic} if synthetic else {}))
     kept = {}
     for shrink in ("recondense", "prefix"):
-        memory = buffer(24, method=method, shrink=shrink)
+        memory = buffer(24, method=method, shrink=shrink, iterations=40)
         memory.post_adapt(None, noise(0, 1, n=48))
         before = memory.memory
         memory.post_adapt(None, noise(2, n=48, seed=1))
@@ -139,7 +139,7 @@ def test_shrinking_recondenses_or_keeps_the_first(synthetic):
     assert torch.equal(kept["prefix"].only([2]).pixels, kept["recondense"].only([2]).pixels)
     x = before.decode()[0]
     apart = [mean_distance(x, kept[shrink].only([0, 1]).decode()[0]) for shrink in ("recondense", "prefix")]
-    assert apart[0] < 0.8 * apart[1]
+    assert apart[0] < 0.5 * apart[1]
 
 
 def test_a_coreset_keeps_its_first_images_however_it_shrinks():
