@@ -222,8 +222,8 @@ class Run:
 def _fitting_threads(images: ImageSet) -> Iterator[None]:
     """One CPU thread for tiny images.
 
-    Their operations take microseconds, so that threads mostly wait for one another: on two cores, one of them
-    busy with something else, the digits took 5.5 minutes an order with two threads and 20 seconds with one.
+    Their operations take microseconds, so that threads mostly wait for one another, and for many times as long
+    where something else keeps a core busy.
     """
     before = torch.get_num_threads()
     if images.shape[1] * images.shape[2] <= 16 * 16:

@@ -168,9 +168,9 @@ def forward_all(nets: Sequence[nn.Module], x: Tensor) -> Tensor:
     """Logits ``[r, m, classes]`` of r networks of one architecture, each on its own images ``x[r]``.
 
     Gradients reach each network as if it had been run alone. ConvNets are joined into one network with
-    grouped convolutions: with 3 networks on 20 images of 8 pixels this took half the time of one after the
-    other (2 CPU cores); at 32 pixels and width 128 on a CPU it took 1.3 times as long, so there, and for
-    any other kind of network, they run one after the other.
+    grouped convolutions where operations are small against their launch: for images of at most 16 pixels on a
+    CPU, and on a GPU (not measured there). Otherwise, and for any other kind of network, they run one after
+    the other.
     """
     small = x.is_cuda or x.shape[-1] * x.shape[-2] <= 16 * 16
     convnets = [net for net in nets if type(net) is ConvNet]  # a subclass may have a forward of its own

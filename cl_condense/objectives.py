@@ -127,8 +127,8 @@ def _moments(view: View, maps: Tensor) -> tuple[Tensor, Tensor]:
     """Class means [k, c] of the per-image channel means and standard deviations."""
     x, n = maps.flatten(2), maps[0, 0].numel()
     mean = x.mean(2)
-    # From the norm: it makes no copy of the maps, as x.square() does, and torch.var_mean is ten times slower
-    # on a CPU. float32 loses nothing here, since means are not large against deviations.
+    # From the norm: it makes no copy of the maps, as x.square() does, and torch.var_mean is much slower on
+    # a CPU. float32 loses nothing here, since means are not large against deviations.
     square = torch.linalg.vector_norm(x, dim=2).square() / n
     var = (square - mean.square()).clamp_min(0) * (n / max(1, n - 1))
     return view.by_class(mean).mean(1), view.by_class((var + _EPS).sqrt()).mean(1)
