@@ -55,6 +55,7 @@ class Job:
     networks: int = 0
     epochs: int = 0
     precision: str = "float32"
+    compiled: bool = False
 
     @property
     def shape(self):
@@ -66,7 +67,7 @@ class Job:
 
     def recipe(self):
         changes = {"real_per_class": self.real} if self.real else {}
-        changes |= {"precision": self.precision} if self.precision != "float32" else {}
+        changes |= {"precision": self.precision, "compiled": self.compiled}
         return build(self.method, "cifar10", iterations=10**6, **changes).settled(self.ipc)
 
     def real_images(self):
@@ -283,6 +284,7 @@ CONDENSING = [
     ),
     click.option("--iterations", type=click.IntRange(1), help="Of a repeat.  [default: 2, on a GPU 50]"),
     click.option("--precision", type=click.Choice(["float32", "bfloat16"]), help="Ours.  [default: float32]"),
+    click.option("--compile", "compiled", is_flag=True, help="Ours through torch.compile."),
     click.option("--chunk", type=int, default=0, help="Classes in a forward pass.  [default: what fits]"),
 ]
 EVALUATING = [
@@ -301,7 +303,7 @@ def settle(command, device, threads, given):
     torch.set_num_threads(threads)
     defaults = {"iterations": 50 if gpu else 2, "images": 5000 if gpu else 500}
     if command == "evaluate":
-        given = {**given, "method": command, "iterations": 1, "precision": None}
+        given = {**given, "method": command, "iterations": 1, "precision": None, "compiled": None}
         defaults |= {"networks": 20 if gpu else 3, "epochs": 20 if gpu else 2}
     defaults |= {"width": 32} if command in ("classes", "all") and not gpu else {}
     defaults |= {"real": 64} if command == "all" and not gpu else {}

@@ -21,13 +21,12 @@ from cl_condense.imageset import ImageSet
 from cl_condense.published import Cell, pivot
 from cl_condense.records import append
 from cl_condense.scoring import evaluate_set
-from cl_condense.settings import DEFAULTS, EPOCHS, Settings, make_net
+from cl_condense.settings import DEFAULTS, EPOCHS, OF_A_SET, Settings, make_net
 from cl_condense.standalone import Job, run
 
 PLAIN = ("random", "herding", "k_center", "forgetting", "dc", "cafe")
 """Methods whose published rows were trained without augmentation."""
 
-_SET = "dataset methods ipc iterations real_per_class precision width depth net augment seed data".split()
 _SCORE = "nets epochs evaluation".split()
 
 Load = Callable[[str], tuple[ImageSet, ImageSet]]
@@ -46,7 +45,7 @@ class Work:
 
     def set_name(self) -> str:
         """File name of its set: the same for the same condensation."""
-        values = {k: v for k, v in asdict(self.settings).items() if k in _SET}
+        values = {k: v for k, v in asdict(self.settings).items() if k in OF_A_SET}
         key = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:8]
         s = self.settings
         return f"{s.dataset}-{s.methods[0]}-ipc{s.ipc}-seed{s.seed}-{key}.safetensors"

@@ -33,7 +33,7 @@ def chunks(
         real: the images.
         real_per_class: real images in a step, or all of a class that has fewer.
         stored: synthetic images of a class that go through the network with them.
-        size: classes of a chunk; None: about 512 images on a CPU, a quarter of the free memory elsewhere.
+        size: classes of a chunk; None: about 640 images on a CPU, a quarter of the free memory elsewhere.
         joint: one chunk, every class with as many images as the largest has.
     """
     batches = [_batch(n, real_per_class) for n in real.counts]
@@ -60,7 +60,7 @@ def _batch(count: int, real_per_class: int) -> int:
 
 def _fitting(real: ImageSet, images: int) -> int:
     if real.device.type == "cpu":
-        return max(1, 512 // images)
+        return max(1, 640 // images)
     # An image of the papers' ConvNet: the first block's convolution, norm and pooling, 128 filters, and half
     # as much again for the others.
     per_image = 4 * 128 * real.shape[1] * real.shape[2] * 4

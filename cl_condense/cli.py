@@ -18,7 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from cl_condense.commands import condense, evaluate, export, report, table
+from cl_condense.commands import computing, condense, evaluate, export, report, table
 
 if TYPE_CHECKING:
     from cl_condense.experiment import Event, Run
@@ -73,7 +73,7 @@ def cli(context: click.Context) -> None:
     "--epochs", type=int, help="Of each network.  [default: digits 200, else 1000, or 300 where plain]"
 )
 @click.option("--evaluation", help="Networks train augmented or plain (DC's protocol).  [default: augmented]")
-@click.option("--precision", help="Of condensation: float32 or bfloat16.  [default: float32]")
+@computing
 @click.option("--net", help="Network: convnet, resnet18, vgg11, alexnet, ...  [default: convnet]")
 @click.option("--width", type=int, help="Filters of the ConvNets.  [default: digits 32, else 128]")
 @click.option("--seed", type=int, default=0, show_default=True)

@@ -12,6 +12,15 @@ _DATA = [
     click.option("--data", type=click.Path(path_type=Path), help="Folder of the data set's files."),
     click.option("--download", is_flag=True, help="Fetch the data set into --data if it is not there."),
 ]
+_COMPUTING = [
+    click.option("--precision", help="Of condensation: float32 or bfloat16.  [default: float32]"),
+    click.option(
+        "--compile", "compiled", is_flag=True, help="Condense through torch.compile: half a minute at first."
+    ),
+    click.option(
+        "--reuse", type=int, help="Iterations that share a network and a real batch: less work.  [default: 1]"
+    ),
+]
 _CONDENSE = """
 \b
 Examples:
@@ -39,13 +48,20 @@ def _with_data(command: Any) -> Any:
     return command
 
 
+def computing(command: Any) -> Any:
+    """The options on how condensation computes."""
+    for option in reversed(_COMPUTING):
+        command = option(command)
+    return command
+
+
 @click.command(epilog=_CONDENSE)
 @_with_data
 @click.option("--method", default="ddm", show_default=True, help="As for run: cl-condense methods lists them.")
 @click.option("--ipc", type=int, help="Images per class.  [default: digits 2, cifar100 20, else 10]")
 @click.option("--iterations", type=int, help="[default: digits 200, else the method's own]")
 @click.option("--real-per-class", type=int, help="Real images a class and step.  [default: the method's own]")
-@click.option("--precision", help="Of condensation: float32 or bfloat16.  [default: float32]")
+@computing
 @click.option("--net", help="Network: convnet, resnet18, vgg11, alexnet, ...  [default: convnet]")
 @click.option("--width", type=int, help="Filters of the ConvNet.  [default: digits 32, else 128]")
 @click.option(
@@ -149,7 +165,7 @@ Examples:
 @click.option("--iterations", type=int, help="Of condensation.  [default: the papers']")
 @click.option("--real-per-class", type=int, help="Real images a class and step.  [default: the papers']")
 @click.option("--epochs", type=int, help="Of each network.  [default: the papers']")
-@click.option("--precision", help="Of condensation: float32 or bfloat16.  [default: float32]")
+@computing
 @click.option("--width", type=int, help="Filters of the ConvNets.  [default: 128]")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
 @click.option("--results", type=click.Path(path_type=Path), default=Path("results"), show_default=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple, Protocol, get_args
@@ -9,11 +10,12 @@ from typing import Any, Literal, NamedTuple, Protocol, get_args
 import torch
 from torch import Tensor
 
-from cl_condense.augment import DSA
+from cl_condense.augment import DSA, Warp
 from cl_condense.chunks import Chunk, chunks
+from cl_condense.compiling import compiled
 from cl_condense.condensed import CondensedSet
 from cl_condense.draws import Purpose
-from cl_condense.features import Precision, Tap, View
+from cl_condense.features import Precision, View, see, statistics_of
 from cl_condense.imageset import ImageSet, check_ipc
 from cl_condense.networks import MakeNet
 from cl_condense.objectives import Objective
@@ -64,7 +66,6 @@ class Term:
     """A weighted objective.
 
     Attributes:
-        taps: the maps that it reads (see Features).
         nets: networks of its own; None: the recipe's.
         when: None: always.
         joint: it looks at all classes at once, so that they cannot go through the network in chunks.
@@ -72,7 +73,6 @@ class Term:
 
     objective: Objective
     weight: float | Tuned = 1.0
-    taps: frozenset[Tap] = frozenset()
     nets: Nets | None = None
     when: When | None = None
     joint: bool = False
@@ -105,6 +105,9 @@ class Recipe:
         dataset: the name by which tuned numbers are chosen.
         precision: of the networks' convolutions; ``bfloat16`` is faster where the hardware has it, with losses,
             gradients of weights and pixels in float32.
+        compiled: networks go through torch.compile: half a minute at first, less time an iteration after it.
+        reuse: iterations that share a real batch, its augmentation and its features, which are computed once
+            and kept for all classes; see :meth:`reusing`.
     """
 
     name: str
@@ -120,11 +123,21 @@ class Recipe:
     space: Space = "normalised"
     dataset: str = ""
     precision: Precision = "float32"
+    compiled: bool = False
+    reuse: int = 1
 
     def __post_init__(self) -> None:
         for name, allowed in (("space", get_args(Space)), ("precision", get_args(Precision))):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} {getattr(self, name)!r}: use {' or '.join(allowed)}")
+        if self.reuse < 1:
+            raise ValueError(f"reuse {self.reuse}: give at least 1 iteration for each real batch")
+        for nets in _kinds(self) if self.reuse > 1 else ():
+            if not isinstance(nets, RandomNets) or nets.steps % self.reuse:
+                raise ValueError(
+                    f"reuse {self.reuse} does not fit {self.name}: its networks change sooner; give 1, "
+                    "or take a method with RandomNets, such as dm"
+                )
 
     def settings(self) -> dict[str, Any]:
         weights: dict[str, Any] = {}
@@ -135,6 +148,20 @@ class Recipe:
         own = {term.objective.__name__: repr(term.nets) for term in self.terms if term.nets}
         return {"name": self.name, "terms": weights, **({"networks": own} if own else {}), **plain}
 
+    def reusing(self, iterations: int) -> Recipe:
+        """The recipe with each network, and what it makes of a real batch, kept for so many iterations.
+
+        Real images are most of the work: DM's 256 a class against ipc. Nobody publishes results for this;
+        REPRODUCIBILITY.md has accuracies against seconds.
+
+        Raises:
+            ValueError: for fewer than 1, and for a method whose networks train or take turns.
+        """
+        if iterations > 1 and isinstance(self.nets, RandomNets):
+            nets = RandomNets(math.lcm(self.nets.steps, iterations))
+            return replace(self, nets=nets, reuse=iterations)
+        return replace(self, reuse=iterations)
+
     def settled(self, ipc: int) -> Recipe:
         """With a plain number for each tuned one."""
         return settle(self, self.dataset, ipc)
@@ -143,6 +170,11 @@ class Recipe:
         self, real: ImageSet, *, ipc: int, make_net: MakeNet, seed: int = 0, on_step: OnStep | None = None
     ) -> CondensedSet:
         return condense(real, self, ipc=ipc, make_net=make_net, seed=seed, on_step=on_step)
+
+
+def _kinds(recipe: Recipe) -> tuple[Nets, ...]:
+    """All networks that it looks through."""
+    return recipe.nets, *(term.nets for term in recipe.terms if term.nets)
 
 
 def _plain(value: Any) -> Any:
@@ -180,12 +212,13 @@ class Condensation:
         self.recipe = recipe = recipe.settled(ipc)
         self.iteration, self.iterations = 0, settled(recipe.iterations)
         scene = Scene(real, make_net, recipe.augment, seed)
-        kinds = (recipe.nets, *(term.nets for term in recipe.terms if term.nets))
-        self._sources = {nets: nets.start(scene) for nets in kinds}
+        self._sources = {nets: nets.start(scene) for nets in _kinds(recipe)}
+        self._see = compiled() if recipe.compiled else see
         self._pixels = recipe.synthetic.start(real, ipc, seed).contiguous()
         self._step = _Step(real, recipe, self._pixels)
         joint = any(term.joint for term in recipe.terms)
         stored = ipc * recipe.synthetic.factor**2
+        self._kept: dict[tuple[int, ...], dict[Nets, View]] = {}
         self._chunks = chunks(real, settled(recipe.real_per_class), stored, size=chunk, joint=joint)
 
     def step(self) -> Tensor:
@@ -195,6 +228,8 @@ class Condensation:
             ValueError: for pixels that stopped being finite; looked at every 500 iterations, and at the end.
         """
         looks = {nets: source.at(self.iteration) for nets, source in self._sources.items()}
+        if self.iteration % self.recipe.reuse == 0:
+            self._kept.clear()
         age = looks[self.recipe.nets].age
         done = self.iteration / self.iterations
         terms = [term for term in self.recipe.terms if term.when is None or term.when(done, age)]
@@ -245,15 +280,31 @@ class Condensation:
 
     def _accumulate(self, part: Chunk, terms: list[Term], looks: dict[Nets, Look]) -> Tensor:
         """Puts the gradient of a chunk of classes into the step's; its loss."""
-        recipe, real, keys = self.recipe, self._real, (self._seed, self.iteration)
-        index = real.draw(part.images, Purpose.REAL_BATCH, *keys, rows=part.rows)
-        warp = recipe.augment.draw(part.class_ids, *keys, device=real.device)
+        recipe, keys = self.recipe, (self._seed, self.iteration // self.recipe.reuse)
+        warp = recipe.augment.draw(part.class_ids, *keys, device=self._real.device)
+        real = self._kept.get(part.class_ids) or self._look(part, looks, self._batch(part, warp, keys))
+        if recipe.reuse > 1:
+            self._kept[part.class_ids] = real
         leaf = self._pixels[part.rows].requires_grad_()
-        syn = recipe.augment(decode(leaf, recipe.synthetic.factor), warp)
-        views = _views(terms, recipe, looks, (recipe.augment(real.take(index), warp), syn), part.rows)
-        loss = torch.stack([term.of(*views[term.nets or recipe.nets]) for term in terms]).sum()
+        syn = self._look(part, looks, recipe.augment(decode(leaf, recipe.synthetic.factor), warp))
+        nets = [term.nets or recipe.nets for term in terms]
+        loss = torch.stack([t.of(real[n], syn[n]) for t, n in zip(terms, nets, strict=True)]).sum()
         self._step.gradient[part.rows] = torch.autograd.grad(loss, leaf)[0]
         return loss.detach()
+
+    def _batch(self, part: Chunk, warp: Warp, keys: tuple[int, ...]) -> Tensor:
+        """Real images ``[k, m, c, h, w]``, augmented."""
+        index = self._real.draw(part.images, Purpose.REAL_BATCH, *keys, rows=part.rows)
+        return self.recipe.augment(self._real.take(index), warp)
+
+    def _look(self, part: Chunk, looks: dict[Nets, Look], images: Tensor) -> dict[Nets, View]:
+        """What each network sees of images ``[k, m, c, h, w]`` of a chunk of classes."""
+        recipe, views = self.recipe, {}
+        for nets, look in looks.items():
+            read = statistics_of(t.objective for t in recipe.terms if (t.nets or recipe.nets) == nets)
+            options: Any = {"precision": recipe.precision, "see": self._see}
+            views[nets] = View(look.net, images, part.rows, read, look.accuracy, **options)
+        return views
 
 
 def condense(
@@ -275,7 +326,7 @@ def condense(
         make_net: makes the network to look through; its ``features`` gives embedding and maps.
         seed: one integer for everything that is random.
         on_step: called after every iteration.
-        chunk: classes per forward pass; None fits it to the device (about 512 real images on a CPU, a
+        chunk: classes per forward pass; None fits it to the device (about 640 images on a CPU, a
             quarter of the free memory elsewhere).
 
     Returns:
@@ -320,20 +371,6 @@ class _Step:
     def restore(self, state: State) -> None:
         if "momentum" in state:
             self._sgd.state[self._pixels]["momentum_buffer"] = state["momentum"].to(self._pixels, copy=True)
-
-
-def _views(
-    terms: list[Term], recipe: Recipe, looks: dict[Nets, Look], batch: tuple[Tensor, Tensor], rows: Tensor
-) -> dict[Nets, tuple[View, View]]:
-    """What each network sees of the classes at ``rows``: real and synthetic images ``[k, m, c, h, w]``."""
-    views = {}
-    for nets, look in looks.items():
-        taps = frozenset[Tap]().union(*(term.taps for term in terms if (term.nets or recipe.nets) == nets))
-        seen = [
-            View(look.net, images, rows, taps, look.accuracy, precision=recipe.precision) for images in batch
-        ]
-        views[nets] = seen[0], seen[1]
-    return views
 
 
 def _check_finite(pixels: Tensor, recipe: Recipe, iteration: int) -> None:

@@ -214,11 +214,12 @@ def method_for(name: str, s: Settings) -> Method:
     method = build(name, s.dataset)
     if not isinstance(method, Recipe):
         return method
-    given = {k: getattr(s, k) for k in ("iterations", "real_per_class", "precision")}
+    given = {k: getattr(s, k) for k in ("iterations", "real_per_class", "precision", "compiled")}
     given = {k: v for k, v in given.items() if v is not None}
     # Of the method's own augmentation what fits the data set: no flips for digits.
     words = [word for word in method.augment.groups if word in DSA(s.augment).groups]
-    return replace(method, augment=replace(method.augment, strategy="_".join(words) or "none"), **given)
+    method = replace(method, augment=replace(method.augment, strategy="_".join(words) or "none"), **given)
+    return method.reusing(s.reuse)
 
 
 def training_for(s: Settings) -> Training:

@@ -7,7 +7,8 @@ class, then all of the second.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -18,6 +19,9 @@ from torch.func import functional_call, grad, vmap
 
 Tap = Literal["maps", "convs"]
 Precision = Literal["float32", "bfloat16"]
+
+Objective = Callable[["View", "View"], Tensor]
+"""(real, synthetic) -> a scalar, of the same classes through the same network."""
 
 _ACROSS_IMAGES = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)
 
@@ -48,6 +52,50 @@ class FeatureNet(Protocol):
         ...
 
 
+class Statistic(NamedTuple):
+    """What an objective reads of every block's maps. It is taken where the maps are made, so none are kept.
+
+    Attributes:
+        tap: which maps.
+        mean: ``[k, m, c, h, w]`` -> ``[k, ...]``, the mean over m images of something of each; in float32 (or
+            float64) though the maps may be bfloat16.
+    """
+
+    tap: Tap
+    mean: Callable[[Tensor], Tensor]
+
+
+def reading(*statistics: Statistic) -> Callable[[Objective], Objective]:
+    """Marks an objective with the statistics that it asks its views for."""
+
+    def mark(objective: Objective) -> Objective:
+        objective.statistics = statistics  # type: ignore[attr-defined]
+        return objective
+
+    return mark
+
+
+def statistics_of(objectives: Iterable[Objective]) -> tuple[Statistic, ...]:
+    """Those that the objectives read, each once."""
+    return tuple(dict.fromkeys(s for objective in objectives for s in getattr(objective, "statistics", ())))
+
+
+class Seen(NamedTuple):
+    """What a network makes of k classes of m images, in float32 (or float64).
+
+    Attributes:
+        embedding: ``[k, m, d]``.
+        logits: ``[k, m, classes]``.
+        shape: (c, h, w) that d is the product of; None where the network has no positions.
+        statistics: of each statistic and each block ``[k, ...]``.
+    """
+
+    embedding: Tensor
+    logits: Tensor
+    shape: torch.Size | None
+    statistics: tuple[tuple[Tensor, ...], ...]
+
+
 class View:
     """A class-major batch of k classes as one network sees it; computed when it is first looked at.
 
@@ -55,9 +103,10 @@ class View:
         net: a network with ``features``.
         images: ``[k, m, c, h, w]``.
         targets: ``[k]`` int64, the logit of each class.
-        taps: the maps that will be read.
+        statistics: those that will be read.
         accuracy: share of real images that the network classifies rightly, 0 to 1; None where it is untrained.
-        precision: of convolutions in ``features``, which are float32 all the same.
+        precision: of what the network computes in ``features``; what leaves it is float32 all the same.
+        see: how a part of the images goes through the network: :func:`see`, or its compiled form.
     """
 
     def __init__(
@@ -65,55 +114,70 @@ class View:
         net: nn.Module,
         images: Tensor,
         targets: Tensor | None = None,
-        taps: frozenset[Tap] = frozenset(),
+        statistics: tuple[Statistic, ...] = (),
         accuracy: Tensor | None = None,
         *,
         precision: Precision = "float32",
+        see: See | None = None,
     ) -> None:
-        self.net, self.images, self.taps, self.accuracy = net, images, taps, accuracy
-        self._precision = precision
+        self.net, self.images, self.accuracy = net, images, accuracy
+        self._statistics, self._precision, self._see = statistics, precision, see or _plain
         self.classes = len(images)
         self.targets = torch.arange(self.classes, device=images.device) if targets is None else targets
         # What is computed later is differentiable where the images are, as if it had been computed here.
         self._differentiable = torch.is_grad_enabled() and images.requires_grad
 
     @cached_property
-    def features(self) -> Features:
-        x = self.images.flatten(0, 1)
+    def _seen(self) -> Seen:
+        classes, images = self._parts()
         with torch.set_grad_enabled(self._differentiable):
-            return _joined([self._of(part) for part in x.split(self._fitting(len(x)))])
+            return _joined(
+                [
+                    [self._see(self.net, x, self._statistics, self._precision) for x in row.chunk(images, 1)]
+                    for row in self.images.chunk(classes)
+                ]
+            )
 
-    def _of(self, x: Tensor) -> Features:
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=self._precision == "bfloat16"):
-            found: Features = self.net.features(x, self.taps)  # type: ignore[operator]
-        return found
+    def _parts(self) -> tuple[int, int]:
+        """Into how many parts classes, and images of a class, go through the network.
 
-    def _fitting(self, images: int) -> int:
-        """Images of a forward pass: on a CPU as many as stay near its caches, where images are independent.
-
-        So the ConvNet takes a third less time for 100 to 256 images of 32 pixels.
+        On a CPU as many images at a time as stay near its caches, where images are independent: the ConvNet
+        takes a third less time for 100 to 256 images of 32 pixels.
         """
         if self.images.device.type != "cpu" or self._across_images():
-            return images
-        return max(8, 32 * 1024 // self.images[0, 0, 0].numel())
+            return 1, 1
+        k, m = self.images.shape[:2]
+        fitting = max(8, 32 * 1024 // self.images[0, 0, 0].numel())
+        return math.ceil(k / max(1, fitting // m)), math.ceil(m / fitting)
 
     def _across_images(self) -> nn.Module | None:
         """A module through which images of a batch depend on one another, or None."""
         return next((m for m in self.net.modules() if m.training and isinstance(m, _ACROSS_IMAGES)), None)
 
-    def by_class(self, x: Tensor) -> Tensor:
-        """``[k * m, ...]`` as ``[k, m, ...]``."""
-        return x.unflatten(0, (self.classes, -1))
-
     @property
     def embedding(self) -> Tensor:
         """``[k, m, d]``."""
-        return self.by_class(self.features.embedding)
+        return self._seen.embedding
 
     @property
     def logits(self) -> Tensor:
         """``[k, m, classes]``."""
-        return self.by_class(self.features.logits)
+        return self._seen.logits
+
+    @property
+    def pooled(self) -> Tensor | None:
+        """``[k, m, c, h, w]``, the embedding before it is flattened; None where it has no positions."""
+        return None if self._seen.shape is None else self.embedding.unflatten(2, self._seen.shape)
+
+    def blocks(self, statistic: Statistic) -> tuple[Tensor, ...]:
+        """A statistic of each block's maps, ``[k, ...]``.
+
+        Raises:
+            ValueError: for one that the view was not made with.
+        """
+        if statistic not in self._statistics:
+            raise ValueError(f"a view that was not made with {statistic}: mark the objective with @reading")
+        return self._seen.statistics[self._statistics.index(statistic)]
 
     @cached_property
     def weight_gradients(self) -> tuple[Tensor, ...]:
@@ -145,18 +209,48 @@ class View:
         return tuple(gradients.values())
 
 
-def _joined(parts: list[Features]) -> Features:
-    """Features of all images from those of parts, in their order and in float32 (or float64)."""
+def see(net: nn.Module, images: Tensor, statistics: tuple[Statistic, ...], precision: Precision) -> Seen:
+    """One pass of ``[k, m, c, h, w]`` through a network."""
+    x, taps = images.flatten(0, 1), frozenset(s.tap for s in statistics)
+    with torch.autocast(x.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+        found: Features = net.features(x, taps)  # type: ignore[operator]
+    tapped = {"maps": found.maps, "convs": found.convs}
 
-    def join(tensors: Sequence[Tensor]) -> Tensor:
-        whole = tensors[0] if len(tensors) == 1 else torch.cat(list(tensors))
-        return whole.float() if whole.dtype == torch.bfloat16 else whole
+    def by_class(x: Tensor) -> Tensor:
+        return (x.float() if x.dtype == torch.bfloat16 else x).unflatten(0, images.shape[:2])
 
-    first = parts[0]
-    return Features(
-        join([part.embedding for part in parts]),
-        join([part.logits for part in parts]),
-        tuple(join(maps) for maps in zip(*(part.maps for part in parts), strict=True)),
-        tuple(join(maps) for maps in zip(*(part.convs for part in parts), strict=True)),
-        None if first.pooled is None else join([part.pooled for part in parts if part.pooled is not None]),
+    return Seen(
+        by_class(found.embedding),
+        by_class(found.logits),
+        None if found.pooled is None else found.pooled.shape[1:],
+        tuple(tuple(s.mean(x.unflatten(0, images.shape[:2])) for x in tapped[s.tap]) for s in statistics),
+    )
+
+
+See = Callable[[nn.Module, Tensor, tuple[Statistic, ...], Precision], Seen]
+_plain: See = see
+
+
+def _joined(parts: list[list[Seen]]) -> Seen:
+    """What is seen of all classes: ``parts`` has a row for some classes, with some images of each in a part."""
+    if len(parts) == len(parts[0]) == 1:
+        return parts[0][0]
+
+    def join(which: Callable[[Seen], Tensor]) -> Tensor:
+        return torch.cat([torch.cat([which(part) for part in row], 1) for row in parts])
+
+    def mean(row: list[Seen], s: int, block: int) -> Tensor:
+        shares = [part.embedding.shape[1] for part in row]
+        means = [part.statistics[s][block] * (n / sum(shares)) for part, n in zip(row, shares, strict=True)]
+        return torch.stack(means).sum(0)
+
+    first = parts[0][0]
+    return Seen(
+        join(lambda part: part.embedding),
+        join(lambda part: part.logits),
+        first.shape,
+        tuple(
+            tuple(torch.cat([mean(row, s, block) for row in parts]) for block in range(len(blocks)))
+            for s, blocks in enumerate(first.statistics)
+        ),
     )

@@ -31,6 +31,8 @@ class Settings:
         width, depth: of the ConvNets that condense and that are evaluated.
         net: name of another architecture in their place, see :mod:`cl_condense.architectures`.
         precision: of the networks that condense; ``bfloat16`` is faster where the hardware has it.
+        compiled: they go through torch.compile.
+        reuse: iterations of condensation that share a network and a real batch, see Recipe.reusing.
         augment: strategy of the augmentation that networks train with; a method leaves out of its own what is
             not in it.
         evaluation: ``augmented``, the protocol of DSA, DM and their successors, or ``plain``, DC's, by which
@@ -53,6 +55,8 @@ class Settings:
     depth: int | None = None
     net: str = "convnet"
     precision: str = "float32"
+    compiled: bool = False
+    reuse: int = 1
     augment: str = DSA.strategy
     evaluation: str = "augmented"
     seed: int = 0
@@ -63,6 +67,12 @@ class Settings:
         """Eight characters that differ where settings do."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:8]
 
+
+OF_A_SET = (
+    *("dataset", "methods", "ipc", "iterations", "real_per_class", "precision", "compiled", "reuse"),
+    *("width", "depth", "net", "augment", "seed", "data"),
+)
+"""The settings that a standalone condensation depends on."""
 
 EPOCHS = {"augmented": 1000, "plain": 300}
 """The published number of epochs of each way to evaluate."""
@@ -115,7 +125,7 @@ def fingerprint(*sets: ImageSet) -> str:
 def check(s: Settings, train: ImageSet, test: ImageSet) -> None:
     """Raises ValueError, in one line, for settings that make no sense or do not fit the data."""
     classes = len(train.class_ids)
-    for name in ("steps", "orders", "nets", "epochs", "width"):
+    for name in ("steps", "orders", "nets", "epochs", "width", "reuse"):
         if getattr(s, name) < 1:
             raise ValueError(f"{name} {getattr(s, name)}: give at least 1")
     if not s.methods:

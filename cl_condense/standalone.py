@@ -18,7 +18,7 @@ from cl_condense.engine import Condensation, OnStep, Progress, Recipe
 from cl_condense.experiment import device_name, method_for
 from cl_condense.files import atomic
 from cl_condense.imageset import ImageSet
-from cl_condense.settings import Settings, make_net
+from cl_condense.settings import OF_A_SET, Settings, make_net
 
 _FORMAT = "cl-condense checkpoint 1"
 _EVERY = 30.0  # seconds between checkpoints
@@ -46,10 +46,7 @@ class Job:
 
     def identity(self) -> dict[str, Any]:
         """What has to be the same for an interrupted job to go on."""
-        kept = (
-            "dataset methods ipc iterations real_per_class precision width depth net augment seed data".split()
-        )
-        chosen = {k: v for k, v in asdict(self.settings).items() if k in kept}
+        chosen = {k: v for k, v in asdict(self.settings).items() if k in OF_A_SET}
         return chosen | {"methods": list(self.settings.methods), "start": self.start and str(self.start)}
 
 

@@ -6,6 +6,11 @@ import torch
 import torch.nn.functional as F
 
 
+def tapped(view):
+    """What the network of a view says of all its images at once."""
+    return view.net.features(view.images.flatten(0, 1), frozenset({"maps", "convs"}))
+
+
 def images_of(x, view, c):
     m = len(x) // view.classes
     return [x[c * m + i] for i in range(m)]
@@ -21,7 +26,7 @@ def over_classes(real, syn, of_class):
 
 def mean_matching(real, syn):
     def of_class(c):
-        a, b = (images_of(v.features.embedding, v, c) for v in (real, syn))
+        a, b = (images_of(v.embedding.flatten(0, 1), v, c) for v in (real, syn))
         return sum((average([e[j] for e in a]) - average([e[j] for e in b])) ** 2 for j in range(len(a[0])))
 
     return over_classes(real, syn, of_class)
@@ -29,7 +34,7 @@ def mean_matching(real, syn):
 
 def central_moments(view, c, order):
     """Of each dimension of the embedding: the mean over images of (value - mean)^order."""
-    columns = zip(*images_of(view.features.embedding, view, c), strict=True)
+    columns = zip(*images_of(view.embedding.flatten(0, 1), view, c), strict=True)
     return [average([(value - average(column)) ** order for value in column]) for column in columns]
 
 
@@ -51,9 +56,9 @@ def third_moments(real, syn):
 
 def layer_matching(real, syn):
     def of_class(c):
-        total, last = 0, len(real.features.maps) - 1
+        total, last = 0, len(tapped(real).maps) - 1
         for layer in range(last + 1):
-            a, b = (average(images_of(v.features.maps[layer], v, c)) for v in (real, syn))
+            a, b = (average(images_of(tapped(v).maps[layer], v, c)) for v in (real, syn))
             total += (1.0 if layer == last else 0.1) * ((a - b) ** 2).sum()
         return total
 
@@ -62,7 +67,7 @@ def layer_matching(real, syn):
 
 def mean_attention(view, layer, c, power):
     rows = []
-    for maps in images_of(view.features.maps[layer], view, c):
+    for maps in images_of(tapped(view).maps[layer], view, c):
         a = sum(channel**power for channel in maps).reshape(-1)  # after ReLU they are their own moduli
         rows.append(a / torch.sqrt((a**2).sum()))
     return average(rows)
@@ -71,7 +76,7 @@ def mean_attention(view, layer, c, power):
 def attention_gap(real, syn, power):
     def of_class(c):
         total = 0
-        for layer in range(len(real.features.maps) - 1):
+        for layer in range(len(tapped(real).maps) - 1):
             total += ((mean_attention(real, layer, c, power) - mean_attention(syn, layer, c, power)) ** 2).sum()
         return total
 
@@ -103,9 +108,9 @@ def channel_moments(view, layers, layer, c):
 def style_moments(real, syn):
     def of_class(c):
         total = 0
-        for layer in range(len(real.features.maps)):
-            a = channel_moments(real, real.features.maps, layer, c)
-            b = channel_moments(syn, syn.features.maps, layer, c)
+        for layer in range(len(tapped(real).maps)):
+            a = channel_moments(real, tapped(real).maps, layer, c)
+            b = channel_moments(syn, tapped(syn).maps, layer, c)
             squares = [(p[0] - q[0]) ** 2 + (p[1] - q[1]) ** 2 for p, q in zip(a, b, strict=True)]
             total += sum(squares) / len(squares)
         return total
@@ -116,9 +121,9 @@ def style_moments(real, syn):
 def relative_moments(real, syn):
     def of_class(c):
         per_layer = []
-        for layer in range(len(real.features.convs)):
-            a = channel_moments(real, real.features.convs, layer, c)
-            b = channel_moments(syn, syn.features.convs, layer, c)
+        for layer in range(len(tapped(real).convs)):
+            a = channel_moments(real, tapped(real).convs, layer, c)
+            b = channel_moments(syn, tapped(syn).convs, layer, c)
             half = []
             for which in (0, 1):
                 gap = sum((p[which] - q[which]) ** 2 for p, q in zip(a, b, strict=True))
@@ -139,10 +144,10 @@ def mean_gram(view, layers, layer, c):
 def gram_matrices(real, syn):
     def of_class(c):
         total = 0
-        for layer, maps in enumerate(real.features.maps):
+        for layer, maps in enumerate(tapped(real).maps):
             size, positions = maps.shape[1], maps.shape[2] * maps.shape[3]
-            a = mean_gram(real, real.features.maps, layer, c)
-            b = mean_gram(syn, syn.features.maps, layer, c)
+            a = mean_gram(real, tapped(real).maps, layer, c)
+            b = mean_gram(syn, tapped(syn).maps, layer, c)
             total += sum((a[ij] - b[ij]) ** 2 for ij in a) / (4 * size**2 * positions**2)
         return total
 
@@ -152,10 +157,10 @@ def gram_matrices(real, syn):
 def conv_gram_matrices(real, syn):
     def of_class(c):
         per_layer = []
-        for layer, maps in enumerate(real.features.convs):
+        for layer, maps in enumerate(tapped(real).convs):
             scale = maps.shape[1] * maps.shape[2] * maps.shape[3]
-            a = mean_gram(real, real.features.convs, layer, c)
-            b = mean_gram(syn, syn.features.convs, layer, c)
+            a = mean_gram(real, tapped(real).convs, layer, c)
+            b = mean_gram(syn, tapped(syn).convs, layer, c)
             per_layer.append(sum((a[ij] / scale - b[ij] / scale) ** 2 for ij in a))
         return average(per_layer)
 
@@ -169,7 +174,7 @@ def softmax(e):
 
 def intra_class_diversity(real, syn):
     def of_class(c):
-        e = images_of(syn.features.embedding, syn, c)
+        e = images_of(syn.embedding.flatten(0, 1), syn, c)
         ipc = len(e)
         if ipc == 1:
             return 0 * e[0].sum()
@@ -193,16 +198,18 @@ def class_aware_regularisation(real, syn):
     """Accuracy in percent times cross-entropy (IDM, eq. 4)."""
 
     def of_class(c):
-        return average([cross_entropy(row, syn.targets[c]) for row in images_of(syn.features.logits, syn, c)])
+        return average(
+            [cross_entropy(row, syn.targets[c]) for row in images_of(syn.logits.flatten(0, 1), syn, c)]
+        )
 
     return 100 * syn.accuracy * over_classes(real, syn, of_class)
 
 
 def discrimination(real, syn):
-    centres = [average(images_of(syn.features.embedding, syn, c)) for c in range(syn.classes)]
+    centres = [average(images_of(syn.embedding.flatten(0, 1), syn, c)) for c in range(syn.classes)]
 
     def of_class(c):
-        images = images_of(real.features.embedding, real, c)
+        images = images_of(real.embedding.flatten(0, 1), real, c)
         rows = [torch.stack([(e * centre).sum() for centre in centres]) for e in images]
         return average([cross_entropy(row, c) for row in rows])
 
@@ -213,7 +220,7 @@ def class_centralisation(real, syn):
     """IID, eq. 3-4, of the distance alone and averaged over images."""
 
     def of_class(c):
-        e = images_of(syn.features.embedding, syn, c)
+        e = images_of(syn.embedding.flatten(0, 1), syn, c)
         return average([((one - average(e)) ** 2).sum() for one in e])
 
     return over_classes(real, syn, of_class)
@@ -221,7 +228,7 @@ def class_centralisation(real, syn):
 
 def local_covariance(view, c):
     """IID, eq. 6-7; an embedding without positions is a map of one position."""
-    f = view.features
+    f = tapped(view)
     z = [x.flatten(1) for x in images_of(f.embedding[..., None] if f.pooled is None else f.pooled, view, c)]
     return average([(x - average(z)) @ (x - average(z)).T for x in z])
 
@@ -257,7 +264,7 @@ def gaussian_by_class(real, syn):
     """(MMD^2, bandwidth) of each class."""
     found = []
     for c in range(real.classes):
-        x, s = (images_of(v.features.embedding, v, c) for v in (real, syn))
+        x, s = (images_of(v.embedding.flatten(0, 1), v, c) for v in (real, syn))
         b = bandwidth(x, s)
 
         def kernel(p, q, b=b):
@@ -278,7 +285,7 @@ def scaled_gaussian_mmd(real, syn):
 
 def linear_mmd(real, syn):
     def of_class(c):
-        x, s = (images_of(v.features.embedding, v, c) for v in (real, syn))
+        x, s = (images_of(v.embedding.flatten(0, 1), v, c) for v in (real, syn))
         return mmd(x, s, lambda p, q: (p * q).sum())
 
     return over_classes(real, syn, of_class)
@@ -286,7 +293,7 @@ def linear_mmd(real, syn):
 
 def polynomial_mmd(real, syn):
     def of_class(c):
-        x, s = (images_of(v.features.embedding, v, c) for v in (real, syn))
+        x, s = (images_of(v.embedding.flatten(0, 1), v, c) for v in (real, syn))
         size = average([(e**2).sum() for e in x])
         return mmd(x, s, lambda p, q: ((p * q).sum() + 1) ** 2) / (4 * size)
 
@@ -332,7 +339,7 @@ def gradient_distance(real, syn):
 
 def principal_spread(real, syn):
     def of_class(c):
-        x, s = (images_of(v.features.embedding, v, c) for v in (real, syn))
+        x, s = (images_of(v.embedding.flatten(0, 1), v, c) for v in (real, syn))
         rank = min(len(s) - 1, 16, len(x) - 1)  # m images span m - 1 directions
         if rank == 0:
             return 0 * s[0].sum()

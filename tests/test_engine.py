@@ -16,7 +16,7 @@ from cl_condense.engine import Condensation, Recipe, condense
 from cl_condense.evaluate import Training, score
 from cl_condense.imageset import ImageSet
 from cl_condense.methods import BASES, COMPOSED, MODIFIERS, build
-from cl_condense.networks import Initialiser, MakeConvNet
+from cl_condense.networks import ConvNet, Initialiser, MakeConvNet
 from cl_condense.sources import RandomNets, Scene
 from cl_condense.synthetic import Partition, Pixels
 
@@ -266,8 +266,8 @@ def reference_dm(real, ipc, make_net, seed, recipe):
         net, loss = make_net(len(real.class_ids)), torch.tensor(0.0)
         Initialiser(net)(seed, iteration // recipe.nets.steps)
         for i, c in enumerate(real.class_ids):
-            index = real.draw(recipe.real_per_class, Purpose.REAL_BATCH, seed, iteration)[i]
-            warp = dsa.draw([c], seed, iteration)
+            index = real.draw(recipe.real_per_class, Purpose.REAL_BATCH, seed, iteration // recipe.reuse)[i]
+            warp = dsa.draw([c], seed, iteration // recipe.reuse)
             a = dsa(real.take(index)[None], warp)[0]
             b = dsa(syn[i * ipc : (i + 1) * ipc][None], warp)[0]
             with torch.no_grad():
@@ -279,16 +279,57 @@ def reference_dm(real, ipc, make_net, seed, recipe):
     return syn.detach()
 
 
-@pytest.mark.parametrize("steps", [1, 2])
+@pytest.mark.parametrize(("steps", "reuse"), [(1, 1), (2, 1), (3, 3), (4, 2)])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_dm_is_its_plain_loop(shape, steps):
+def test_dm_is_its_plain_loop(shape, steps, reuse):
     real, make_net = problem(shape, counts=(12, 15, 20)), MakeConvNet(shape, width=8)
-    recipe = build("dm", iterations=5, real_per_class=6, nets=RandomNets(steps))
+    recipe = build("dm", iterations=5, real_per_class=6, nets=RandomNets(steps), reuse=reuse)
     assert isinstance(recipe, Recipe)
     got = condense(real, recipe, ipc=IPC, make_net=make_net, seed=7)
     want = reference_dm(real, IPC, make_net, 7, recipe)
     torch.testing.assert_close(got.pixels, want, rtol=0, atol=1e-5)
     assert not torch.allclose(got.pixels, real.take(real.draw(IPC, Purpose.START, 7)).flatten(0, 1), atol=1e-3)
+
+
+class Counting(ConvNet):
+    """Counts the images of one forward pass after another."""
+
+    seen = ()
+
+    def features(self, x, taps=frozenset()):
+        Counting.seen = (*Counting.seen, len(x))
+        return super().features(x, taps)
+
+
+def test_real_images_are_looked_at_once_for_all_iterations_that_share_them(monkeypatch):
+    monkeypatch.setattr(Counting, "seen", ())
+    recipe = method("ddm", iterations=7).reusing(3)
+    assert (recipe.nets, recipe.reuse) == (RandomNets(3), 3)
+    condense(problem(), recipe, ipc=IPC, make_net=lambda classes: Counting(SHAPES[0], classes, width=4))
+    assert Counting.seen == ((27, 9, 9, 9) * 3)[:10]
+
+
+@pytest.mark.parametrize("at", [1, 3, 5])
+def test_iterations_that_share_real_images_go_on_bit_equal_after_an_interruption(at):
+    options = {"ipc": IPC, "make_net": MakeConvNet(SHAPES[0], width=8)}
+    jobs = [Condensation(problem(), method("m3d", iterations=7).reusing(2), **options) for _ in range(2)]
+    for _ in range(at):
+        jobs[0].step()
+    jobs[1].restore({key: value.clone() for key, value in jobs[0].state().items()})
+    for job in jobs:
+        while job.iteration < job.iterations:
+            job.step()
+    assert torch.equal(jobs[0].result().pixels, jobs[1].result().pixels)
+
+
+@pytest.mark.parametrize(("name", "reuse", "words"), [("idm", 5, "change sooner"), ("dm", 0, "at least 1")])
+def test_networks_that_train_or_no_iterations_cannot_be_reused(name, reuse, words):
+    with pytest.raises(ValueError, match=words) as error:
+        build(name).reusing(reuse)
+    assert "\n" not in str(error.value)
+    with pytest.raises(ValueError, match="change sooner"):
+        build("dm", nets=RandomNets(5), reuse=3)
+    assert build("m3d").reusing(2).nets == RandomNets(10)
 
 
 @pytest.mark.parametrize(("setting", "value"), [("precision", "float16"), ("space", "log")])

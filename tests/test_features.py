@@ -6,11 +6,11 @@ import torch.nn.functional as F
 from torch import nn
 
 from cl_condense import objectives
-from cl_condense.features import Features, View
+from cl_condense.features import Features, Statistic, View, reading, statistics_of
 from cl_condense.networks import ConvNet
 from cl_condense.resnets import ResNet
 
-TAPS = frozenset({"maps", "convs"})
+READ = Statistic("maps", lambda x: x.mean(1)), Statistic("convs", lambda x: x.float().amax((3, 4)).mean(1))
 SHAPE = (3, 16, 16)
 
 
@@ -60,16 +60,19 @@ class Watched(nn.Module):
 
 def test_everything_is_class_major():
     net, x = convnet(), images(3, 4)
-    view, plain = View(net, x, taps=TAPS), net.features(x.flatten(0, 1), TAPS)
+    view, plain = View(net, x, statistics=READ), net.features(x.flatten(0, 1), frozenset({"maps", "convs"}))
     assert view.classes == 3
     assert view.embedding.shape == (3, 4, 64)
     assert view.logits.shape == (3, 4, 5)
-    assert view.by_class(view.features.maps[0]).shape == (3, 4, 4, 16, 16)
+    assert view.pooled.shape == (3, 4, 4, 4, 4)
+    assert [x.shape for x in view.blocks(READ[0])] == [(3, 4, 16, 16), (3, 4, 8, 8)]
+    assert [x.shape for x in view.blocks(READ[1])] == [(3, 4), (3, 4)]
     for c in range(3):
         torch.testing.assert_close(view.embedding[c], plain.embedding[4 * c : 4 * c + 4], rtol=1e-12, atol=0)
         torch.testing.assert_close(view.logits[c], net(x[c]), rtol=1e-9, atol=1e-12)
     assert view.targets.tolist() == [0, 1, 2]
-    assert View(net, x).features.maps == View(net, x).features.convs == ()
+    for got, maps in zip(view.blocks(READ[0]), plain.maps, strict=True):
+        torch.testing.assert_close(got, maps.unflatten(0, (3, 4)).mean(1), rtol=1e-12, atol=0)
 
 
 @every_net
@@ -126,7 +129,7 @@ def test_real_images_leave_no_graph_though_the_network_is_trained(make):
     net = make()
     real, syn = View(net, images(2, 3)), View(net, images(2, 3).requires_grad_())
     for view, differentiable in ((real, False), (syn, True)):
-        looks = view.features.embedding, view.logits, *view.weight_gradients
+        looks = view.embedding, view.logits, *view.weight_gradients
         assert {x.requires_grad for x in looks} == {differentiable}
 
 
@@ -135,33 +138,35 @@ def test_a_view_is_as_differentiable_as_it_was_where_it_was_made():
     view = View(net, x)
     with torch.no_grad():
         within = View(net, x)
-        looks = view.features.embedding, *view.weight_gradients
+        looks = view.embedding, *view.weight_gradients
     assert all(x.requires_grad for x in looks)
-    assert not any(x.requires_grad for x in (within.features.embedding, *within.weight_gradients))
+    assert not any(x.requires_grad for x in (within.embedding, *within.weight_gradients))
     assert torch.is_grad_enabled()
 
 
 def test_nothing_is_computed_before_it_is_looked_at_and_nothing_twice():
     net = Watched()
-    maps = frozenset({"maps"})
-    view = View(net, torch.randn(3, 2, 1, 2, 2), taps=maps)
+    view = View(net, torch.randn(3, 2, 1, 2, 2), statistics=READ[:1])
     assert view.classes == 3
     assert net.asked == []
     assert (view.embedding.shape, view.logits.shape) == ((3, 2, 4), (3, 2, 3))
-    assert net.asked == [("features", maps, (6, 1, 2, 2))]
+    assert net.asked == [("features", frozenset({"maps"}), (6, 1, 2, 2))]
     first = view.weight_gradients
     assert set(net.asked[1:]) == {("forward",)}
     count = len(net.asked)
     assert view.weight_gradients is first
-    assert view.features is view.features
+    assert view.embedding is view.embedding
+    with pytest.raises(ValueError, match="not made with"):
+        view.blocks(READ[1])
     assert len(net.asked) == count
 
 
 @pytest.mark.parametrize("name", [name for name in objectives.__all__ if name != "Objective"])
 def test_objectives_look_at_features_or_at_gradients_and_not_at_both(name):
     net = Watched()
-    views = [View(net, torch.randn(2, 3, 1, 2, 2), accuracy=torch.tensor(0.5)) for _ in range(2)]
-    getattr(objectives, name)(*views)
+    objective, accuracy = getattr(objectives, name), torch.tensor(0.5)
+    read = statistics_of([objective])
+    objective(*(View(net, torch.randn(2, 3, 1, 2, 2), None, read, accuracy) for _ in range(2)))
     assert {asked[0] for asked in net.asked} == {"forward" if "gradient" in name else "features"}
 
 
@@ -174,32 +179,50 @@ class Counting(ConvNet):
 
 
 @pytest.mark.parametrize("differentiable", [False, True])
-def test_many_images_go_through_in_parts_and_give_what_they_give_together(differentiable):
+@pytest.mark.parametrize(("k", "m", "parts"), [(2, 35, [18, 17] * 2), (5, 10, [30, 20]), (3, 32, [32] * 3)])
+def test_many_images_go_through_in_parts_and_give_what_they_give_together(differentiable, k, m, parts):
     net = Counting((3, 32, 32), 4, width=8).requires_grad_(False)
-    taps = frozenset({"maps", "convs"})
-    images = torch.randn(2, 35, 3, 32, 32).requires_grad_(differentiable)
-    view = View(net, images, taps=taps)
-    together = ConvNet.features(net, images.flatten(0, 1), taps)
-    for part, whole in zip(view.features, together, strict=True):
-        torch.testing.assert_close(part, whole, rtol=1e-4, atol=1e-5)
-    assert net.seen == [32, 32, 6]
+    images = torch.randn(k, m, 3, 32, 32).requires_grad_(differentiable)
+    view = View(net, images, statistics=READ)
+    got = view.embedding, view.logits, view.pooled, *view.blocks(READ[0]), *view.blocks(READ[1])
+    assert net.seen == parts
+    f = ConvNet.features(net, images.flatten(0, 1), frozenset({"maps", "convs"}))
+    tapped = [(READ[0], x) for x in f.maps] + [(READ[1], x) for x in f.convs]
+    blocks = [statistic.mean(x.unflatten(0, (k, m))) for statistic, x in tapped]
+    want = *(x.unflatten(0, (k, m)) for x in (f.embedding, f.logits, f.pooled)), *blocks
+    torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-5)
     if differentiable:
-        both = (view.features, together)
-        gradients = [torch.autograd.grad(f.embedding.square().sum(), images)[0] for f in both]
-        torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-5)
+        losses = [sum(x.square().sum() for x in each) for each in (got, want)]
+        gradients = [torch.autograd.grad(loss, images)[0] for loss in losses]
+        torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-4)
 
 
 def test_images_that_depend_on_one_another_stay_together():
     net = Counting((3, 32, 32), 4, width=8, norm="batch").requires_grad_(False)
-    assert View(net, torch.randn(2, 35, 3, 32, 32)).features.embedding.shape[0] == 70
+    assert View(net, torch.randn(2, 35, 3, 32, 32)).embedding.shape[:2] == (2, 35)
     assert net.seen == [70]
 
 
-def test_reduced_precision_gives_float32_features_near_the_full_ones():
+def test_an_objective_says_what_it_reads_and_each_is_read_once():
+    @reading(*READ)
+    def both(real, syn):
+        return None
+
+    @reading(READ[1])
+    def one(real, syn):
+        return None
+
+    assert statistics_of([one, both, lambda real, syn: None]) == (READ[1], READ[0])
+
+
+def test_reduced_precision_gives_float32_near_the_full_one():
     net = ConvNet((3, 32, 32), 4, width=32).requires_grad_(False)
-    images, taps = torch.randn(2, 20, 3, 32, 32), frozenset({"maps", "convs"})
-    full, reduced = (View(net, images, taps=taps, precision=p).features for p in ("float32", "bfloat16"))
-    for a, b in zip(full, reduced, strict=True):
-        for x, y in zip(*((t,) if isinstance(t, torch.Tensor) else t for t in (a, b)), strict=True):
-            assert y.dtype == torch.float32
-            assert 0 < (x - y).norm() < 0.03 * x.norm()
+    read = statistics_of(getattr(objectives, name) for name in objectives.__all__)
+    images = torch.randn(2, 20, 3, 32, 32)
+    full, reduced = (View(net, images, statistics=read, precision=p) for p in ("float32", "bfloat16"))
+    pairs = [(full.embedding, reduced.embedding), (full.logits, reduced.logits)]
+    for statistic in read:
+        pairs += zip(full.blocks(statistic), reduced.blocks(statistic), strict=True)
+    for x, y in pairs:
+        assert y.dtype == torch.float32
+        assert 0 < (x - y).norm() < 0.03 * x.norm()

@@ -9,11 +9,11 @@ import torch.nn.functional as F
 from torch import nn
 
 from cl_condense import objectives
-from cl_condense.features import Features, View
+from cl_condense.features import Features, View, statistics_of
 from cl_condense.networks import ConvNet
 
-TAPS = frozenset({"maps", "convs"})
 EVERY = [name for name in objectives.__all__ if name != "Objective"]
+READ = statistics_of(getattr(objectives, name) for name in EVERY)
 GRADIENTS = ["gradient_matching", "contrastive_gradient_matching", "gradient_distance"]
 OF_FEATURES = [name for name in EVERY if name not in GRADIENTS]
 ACROSS_CLASSES = ["contrastive_gradient_matching", "discrimination"]
@@ -47,12 +47,13 @@ class Ready(nn.Module):
         self.ready = features
 
     def features(self, x, taps=frozenset()):
-        return self.ready
+        e = self.ready.embedding
+        return self.ready._replace(pooled=e.unflatten(1, (-1, 2, 3) if e.shape[1] % 6 == 0 else (-1, 1, 1)))
 
 
 def view_of(features, classes):
-    images = torch.zeros(classes, len(features.embedding) // classes, 1, 1, 1)
-    return View(Ready(features), images, accuracy=torch.tensor(0.37))
+    images = torch.zeros(classes, len(features.embedding) // classes, 1, 1, 1, requires_grad=True)
+    return View(Ready(features), images, None, READ, torch.tensor(0.37))
 
 
 def random_view(classes, per_class, seed, offset=0.0):
@@ -64,12 +65,12 @@ def random_view(classes, per_class, seed, offset=0.0):
 
     maps = randn(3, 4, 4).relu(), randn(5, 2, 3).relu()
     convs = randn(4, 3, 3) + 0.5, randn(2, 5, 4)
-    return view_of(Features(randn(24), randn(classes), maps, convs, randn(4, 2, 3)), classes)
+    return view_of(Features(randn(24), randn(classes), maps, convs), classes)
 
 
 def leaves_of(view):
-    f = view.features
-    return [x.requires_grad_() for x in (f.embedding, f.logits, f.pooled, *f.maps, *f.convs)]
+    f = view.net.ready
+    return [x.requires_grad_() for x in (f.embedding, f.logits, *f.maps, *f.convs)]
 
 
 def gradients(value, leaves):
@@ -111,7 +112,7 @@ def images(k, m, seed, shape=(2, 8, 8)):
 
 def value_of(name, real, syn, targets=None, net=NET, module=objectives):
     accuracy = torch.tensor(0.37, dtype=torch.float64)
-    return getattr(module, name)(*(View(net, x, targets, TAPS, accuracy) for x in (real, syn)))
+    return getattr(module, name)(*(View(net, x, targets, READ, accuracy) for x in (real, syn)))
 
 
 @each(OF_FEATURES)
@@ -158,7 +159,7 @@ def test_derivatives_of_a_kernel_whose_bandwidth_stays(name, monkeypatch):
     step, slopes = 1e-5, []
     for sign in (1, -1):
         turn = iter(fixed)
-        moved = view_of(syn.features._replace(embedding=e.detach() + sign * step * grad), 2)
+        moved = view_of(syn.net.ready._replace(embedding=e.detach() + sign * step * grad), 2)
         slopes.append(float(getattr(reference, name)(real, moved)))
     assert (slopes[0] - slopes[1]) / (2 * step) == pytest.approx(float(grad.square().sum()), rel=1e-6)
 
@@ -252,9 +253,7 @@ def test_gradients_are_finite_where_maps_are_dead_or_of_one_position(name):
         tuple(torch.zeros(4, 3, side, side, dtype=torch.float64) for side in (2, 1)) for _ in range(2)
     )
     embedding, logits = torch.randn(4, 3, dtype=torch.float64), torch.zeros(4, 2, dtype=torch.float64)
-    real, syn = (
-        view_of(Features(embedding.clone(), logits.clone(), maps, convs, maps[0].clone()), 2) for _ in range(2)
-    )
+    real, syn = (view_of(Features(embedding.clone(), logits.clone(), maps, convs), 2) for _ in range(2))
     leaves = leaves_of(syn)
     value = getattr(objectives, name)(real, syn)
     assert bool(torch.isfinite(value))
@@ -275,10 +274,10 @@ def precisions(request):
     for dtype in (torch.float32, torch.float64):
         net = net.to(dtype)
         views[dtype] = tuple(
-            View(net, x.to(dtype), torch.tensor([7, 3]), TAPS, torch.tensor(0.6)) for x in (real, syn)
+            View(net, x.to(dtype), torch.tensor([7, 3]), READ, torch.tensor(0.6)) for x in (real, syn)
         )
         for view in views[dtype]:
-            _ = view.features, view.weight_gradients
+            _ = view.embedding, view.weight_gradients
     return views
 
 
@@ -307,7 +306,7 @@ def test_diversity_rewards_images_that_lie_further_apart():
     syn = random_view(1, 6, 3)
     near, far = (
         objectives.intra_class_diversity(
-            syn, view_of(syn.features._replace(embedding=syn.features.embedding * by), 1)
+            syn, view_of(syn.net.ready._replace(embedding=syn.net.ready.embedding * by), 1)
         )
         for by in (0.5, 2.0)
     )
@@ -323,7 +322,7 @@ def test_a_real_class_with_repeated_images_spreads_in_no_further_directions():
 
 def test_attention_of_a_network_of_one_block_is_nothing_to_match():
     real, syn = random_view(2, 4, 1), random_view(2, 3, 2)
-    real, syn = (view_of(v.features._replace(maps=v.features.maps[:1]), 2) for v in (real, syn))
+    real, syn = (view_of(v.net.ready._replace(maps=v.net.ready.maps[:1]), 2) for v in (real, syn))
     assert objectives.attention_matching(real, syn).item() == 0
 
 
@@ -352,8 +351,8 @@ def test_a_single_class_leaves_nothing_to_tell_apart():
 def test_the_linear_kernel_is_mean_matching_and_the_polynomial_sees_the_covariance_too():
     real, syn = random_view(2, 6, 1), random_view(2, 4, 2)
     torch.testing.assert_close(objectives.linear_mmd(real, syn), objectives.mean_matching(real, syn))
-    e = syn.features.embedding.unflatten(0, (2, 4))
-    wider = view_of(syn.features._replace(embedding=(2 * e - e.mean(1, keepdim=True)).flatten(0, 1)), 2)
+    e = syn.net.ready.embedding.unflatten(0, (2, 4))
+    wider = view_of(syn.net.ready._replace(embedding=(2 * e - e.mean(1, keepdim=True)).flatten(0, 1)), 2)
     torch.testing.assert_close(objectives.linear_mmd(syn, wider), torch.zeros((), dtype=torch.float64))
     assert objectives.polynomial_mmd(syn, wider).item() > 0.1
 
@@ -361,7 +360,7 @@ def test_the_linear_kernel_is_mean_matching_and_the_polynomial_sees_the_covarian
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
 def test_scaled_gaussians_grow_as_squared_distances_do_and_plain_ones_have_no_scale(scale):
     views = random_view(2, 6, 1, offset=0.3), random_view(2, 4, 2)
-    larger = [view_of(v.features._replace(embedding=v.features.embedding * scale), 2) for v in views]
+    larger = [view_of(v.net.ready._replace(embedding=v.net.ready.embedding * scale), 2) for v in views]
     for name, by in (("gaussian_mmd", 1.0), ("scaled_gaussian_mmd", scale**2)):
         value = getattr(objectives, name)
         torch.testing.assert_close(value(*larger), by * value(*views), rtol=1e-9, atol=0)

@@ -13,7 +13,6 @@ from dataclasses import replace
 
 from cl_condense.augment import DSA
 from cl_condense.engine import Recipe, Term
-from cl_condense.features import Tap
 from cl_condense.objectives import discrimination, layer_matching, mean_matching
 from cl_condense.synthetic import Pixels
 from cl_condense.training_nets import DynamicLoop
@@ -21,7 +20,7 @@ from cl_condense.training_nets import DynamicLoop
 CAFE = Recipe(
     "cafe",
     terms=(
-        Term(layer_matching, taps=frozenset[Tap]({"maps"})),
+        Term(layer_matching),
         Term(mean_matching, 2.0),
         Term(discrimination, 0.01 * 256, joint=True),
     ),

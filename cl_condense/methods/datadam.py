@@ -11,10 +11,7 @@ instance norm. They report the best checkpoint on the test set; this package rep
 """
 
 from cl_condense.engine import Term
-from cl_condense.features import Tap
 from cl_condense.objectives import attention_matching, plain_attention_matching
 
-_MAPS = frozenset[Tap]({"maps"})
-
-SAM = Term(attention_matching, 100.0, _MAPS)
-PLAIN_SAM = Term(plain_attention_matching, 100.0, _MAPS)
+SAM = Term(attention_matching, 100.0)
+PLAIN_SAM = Term(plain_attention_matching, 100.0)

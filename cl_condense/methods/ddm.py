@@ -12,7 +12,6 @@ later code ``later_moments``, ``later_gram``, ``later_sm`` and ``later_icd``.
 """
 
 from cl_condense.engine import Term
-from cl_condense.features import Tap
 from cl_condense.objectives import (
     conv_gram_matrices,
     gram_matrices,
@@ -22,12 +21,10 @@ from cl_condense.objectives import (
     style_moments,
 )
 
-_MAPS, _CONVS = frozenset[Tap]({"maps"}), frozenset[Tap]({"convs"})
-
-MOMENTS = Term(style_moments, 1e4, _MAPS)
-GRAM = Term(gram_matrices, 1e4, _MAPS)
+MOMENTS = Term(style_moments, 1e4)
+GRAM = Term(gram_matrices, 1e4)
 ICD = Term(intra_class_diversity, 10.0)
 
-LATER_MOMENTS = Term(relative_moments, 180.0, _CONVS)
-LATER_GRAM = Term(conv_gram_matrices, 1e4, _CONVS)
+LATER_MOMENTS = Term(relative_moments, 180.0)
+LATER_GRAM = Term(conv_gram_matrices, 1e4)
 LATER_ICD = Term(principal_spread, 30.0)

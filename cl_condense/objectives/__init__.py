@@ -7,11 +7,7 @@ class does not depend on which classes share the step, and a weight means the sa
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from torch import Tensor
-
-from cl_condense.features import View
+from cl_condense.features import Objective
 from cl_condense.objectives.attention import attention_matching, plain_attention_matching
 from cl_condense.objectives.classification import class_aware_regularisation, discrimination
 from cl_condense.objectives.gradients import (
@@ -30,8 +26,6 @@ from cl_condense.objectives.style import (
     relative_moments,
     style_moments,
 )
-
-Objective = Callable[[View, View], Tensor]
 
 __all__ = [
     "Objective",

@@ -18,8 +18,8 @@ def class_aware_regularisation(real: View, syn: View) -> Tensor:
     if syn.accuracy is None:
         raise ValueError("class-aware regularisation weighs by a network's accuracy: give it a ModelQueue")
     targets = syn.targets[:, None].expand(syn.logits.shape[:2])
-    losses = F.cross_entropy(syn.logits.flatten(0, 1), targets.flatten(), reduction="none")
-    return 100 * syn.accuracy * syn.by_class(losses).mean(1).sum()
+    losses = F.cross_entropy(syn.logits.transpose(1, 2), targets, reduction="none")
+    return 100 * syn.accuracy * losses.mean(1).sum()
 
 
 def discrimination(real: View, syn: View) -> Tensor:
@@ -30,7 +30,6 @@ def discrimination(real: View, syn: View) -> Tensor:
     each.
     """
     centres = syn.embedding.mean(1)
-    logits = real.features.embedding @ centres.T
-    own = torch.arange(len(centres), device=logits.device)
-    targets = own.repeat_interleave(real.images.shape[1])
-    return real.by_class(F.cross_entropy(logits, targets, reduction="none")).mean(1).sum()
+    logits = real.embedding @ centres.T
+    targets = torch.arange(len(centres), device=logits.device)[:, None].expand(logits.shape[:2])
+    return F.cross_entropy(logits.transpose(1, 2), targets, reduction="none").mean(1).sum()

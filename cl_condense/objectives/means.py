@@ -5,7 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cl_condense.features import View
+from cl_condense.features import Statistic, View, reading
+
+MEAN_MAPS = Statistic("maps", lambda maps: maps.mean(1, dtype=torch.promote_types(maps.dtype, torch.float32)))
 
 
 def mean_matching(real: View, syn: View) -> Tensor:
@@ -30,15 +32,15 @@ def third_moments(real: View, syn: View) -> Tensor:
     return (_central(real.embedding, 3) - _central(syn.embedding, 3)).square().sum()
 
 
+@reading(MEAN_MAPS)
 def layer_matching(real: View, syn: View) -> Tensor:
     """Squared distance of the class means of each block's maps after ReLU, summed over classes and positions.
 
     CAFE's layer-wise alignment (arXiv:2203.01531) with the weights of the authors' code: 1 for the last
     block and 0.1 for those before it. Its last layer, the embedding, is matched by :func:`mean_matching`.
     """
-    gaps = []
-    for r, s in zip(real.features.maps, syn.features.maps, strict=True):
-        gaps.append((real.by_class(r).mean(1) - syn.by_class(s).mean(1)).square().sum())
+    both = zip(real.blocks(MEAN_MAPS), syn.blocks(MEAN_MAPS), strict=True)
+    gaps = [(r - s).square().sum() for r, s in both]
     return 0.1 * torch.stack(gaps).sum() + 0.9 * gaps[-1]
 
 

@@ -30,8 +30,6 @@ def covariance_matching(real: View, syn: View) -> Tensor:
 
 def _covariance(view: View) -> Tensor:
     """``[k, c, c]``."""
-    features = view.features
-    maps = features.embedding[..., None] if features.pooled is None else features.pooled.flatten(2)
-    z = view.by_class(maps)
+    z = view.embedding[..., None] if view.pooled is None else view.pooled.flatten(3)
     z = (z - z.mean(1, keepdim=True)).transpose(1, 2).flatten(2)  # [k, c, m * positions]
     return z @ z.mT / view.images.shape[1]

@@ -6,11 +6,35 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cl_condense.features import View
+from cl_condense.features import Statistic, View, reading
 
 _EPS = 1e-5  # inside the square root of a standard deviation, as in DDM's code
 
 
+def _moments(maps: Tensor) -> Tensor:
+    """Class means ``[k, 2, c]`` of the per-image channel means and standard deviations."""
+    x, n = maps.flatten(3), maps[0, 0, 0].numel()
+    x = x.to(torch.promote_types(x.dtype, torch.float32))
+    mean = x.mean(3)
+    # From the norm: it makes no copy of the maps, as x.square() does, and torch.var_mean is much slower on
+    # a CPU. float32 loses nothing here, since means are not large against deviations.
+    square = torch.linalg.vector_norm(x, dim=3).square() / n
+    var = (square - mean.square()).clamp_min(0) * (n / max(1, n - 1))
+    return torch.stack([mean.mean(1), (var + _EPS).sqrt().mean(1)], 1)
+
+
+def _gram(maps: Tensor) -> Tensor:
+    """Class means ``[k, c, c]`` of F F^T / (C N), F an image's maps; products in the precision of the maps."""
+    f = maps.flatten(3).flatten(0, 1)
+    grams = (f @ f.transpose(1, 2)).unflatten(0, maps.shape[:2])
+    return grams.mean(1, dtype=torch.promote_types(maps.dtype, torch.float32)) / f[0].numel()
+
+
+MOMENTS, GRAM = Statistic("maps", _moments), Statistic("maps", _gram)
+CONV_MOMENTS, CONV_GRAM = Statistic("convs", _moments), Statistic("convs", _gram)
+
+
+@reading(MOMENTS)
 def style_moments(real: View, syn: View) -> Tensor:
     """Moments matching of DDM's style (eq. 4): gaps of channel-wise means and standard deviations.
 
@@ -21,13 +45,11 @@ def style_moments(real: View, syn: View) -> Tensor:
     layers and never resets the style of earlier classes; with per-image moments the target does not shrink
     with the number of images it is computed from.
     """
-    gaps = []
-    for r, s in zip(real.features.maps, syn.features.maps, strict=True):
-        for a, b in zip(_moments(real, r), _moments(syn, s), strict=True):
-            gaps.append((a - b).square().mean(1).sum())
-    return torch.stack(gaps).sum()
+    both = zip(real.blocks(MOMENTS), syn.blocks(MOMENTS), strict=True)
+    return torch.stack([(a - b).square().mean(2).sum() for a, b in both]).sum()
 
 
+@reading(GRAM)
 def gram_matrices(real: View, syn: View) -> Tensor:
     """Correlation matching of DDM's style (eq. 5-6): gap of the class-mean Gram matrices.
 
@@ -35,8 +57,7 @@ def gram_matrices(real: View, syn: View) -> Tensor:
     (C channels, N positions): the normalisation of Gatys et al. (arXiv:1508.06576), which the paper cites. The
     authors' code has 1 / (C^2 N^2) and the mean over layers: 4/3 of this for three layers.
     """
-    gaps = [_gram_gap(real, r, syn, s) / 4 for r, s in zip(real.features.maps, syn.features.maps, strict=True)]
-    return torch.stack(gaps).sum()
+    return _gram_gaps(real, syn, GRAM).sum() / 4
 
 
 def intra_class_diversity(real: View, syn: View) -> Tensor:
@@ -60,26 +81,25 @@ def intra_class_diversity(real: View, syn: View) -> Tensor:
     return -(log_p.exp() * (log_p - log_q)).sum(-1).mean(1).sum()
 
 
+@reading(CONV_MOMENTS)
 def relative_moments(real: View, syn: View) -> Tensor:
     """Moments matching as DDM's authors later released it: before the norm, relative to the real moments.
 
     sum over classes of the mean over layers of half of |mu_real - mu_syn|^2 / |mu_real|^2 and the same for
     sigma, per-image moments of the convolutions' outputs, averaged over the class.
     """
-    gaps = []
-    for r, s in zip(real.features.convs, syn.features.convs, strict=True):
-        for a, b in zip(_moments(real, r), _moments(syn, s), strict=True):
-            gaps.append(((a - b).square().sum(1) / a.square().sum(1).clamp_min(1e-8)).sum())
-    return torch.stack(gaps).mean()
+    both = zip(real.blocks(CONV_MOMENTS), syn.blocks(CONV_MOMENTS), strict=True)
+    gaps = [((a - b).square().sum(2) / a.square().sum(2).clamp_min(1e-8)).sum() for a, b in both]
+    return torch.stack(gaps).mean() / 2  # of the mean's part and the deviation's
 
 
+@reading(CONV_GRAM)
 def conv_gram_matrices(real: View, syn: View) -> Tensor:
     """Correlation matching as DDM's authors later released it: on the convolutions' outputs.
 
     sum over classes of the mean over layers of |G_real - G_syn|_F^2, with G = F F^T / (C N).
     """
-    gaps = [_gram_gap(real, r, syn, s) for r, s in zip(real.features.convs, syn.features.convs, strict=True)]
-    return torch.stack(gaps).mean()
+    return _gram_gaps(real, syn, CONV_GRAM).mean()
 
 
 def principal_spread(real: View, syn: View) -> Tensor:
@@ -106,21 +126,7 @@ def principal_spread(real: View, syn: View) -> Tensor:
     return gap.sum()
 
 
-def _moments(view: View, maps: Tensor) -> tuple[Tensor, Tensor]:
-    """Class means [k, c] of the per-image channel means and standard deviations."""
-    x, n = maps.flatten(2), maps[0, 0].numel()
-    mean = x.mean(2)
-    # From the norm: it makes no copy of the maps, as x.square() does, and torch.var_mean is much slower on
-    # a CPU. float32 loses nothing here, since means are not large against deviations.
-    square = torch.linalg.vector_norm(x, dim=2).square() / n
-    var = (square - mean.square()).clamp_min(0) * (n / max(1, n - 1))
-    return view.by_class(mean).mean(1), view.by_class((var + _EPS).sqrt()).mean(1)
-
-
-def _gram_gap(real: View, r: Tensor, syn: View, s: Tensor) -> Tensor:
-    """Sum over classes of |G_real - G_syn|_F^2, G the class mean of F F^T / (C N)."""
-    grams = []
-    for view, maps in ((real, r), (syn, s)):
-        f = maps.flatten(2)
-        grams.append(view.by_class(f @ f.transpose(1, 2)).mean(1) / f[0].numel())
-    return (grams[0] - grams[1]).square().sum()
+def _gram_gaps(real: View, syn: View, gram: Statistic) -> Tensor:
+    """Of each block the sum over classes of |G_real - G_syn|_F^2."""
+    both = zip(real.blocks(gram), syn.blocks(gram), strict=True)
+    return torch.stack([(r - s).square().sum() for r, s in both])

@@ -1,0 +1,56 @@
+"""Views through torch.compile are those without it, and go on where it fails."""
+
+import shutil
+from dataclasses import replace
+
+import pytest
+import torch
+
+from cl_condense import compiling
+from cl_condense.compiling import compiled
+from cl_condense.engine import Condensation
+from cl_condense.features import View, statistics_of
+from cl_condense.imageset import ImageSet
+from cl_condense.methods import build
+from cl_condense.networks import ConvNet, MakeConvNet
+
+
+@pytest.mark.skipif(
+    not (shutil.which("g++") or shutil.which("clang++")), reason="torch.compile wants a compiler"
+)
+@pytest.mark.parametrize(("precision", "near"), [("float32", 1e-4), ("bfloat16", 0.1)])
+def test_features_statistics_and_gradients_are_those_without_it(precision, near):
+    torch.manual_seed(0)
+    net = ConvNet((3, 16, 16), 4, width=16).requires_grad_(False)
+    read = statistics_of(term.objective for term in build("ddm").terms)
+    x, seen = torch.randn(2, 5, 3, 16, 16), []
+    for see in (None, compiled()):
+        leaf = x.clone().requires_grad_()
+        view = View(net, leaf, statistics=read, precision=precision, see=see)
+        found = [view.embedding, view.logits, *(b for s in read for b in view.blocks(s))]
+        gradient = torch.autograd.grad(sum(f.square().sum() for f in found), leaf)[0]
+        seen.append([*found, gradient])
+    for a, b in zip(*seen, strict=True):
+        assert b.dtype == torch.float32
+        assert (a - b).norm() <= near * a.norm()
+    assert any(bool((a != b).any()) for a, b in zip(*seen, strict=True)), "nothing was compiled"
+
+
+def test_a_compiler_that_fails_is_said_once_and_done_without(monkeypatch):
+    def broken(function, dynamic):
+        def run(*args):
+            raise RuntimeError("no C++ compiler\nand more")
+
+        return run
+
+    monkeypatch.setattr(compiling.torch, "compile", broken)
+    images = torch.randint(256, (12, 3, 8, 8), dtype=torch.uint8)
+    real = ImageSet.of(images, torch.arange(2).repeat_interleave(6))
+    recipe = replace(build("ddm"), iterations=2, real_per_class=4)
+    options = {"ipc": 2, "make_net": MakeConvNet(real.shape, 4)}
+    plain, other = (Condensation(real, replace(recipe, compiled=c), **options) for c in (False, True))
+    with pytest.warns(UserWarning, match="going on without it: no C") as said:
+        losses = [other.step() for _ in range(2)]
+    assert len(said) == 1
+    assert losses == [plain.step() for _ in range(2)]
+    assert torch.equal(plain.result().pixels, other.result().pixels)
