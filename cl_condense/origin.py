@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import shlex
 import subprocess
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
 from functools import cache
 from importlib.metadata import version
@@ -28,6 +29,25 @@ def origin(device: str | torch.device) -> dict[str, Any]:
         "commit": commit(),
         "date": datetime.now(timezone.utc).date().isoformat(),
     }
+
+
+def together(origins: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """One origin for several: what differs is listed, dates as the first and the last.
+
+    What one of them does not say, as in records of earlier versions, is None.
+    """
+    origins = list(origins)
+    found: dict[str, Any] = {}
+    for key in ("device", "threads", "commit", "date"):
+        values: list[Any] = list(dict.fromkeys(o.get(key) for o in origins))
+        found[key] = None if None in values or not values else values[0]
+        if found[key] is not None and len(values) > 1:
+            listed = ", ".join(map(str, values))
+            found[key] = f"{min(values)} to {max(values)}" if key == "date" else listed
+    said = [o.get("versions") or {} for o in origins]
+    names = dict.fromkeys(name for versions in said for name in versions)
+    found["versions"] = {n: ", ".join(dict.fromkeys(v[n] for v in said if n in v)) for n in names}
+    return found
 
 
 @cache

@@ -10,7 +10,7 @@ import torch
 from click.testing import CliRunner
 
 from cl_condense import origin as origins
-from cl_condense.origin import command_line, commit, origin
+from cl_condense.origin import command_line, commit, origin, together
 
 
 def git(where, *words):
@@ -69,6 +69,21 @@ def test_the_origin_has_device_threads_and_versions():
     assert found["versions"]["numpy"] == numpy.__version__
     assert set(found["versions"]) == {"python", "cl-condense", "torch", "torchvision", "numpy", "avalanche-lib"}
     assert len(found["date"]) == len("2026-01-31")
+
+
+def test_origins_together_list_what_differs():
+    first = {"device": "a", "threads": 1, "commit": "abc1234", "date": "2026-02-01", "versions": {"torch": "2"}}
+    assert together([first, first]) == first
+    later = first | {"commit": "def5678", "date": "2026-01-31", "versions": {"torch": "3", "numpy": "1"}}
+    both = together([first, later])
+    assert both["commit"] == "abc1234, def5678"
+    assert both["date"] == "2026-01-31 to 2026-02-01"
+    assert both["versions"] == {"torch": "2, 3", "numpy": "1"}
+
+
+def test_what_an_earlier_record_does_not_say_is_none():
+    found = together([{"device": "a", "threads": 1, "commit": "abc1234"}, {"device": "a"}])
+    assert found == {"device": "a", "threads": None, "commit": None, "date": None, "versions": {}}
 
 
 @click.command()
