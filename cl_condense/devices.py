@@ -26,9 +26,9 @@ def pick_device(name: str | torch.device = "auto") -> torch.device:
     return device
 
 
-def device_name(device: str | torch.device) -> str:
-    """What computes, for people: a GPU's name, or the processor's."""
-    device = torch.device(device)
+def device_name(name: str | torch.device) -> str:
+    """What computes, for people: a GPU's name, or the processor's; errors as :func:`pick_device`."""
+    device = pick_device(name)
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     info = Path("/proc/cpuinfo")

@@ -64,7 +64,8 @@ def test_the_commit_is_that_of_the_first_call(code):
 def test_the_origin_has_device_threads_and_versions():
     found = origin("cpu")
     assert list(found) == ["device", "threads", "versions", "commit", "date"]
-    assert found["device"] not in ("", "cpu")
+    assert found["device"] not in ("", "cpu", "auto")
+    assert origin("auto")["device"]
     assert found["threads"] == torch.get_num_threads()
     assert found["versions"]["numpy"] == numpy.__version__
     assert set(found["versions"]) == {"python", "cl-condense", "torch", "torchvision", "numpy", "avalanche-lib"}

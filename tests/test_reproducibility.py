@@ -231,6 +231,7 @@ def test_a_papers_table_becomes_a_table(home, tmp_path, shown, monkeypatch):
         ("random", 26.0, 1.2),
         ("dm", 48.9, 0.6),
     ]
+    assert [np.shape(row["accuracies"]) for row in rows] == [(1, 2), (1, 2)], "each its own"
     ours = 100 * np.array(rows[1]["accuracies"])
     text = shown(path, "published")
     assert (
@@ -296,6 +297,7 @@ def one_line(result, message):
         (lambda text: text.replace('"digest"', '"digit"'), "is damaged or no measurement: no 'digest'"),
         (lambda text: text[: len(text) // 2], "is damaged or no measurement"),
         (lambda text: "", "is damaged or no measurement"),
+        (lambda text: text.replace('"seed": 0', '"seed": NaN', 1), "was changed by hand"),
         (lambda text: "[1]", "is damaged or no measurement"),
         (lambda text: '"x"', "is damaged or no measurement"),
     ],
