@@ -6,8 +6,7 @@ The best of several repeats, after a first one.
 """
 
 import functools
-import platform
-import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -15,7 +14,8 @@ import click
 import torch
 from torch import nn
 
-from cl_condense.devices import pick_device
+from cl_condense.devices import device_name, pick_device
+from cl_condense.origin import command_line, origin
 
 
 def synchronize(device):
@@ -76,37 +76,18 @@ def costs(net, shape):
 
 def about(device):
     """What a measurement was made on and with."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
     return {
-        "device": name,
+        **origin(device),
+        "command_line": command_line(f"python benchmarks/{Path(sys.argv[0]).name} {_subcommand()}"),
         "torch": torch.__version__,
-        "threads": torch.get_num_threads(),
         "float32_matmul_precision": torch.get_float32_matmul_precision(),
         "cudnn_tf32": torch.backends.cudnn.allow_tf32,
-        "commit": _commit(),
     }
 
 
-def _processor():
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
-
-
-def _commit():
-    """The commit of the code, with a plus sign where files were changed since; None without git."""
-    try:
-        commit = _git("rev-parse", "--short", "HEAD")
-        changed = _git("status", "--porcelain", "-uno")
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return commit + "+" * bool(changed)
-
-
-def _git(*what):
-    where = Path(__file__).parent
-    return subprocess.run(["git", *what], cwd=where, capture_output=True, text=True, check=True).stdout.strip()
+def _subcommand():
+    context = click.get_current_context(silent=True)
+    return context.info_name if context and context.parent else ""
 
 
 @click.command()
@@ -119,7 +100,7 @@ def _git(*what):
 def main(device, threads, side, repeats) -> None:
     torch.set_num_threads(threads)
     where = pick_device(device)
-    print(about(where)["device"])
+    print(device_name(where))
     for name, value in ceilings(where, side, repeats).items():
         print(f"{name}: {value:.4g}")
 

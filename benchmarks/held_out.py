@@ -6,11 +6,12 @@
 Condenses some training images of each class once a seed, trains three networks on each result, and prints
 the mean and std of their accuracies on other training images, for networks that train with augmentation and
 plainly, for the same number of epochs, and the seconds of a condensation. Settings that are not given are those
-of `cl-condense run`.
+of `cl-condense run`. --json keeps every accuracy.
 """
 
+import json
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import click
@@ -23,6 +24,7 @@ from cl_condense.evaluate import score
 from cl_condense.experiment import method_for, training_for
 from cl_condense.imageset import ImageSet
 from cl_condense.networks import MakeConvNet
+from cl_condense.origin import command_line, origin
 from cl_condense.settings import DEFAULTS, EPOCHS, Settings
 
 
@@ -55,6 +57,17 @@ def accuracies(
     return torch.stack(found), seconds
 
 
+def show(method: str, results: list[tuple[torch.Tensor, float]]) -> None:
+    """Prints mean and std of each evaluation."""
+    pools = 100 * torch.cat([a for a, _ in results], 1)
+    spreads = [
+        f"{name} {pool.mean():.1f} ± {pool.std(unbiased=False):.1f}"
+        for name, pool in zip(EPOCHS, pools, strict=True)
+    ]
+    seconds = sum(t for _, t in results) / len(results)
+    print(f"{method}: {', '.join(spreads)} (n = {pools.shape[1]}), {seconds:.1f} s", flush=True)
+
+
 @click.command()
 @click.option("--dataset", default="digits", show_default=True)
 @click.option("--data", type=click.Path(path_type=Path))
@@ -68,8 +81,10 @@ def accuracies(
 @click.option("--width", type=int)
 @click.option("--seeds", default=2, show_default=True)
 @click.option("--set", "changed", multiple=True, help="A number of the recipes, such as lr=0.5.")
-def main(dataset, methods, seeds, changed, **given) -> None:
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="A file for all accuracies.")
+def main(dataset, methods, seeds, changed, json_file, **given) -> None:
     torch.set_num_threads(1)
+    made = origin("cpu")
     changes = {name: float(value) for name, value in (pair.split("=") for pair in changed)}
     fit, held = given.pop("fit"), given.pop("held")
     images = load(dataset, given.pop("data"))[0]
@@ -79,19 +94,21 @@ def main(dataset, methods, seeds, changed, **given) -> None:
     )
     parts = split(images, fit, held)
     print(f"{dataset}: {fit} training images a class condensed to {settings.ipc}, {held} others to evaluate on")
+    chosen = asdict(settings) | {"methods": methods, "fit": fit, "held": held, "set": changes}
+    head = {"kind": "held_out", "command": command_line("python benchmarks/held_out.py"), **made, "seed": 0}
+    record = head | {"settings": chosen, "rows": []}
     for method in methods:
         try:
             results = [accuracies(method, parts, settings, seed, changes) for seed in range(seeds)]
         except ValueError as error:
+            record["rows"].append({"method": method, "error": str(error)})
             print(f"{method}: {error}", flush=True)
-            continue
-        pools = 100 * torch.cat([a for a, _ in results], 1)
-        seconds = sum(t for _, t in results) / seeds
-        spreads = [
-            f"{name} {pool.mean():.1f} ± {pool.std(unbiased=False):.1f}"
-            for name, pool in zip(EPOCHS, pools, strict=True)
-        ]
-        print(f"{method}: {', '.join(spreads)} (n = {pools.shape[1]}), {seconds:.1f} s", flush=True)
+        else:
+            each = {name: [a[i].tolist() for a, _ in results] for i, name in enumerate(EPOCHS)}
+            record["rows"].append({"method": method, **each, "seconds": [t for _, t in results]})
+            show(method, results)
+        if json_file:  # after every method, since a stopped comparison does not go on
+            json_file.write_text(json.dumps(record, indent=1) + "\n")
 
 
 if __name__ == "__main__":

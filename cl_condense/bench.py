@@ -18,6 +18,7 @@ from cl_condense.engine import Condensation, OnStep, Recipe
 from cl_condense.evaluate import score
 from cl_condense.experiment import method_for, training_for
 from cl_condense.imageset import ImageSet
+from cl_condense.origin import together
 from cl_condense.published import Cell, pivot
 from cl_condense.records import append
 from cl_condense.scoring import evaluate_set
@@ -126,6 +127,29 @@ class Bench:
         """Our accuracies for a cell, in percent; empty where it was not measured."""
         wanted = [work.identity() for work in self.works(cell)]
         return 100 * np.array([a for r in scores if r["work"] in wanted for a in r["accuracies"]])
+
+    def rows(self, cells: Sequence[Cell]) -> list[dict[str, Any]]:
+        """The cells that were measured: the published number, ours (fractions of 1) by set, and its origins."""
+        scores, rows = self.scores(), []
+        for cell in cells:
+            wanted = [work.identity() for work in self.works(cell)]
+            found = [r for r in scores if r["work"] in wanted]
+            made = [self._set_record(r["work"]["set"]) for r in found]
+            if found:
+                facts = {k: v for k, v in asdict(cell).items() if k != "notes"}
+                ours = {
+                    "accuracies": [r["accuracies"] for r in found],
+                    "seconds": [m.get("seconds") for m in made],
+                }
+                rows.append({**facts, **ours, "origin": together([*found, *made])})
+        return rows
+
+    def _set_record(self, name: str) -> dict[str, Any]:
+        path = self.folder / "sets" / Path(name).with_suffix(".json")
+        try:
+            return dict(json.loads(path.read_text()))
+        except (ValueError, TypeError):
+            raise ValueError(f"{path} is damaged: take it and its set out") from None
 
     def estimate(self, work: Work) -> float:
         """Seconds that a work will take, from a few of its iterations and epochs on this machine."""

@@ -169,6 +169,7 @@ Examples:
 @click.option("--width", type=int, help="Filters of the ConvNets.  [default: 128]")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
 @click.option("--results", type=click.Path(path_type=Path), default=Path("results"), show_default=True)
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="A file for all our accuracies.")
 def table(name: str | None, data: Path | None, dry_run: bool, results: Path, **given: Any) -> None:
     """A paper's table with ours beside it: does the cells that are missing, and shows all.
 

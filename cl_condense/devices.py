@@ -1,6 +1,9 @@
-"""Choosing where to compute."""
+"""Choosing where to compute, and what that is."""
 
 from __future__ import annotations
+
+import platform
+from pathlib import Path
 
 import torch
 
@@ -21,3 +24,14 @@ def pick_device(name: str | torch.device = "auto") -> torch.device:
     if str(device) not in there and not (device == torch.device("cuda") and len(there) > 1):
         raise ValueError(f"device {str(name)!r} is not here: use auto or one of {', '.join(there)}")
     return device
+
+
+def device_name(name: str | torch.device) -> str:
+    """What computes, for people: a GPU's name, or the processor's; errors as :func:`pick_device`."""
+    device = pick_device(name)
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()

@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +21,7 @@ from cl_condense.evaluate import Training
 from cl_condense.files import atomic
 from cl_condense.imageset import ImageSet
 from cl_condense.methods import build
+from cl_condense.origin import commit, origin
 from cl_condense.records import Record, Unit, append, read
 from cl_condense.settings import Settings, check, fingerprint, make_net
 
@@ -57,6 +57,7 @@ class Run:
         self.settings = replace(self.settings, device=device, data=data)
         self._methods = {name: method_for(name, self.settings) for name in self.settings.methods}
         self.records = self._open()
+        commit()  # of the code that is loaded now
 
     @property
     def sizes(self) -> list[int]:
@@ -180,8 +181,7 @@ class Run:
             "train_seconds": round(strategy.train_seconds, 3),
             "recipe": self._methods[unit.method].settings(),
             "seed": self.settings.seed,
-            "device": device_name(self.settings.device),
-            "versions": {name: version(name) for name in ("cl-condense", "torch", "avalanche-lib")},
+            **origin(self.settings.device),
         }
 
     def _open(self) -> list[Record]:
@@ -241,11 +241,6 @@ def _fitting_threads(images: ImageSet) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def device_name(device: str) -> str:
-    """What computes, for people."""
-    return torch.cuda.get_device_name(device) if device.startswith("cuda") else device
 
 
 def _dataset(images: ImageSet) -> TensorDataset:

@@ -28,8 +28,10 @@ def append(path: Path, record: Record) -> None:
         os.fsync(file.fileno())
 
 
-def read(path: Path) -> list[Record]:
+def read(path: Path, mend: bool = True) -> list[Record]:
     """The whole lines of a record file; a last line that was cut off by a crash is taken out of the file.
+
+    Without ``mend`` the file stays as it is: a run may be writing in it.
 
     Raises:
         ValueError: for a line that is no record.
@@ -38,7 +40,7 @@ def read(path: Path) -> list[Record]:
         return []
     data = path.read_bytes()
     whole = data[: data.rfind(b"\n") + 1]
-    if len(whole) < len(data):
+    if mend and len(whole) < len(data):
         with atomic(path) as temporary:
             temporary.write_bytes(whole)
     records = []

@@ -12,9 +12,10 @@ from cl_condense import datasets
 from cl_condense.condensed import CondensedSet
 from cl_condense.devices import pick_device
 from cl_condense.evaluate import score
-from cl_condense.experiment import device_name, training_for
+from cl_condense.experiment import training_for
 from cl_condense.imageset import ImageSet
 from cl_condense.interchange import read
+from cl_condense.origin import origin
 from cl_condense.records import append
 from cl_condense.settings import DEFAULTS, Settings, default_epochs, make_net
 
@@ -73,8 +74,8 @@ def evaluate_set(made: CondensedSet, test: ImageSet, s: Settings) -> dict[str, A
         "net": s.net,
         "width": s.width,
         "seed": s.seed,
-        "device": device_name(s.device),
         "seconds": round(time.perf_counter() - begun, 3),
+        **origin(s.device),
     }
 
 

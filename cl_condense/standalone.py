@@ -15,9 +15,10 @@ from torch import Tensor
 from cl_condense.condensed import CondensedSet
 from cl_condense.draws import fold
 from cl_condense.engine import Condensation, OnStep, Progress, Recipe
-from cl_condense.experiment import device_name, method_for
+from cl_condense.experiment import method_for
 from cl_condense.files import atomic
 from cl_condense.imageset import ImageSet
+from cl_condense.origin import commit, origin
 from cl_condense.settings import OF_A_SET, Settings, make_net
 
 _FORMAT = "cl-condense checkpoint 1"
@@ -88,6 +89,7 @@ def run(job: Job, real: ImageSet, on_step: OnStep | None = None) -> dict[str, An
     s, files, begun = job.settings, job.files(), time.perf_counter()
     if files["set"].exists():
         raise ValueError(f"{files['set']} is there already: give another --out, or --from it to go on")
+    commit()  # of the code that is loaded now
     make = make_net(s, real.shape)
     method = method_for(s.methods[0], s)
     losses: list[list[float]] = []
@@ -109,8 +111,7 @@ def run(job: Job, real: ImageSet, on_step: OnStep | None = None) -> dict[str, An
         "bytes": made.nbytes,
         "losses": losses,
         "seconds": round(time.perf_counter() - begun, 3),
-        "device": device_name(s.device),
-        "versions": made.versions,
+        **origin(s.device),
     }
     made.save_png(files["picture"])
     with atomic(files["record"]) as temporary:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from functools import cache
@@ -14,6 +15,7 @@ from cl_condense import datasets
 from cl_condense.bench import Bench, Work, side_by_side
 from cl_condense.devices import pick_device
 from cl_condense.imageset import ImageSet
+from cl_condense.origin import command_line
 from cl_condense.progress import ProgressBar
 from cl_condense.published import TITLES, Cell, published
 from cl_condense.settings import check
@@ -36,9 +38,12 @@ def show(
     methods: tuple[str, ...],
     repetitions: int,
     device: str,
+    json_file: Path | None = None,
     **changes: Any,
 ) -> None:
     """Does the cells of a table that are missing and prints it; with ``dry_run`` only lists them.
+
+    ``json_file`` gets the cells that were measured, with all accuracies and where they come from.
 
     Raises:
         ValueError: for what the table does not have, settings without sense, and data that are not there.
@@ -65,6 +70,10 @@ def show(
         errors.print(f"[{i}/{len(missing)}] {work}", markup=False, highlight=False, soft_wrap=True)
         bench.do(work, ProgressBar(str(work)))
     console.print(side_by_side(f"{name}: {TITLES[name]}", cells, bench))
+    if json_file:
+        head = {"kind": "table", "command": command_line("cl-condense table"), "table": name, "seed": 0}
+        text = json.dumps({**head, "settings": given, "rows": bench.rows(cells)}, indent=1)
+        json_file.write_text(text + "\n")
 
 
 def _list(missing: list[Work], bench: Bench, console: Console) -> None:

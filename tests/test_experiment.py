@@ -14,7 +14,7 @@ from cl_condense.settings import Settings
 
 FIELDS = (
     "method dataset order step classes_seen accuracy accuracies stored_images stored_bytes condense_seconds "
-    "train_seconds recipe seed device versions"
+    "train_seconds recipe seed device threads versions commit date"
 ).split()
 TINY = Settings(
     "digits",

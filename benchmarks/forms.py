@@ -1,0 +1,184 @@
+"""Records as Markdown: one function a form. Accuracies in percent, mean ± population std."""
+
+import io
+import shlex
+import statistics
+import textwrap
+
+import numpy as np
+from rich.console import Console
+
+from cl_condense.report import accuracy_table, summarise
+
+_WIDTH = 112
+
+
+def show(record, form, name, first=True):
+    """The table of a record; at its first appearance with its command before it and its origin after it.
+
+    Raises:
+        ValueError: for an unknown form, and one that records of another kind have.
+    """
+    if form not in FORMS:
+        raise ValueError(f"record {name}: unknown form {form!r}, use one of {', '.join(FORMS)}")
+    kind, function = FORMS[form]
+    if record["kind"] != kind:
+        fitting = ", ".join(f for f, (k, _) in FORMS.items() if k == record["kind"])
+        raise ValueError(f"record {name} is of a {record['kind']}, which has no form {form!r}: use {fitting}")
+    try:
+        table = function(record)
+        return f"{_command(record)}\n\n{table}\n\n{_origin(record, name)}" if first else table
+    except (KeyError, TypeError, IndexError) as error:
+        raise ValueError(f"record {name} lacks what form {form!r} shows ({error}): add it again") from None
+
+
+def _steps(record):
+    """Accuracy by step, as on the terminal."""
+    console = Console(width=_WIDTH, file=io.StringIO(), color_system=None)
+    console.print(accuracy_table(_lines(record), _WIDTH))
+    text = "\n".join(line.rstrip() for line in console.file.getvalue().rstrip().splitlines())
+    return f"```\n{text}\n```"
+
+
+def _methods(record):
+    """A row a method: after the last step, average of steps, seconds of condensing, n."""
+    lines, steps = _lines(record), record["settings"]["steps"]
+    rows = []
+    for method in dict.fromkeys(line["method"] for line in lines):
+        own = [line for line in lines if line["method"] == method]
+        curve = {s.step: s for s in summarise(own)}
+        average = f"{100 * sum(s.mean for s in curve.values()) / steps:.1f}" if len(curve) == steps else "-"
+        # Of the orders that are through: a part of the steps would look quick.
+        orders = [row for row in record["rows"] if row["method"] == method and len(row["step"]) == steps]
+        seconds = [sum(row["condense_seconds"]) for row in orders]
+        ns = sorted({s.n for s in curve.values()})
+        n = str(ns[0]) if len(ns) == 1 else f"{ns[0]}–{ns[-1]}"
+        rows.append((f"`{method}`", curve.get(steps, "-"), average, _mean_seconds(seconds), n))
+    after = f"after {steps} steps" if steps > 1 else "accuracy"
+    return _table(("method", after, "average of steps", "seconds", "n"), rows)
+
+
+def _held_out(record):
+    """A row a method: augmented and plain training, seconds of a condensation, n."""
+    rows = []
+    for row in record["rows"]:
+        if "error" in row:
+            rows.append((f"`{row['method']}`", row["error"], "", "", ""))
+            continue
+        found = [_percent(row[name]) for name in ("augmented", "plain")]
+        rows.append((f"`{row['method']}`", *found, _mean_seconds(row["seconds"]), np.size(row["augmented"])))
+    return _table(("method", "augmented", "plain", "seconds", "n"), rows)
+
+
+def _published(record):
+    """A row a cell of a paper's table: published beside ours."""
+    rows = []
+    for row in record["rows"]:
+        net = row["condense_net"], row["eval_net"]
+        nets = net[1] if net[0] in (net[1], "selection", "none") else " to ".join(net)
+        setting = f"{row['dataset']}, {row['ipc']} images per class, {nets}"
+        theirs = "-" if row["mean"] is None else f"{row['mean']:.1f}"
+        theirs += f" ± {row['std']:.1f}" if row["std"] else ""
+        found = [_percent(row["accuracies"]), _mean_seconds(row["seconds"]), np.size(row["accuracies"])]
+        rows.append((row["method"], setting, theirs, *found))
+    head = ("method", "setting", f"published ({record['rows'][0]['table']})", "ours", "seconds", "n")
+    return _table(head, rows)
+
+
+def _speed(record):
+    """A row a comparison: seconds of an iteration, or of a training, of both sides, and the ratio."""
+    rows = []
+    for row in record["rows"]:
+        sides = [row[side]["seconds"] for side in ("reference", "ours")]
+        ratios = [a / b for a, b in zip(*sides, strict=True)]
+        plain, ours = (f"{statistics.median(times):.3g} s" for times in sides)
+        ours += f", {row['precision']}" if row["precision"] != "float32" else ""
+        spread = f" ({min(ratios):.1f} to {max(ratios):.1f})" if len(ratios) > 1 else ""
+        ratio = f"{statistics.median(ratios):.1f}{spread}"
+        memory = [f"{row[side]['peak_bytes'] / 2**20:.0f}" for side in ("reference", "ours")]
+        sizes = (
+            f"{row['classes']} classes, {row['ipc']} images per class, {row['size']} px, width {row['width']}"
+        )
+        rows.append(
+            (row["method"], sizes, plain, ours, ratio, f"{memory[0]} MiB, ours {memory[1]}", len(ratios))
+        )
+    return _table(("method", "sizes", "plain loop", "ours", "ratio", "peak memory", "n"), rows)
+
+
+FORMS = {
+    "steps": ("run", _steps),
+    "methods": ("run", _methods),
+    "held_out": ("held_out", _held_out),
+    "published": ("table", _published),
+    "speed": ("speed", _speed),
+}
+"""Form: the kind of record that has it, and what writes it."""
+
+
+def _lines(record):
+    """The records that a run wrote, as report.py takes them."""
+    lines = []
+    for row in record["rows"]:
+        facts = {"method": row["method"], "order": row["order"], "dataset": record["settings"]["dataset"]}
+        columns = {k: v for k, v in row.items() if isinstance(v, list)}
+        for values in zip(*columns.values(), strict=True):
+            lines.append(facts | dict(zip(columns, values, strict=True)))
+    return lines
+
+
+def _percent(accuracies):
+    """Mean ± std of accuracies of any shape, fractions of 1."""
+    pool = 100 * np.array(accuracies, dtype=np.float64).flatten()
+    return f"{pool.mean():.1f}" + (f" ± {pool.std():.1f}" if pool.size > 1 else "")
+
+
+def _mean_seconds(values):
+    if not values or None in values:
+        return "-"
+    mean = sum(values) / len(values)
+    return f"{mean:.{int(mean < 10)}f}"
+
+
+def _table(head, rows):
+    lines = [[" ".join(str(cell).split()).replace("|", "\\|") for cell in row] for row in (head, *rows)]
+    lines.insert(1, ["---"] * len(head))
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _command(record):
+    """The command in lines that fit the page."""
+    lines = [""]
+    for word in shlex.split(record["command"]):
+        text = shlex.quote(word)
+        if len(lines[-1]) + len(text) > _WIDTH - 4 and word.startswith("--"):
+            lines[-1] += " \\"
+            lines.append("   ")
+        lines[-1] += f" {text}" if lines[-1] else text
+    return "```\n" + "\n".join(lines) + "\n```"
+
+
+def _origin(record, name):
+    threads = record["threads"]
+    facts = [f"Commit {record['commit']}", f"seed {record['seed']}", record["device"] or "device not recorded"]
+    facts.append(f"{threads} thread{'' if threads == 1 else 's'}" if threads else "threads not recorded")
+    facts += [f"{package} {version}" for package, version in record["versions"].items()]
+    facts.append(record["date"] or "date not recorded")
+    link = f"[the record](docs/records/{name}.json)"
+    text = ", ".join(facts) + f"; {link} has every figure.{_unfinished(record)}"
+    return textwrap.fill(text, _WIDTH, break_long_words=False, break_on_hyphens=False)
+
+
+def _unfinished(record):
+    """What of the command had not been done when the record was made."""
+    rows, s = record["rows"], record["settings"]
+    if record["kind"] == "run":
+        done, wanted, what = (
+            sum(len(r["step"]) for r in rows),
+            len(s["methods"]) * s["orders"] * s["steps"],
+            "steps",
+        )
+    elif record["kind"] == "held_out":
+        done, wanted, what = len(rows), len(s["methods"]), "methods"
+    else:
+        return ""
+    return "" if done == wanted else f" **Not all of the command had run: {done} of {wanted} {what}.**"

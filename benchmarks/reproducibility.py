@@ -1,0 +1,99 @@
+"""REPRODUCIBILITY.md from docs/reproducibility.md, with tables from the records of docs/records.
+
+    python benchmarks/reproducibility.py add digits-2 runs/digits-random-ddm-1234abcd
+    python benchmarks/reproducibility.py add cifar10-held-out held_out.json
+    python benchmarks/reproducibility.py
+
+The first two make records, of a run's folder and of what held_out.py, speed.py and `cl-condense table` write
+with --json. The third fills the template, where a line such as ``<!-- record: digits-2 methods -->`` stands
+for a table; forms.py has the forms. With --check it writes nothing and ends with exit code 1 where
+REPRODUCIBILITY.md is not what the records give.
+"""
+
+import re
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+import forms
+import recording
+
+from cl_condense.files import atomic
+
+HOME = Path(__file__).parents[1]
+_HEADER = "<!-- Written by benchmarks/reproducibility.py; what people write is in docs/reproducibility.md. -->"
+
+
+class Mistake(click.ClickException):
+    """What the user can mend: one line, exit code 2."""
+
+    exit_code = 2
+
+
+@contextmanager
+def one_line():
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        text = " ".join(str(error).replace(f"{HOME}/", "").split())
+        raise Mistake(text) from None
+
+
+def page():
+    """The text of REPRODUCIBILITY.md.
+
+    Raises:
+        ValueError: for a line that names a record in another way, and for a record or form that is not there.
+    """
+    template = HOME / "docs" / "reproducibility.md"
+    records, lines = {}, [_HEADER]
+    for number, line in enumerate(template.read_text().splitlines(), 1):
+        if "<!-- record" not in line:
+            lines.append(line)
+            continue
+        found = re.fullmatch(r"<!-- record: (\S+) (\S+) -->", line)
+        if not found:
+            raise ValueError(
+                f"{template}, line {number}: write <!-- record: NAME FORM --> on a line of its own"
+            )
+        name, form = found.groups()
+        first = name not in records
+        records.setdefault(name, recording.load(HOME / "docs" / "records", name))
+        lines.append(forms.show(records[name], form, name, first))
+    return "\n".join(lines) + "\n"
+
+
+@click.group(invoke_without_command=True)
+@click.option("--check", is_flag=True, help="Write nothing; exit code 1 where the page is not the records'.")
+@click.pass_context
+def main(context, check) -> None:
+    """REPRODUCIBILITY.md from the records."""
+    if context.invoked_subcommand:
+        return
+    path = HOME / "REPRODUCIBILITY.md"
+    with one_line():
+        text = page()
+        same = path.exists() and path.read_text() == text
+        if not check and not same:
+            with atomic(path) as temporary:
+                temporary.write_text(text)
+    if check and not same:
+        click.echo(
+            f"{path.name} is not what the records give: run python benchmarks/reproducibility.py", err=True
+        )
+        context.exit(1)
+
+
+@main.command()
+@click.argument("name")
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--commit", help="Of the code that ran, where PATH does not say it (earlier versions).")
+def add(name, path, commit) -> None:
+    """Make the record NAME of PATH: a run's folder, or a file that a command wrote with --json."""
+    with one_line():
+        written = recording.save(HOME / "docs" / "records", name, recording.compact(path, commit))
+    click.echo(f"wrote {written.relative_to(HOME)}; show it with <!-- record: {name} FORM -->")
+
+
+if __name__ == "__main__":
+    main()
