@@ -8,17 +8,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cl_condense.condensed import CondensedSet
-from cl_condense.page.parts import (
-    Block,
-    Command,
-    Facts,
-    Grid,
-    Line,
-    Mark,
-    Picture,
-    Section,
-    plot,
-)
+from cl_condense.page.parts import Block, Command, Facts, Grid, Section
+from cl_condense.page.pictures import Picture
+from cl_condense.page.plots import Line, Mark, plot
 from cl_condense.page.results import FAULTS, Json, Results, read_json
 from cl_condense.page.sets import gallery
 from cl_condense.page.words import cite, data_words, options, pairs, shell, unsaid

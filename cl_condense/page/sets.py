@@ -6,18 +6,9 @@ import math
 from pathlib import Path
 
 from cl_condense.condensed import CondensedSet
-from cl_condense.page.parts import (
-    Block,
-    Command,
-    Facts,
-    Gallery,
-    Line,
-    Paragraph,
-    Picture,
-    Section,
-    plot,
-    strip,
-)
+from cl_condense.page.parts import Block, Command, Facts, Paragraph, Section
+from cl_condense.page.pictures import Gallery, Picture, strip
+from cl_condense.page.plots import Line, plot
 from cl_condense.page.results import FAULTS, Json, Results, read_json
 from cl_condense.page.words import cite, data_words, options, pairs, shell, unsaid
 

@@ -8,19 +8,13 @@ from importlib.metadata import version
 from pathlib import Path
 
 from cl_condense.files import atomic
-from cl_condense.page.parts import (
-    Block,
-    Contents,
-    Grid,
-    Paragraph,
-    Section,
-    document,
-    plain,
-)
+from cl_condense.page.document import document
+from cl_condense.page.parts import Block, Contents, Grid, Paragraph, Section
 from cl_condense.page.results import REMEDY, Results
 from cl_condense.page.runs import run_sections
 from cl_condense.page.sets import set_sections
 from cl_condense.page.tables import table_sections
+from cl_condense.page.text import plain
 
 
 def write(folder: Path, out: Path | None = None) -> tuple[Path, Path]:
