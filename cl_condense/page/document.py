@@ -18,26 +18,40 @@ body { margin: 0 auto; max-width: 76rem; padding: 1rem; color: var(--ink); backg
 h1, h2, h3, h4 { line-height: 1.25; }
 h2 { margin-top: 2.5rem; border-bottom: 1px solid var(--line); }
 a { color: inherit; }
-.scroll { overflow-x: auto; max-width: 100%; margin: .75rem 0; }
+.scroll { overflow-x: auto; max-width: 100%; background:
+  linear-gradient(to right, var(--paper) 40%, transparent) left / 2.5rem 100% no-repeat local,
+  linear-gradient(to left, var(--paper) 40%, transparent) right / 2.5rem 100% no-repeat local,
+  linear-gradient(to right, var(--line), transparent) left / .8rem 100% no-repeat scroll,
+  linear-gradient(to left, var(--line), transparent) right / .8rem 100% no-repeat scroll; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem; }
-caption { caption-side: bottom; text-align: left; color: var(--soft); padding: .3rem 0; }
 th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--line); text-align: right; vertical-align: top;
   white-space: nowrap; overflow-wrap: normal; }
-th:first-child, td:first-child, table.text td { text-align: left; }
-thead th { background: var(--fill); }
+th:first-child, td:first-child, table.text th, table.text td { text-align: left; }
+table.text th, table.text td.long { white-space: normal; }
+table.text td.long { min-width: 11rem; overflow-wrap: anywhere; }
+thead th { border-bottom-width: 2px; }
 .outside { color: var(--mark); }
 dl { display: grid; grid-template-columns: minmax(6rem, max-content) minmax(0, 1fr); gap: .15rem 1rem; }
 dt { color: var(--soft); } dd { margin: 0; }
-pre { overflow-x: auto; padding: .6rem; margin: .75rem 0; background: var(--fill); font-size: .85rem;
-  overflow-wrap: normal; }
+pre { white-space: pre-wrap; padding: .6rem; margin: .75rem 0; background: var(--fill); font-size: .85rem; }
+pre span { white-space: nowrap; }
 nav ul { margin: 0; padding-left: 1.2rem; } nav > ul > li { margin-top: .4rem; }
 .note { color: var(--soft); } .warning { background: var(--warn); padding: .5rem .75rem; }
-figure { margin: .75rem 0; } figcaption { color: var(--soft); font-size: .9rem; }
-figure.plot img { display: block; max-width: 100%; height: auto; background: #fff; border-radius: 4px; }
+figure { margin: .75rem 0; min-width: 0; max-width: 100%; }
+figcaption { color: var(--soft); font-size: .9rem; max-width: 44rem; padding: .3rem 0; }
+.beside { display: flex; flex-wrap: wrap; gap: 0 2rem; align-items: flex-start; }
+figure.plot { max-width: 33rem; }
+figure.plot img { display: block; max-width: 100%; height: auto; background: #fff; }
+@media (prefers-color-scheme: dark) { figure.plot img { filter: invert(.91) hue-rotate(180deg); } }
 table.gallery img { display: block; image-rendering: pixelated; max-width: none; }
 table.gallery th, table.gallery td { border: 0; padding: 1px .6rem 1px 0; vertical-align: middle;
   text-align: left; font-weight: normal; }
-table.gallery th { max-width: 9rem; white-space: normal; overflow-wrap: anywhere; }
+table.gallery th { max-width: 9rem; white-space: normal; overflow-wrap: break-word; }
+@media (max-width: 40rem) { tbody th { white-space: normal; max-width: 9rem; overflow-wrap: anywhere; }
+  table.pairs tr, table.pairs th, table.pairs td { display: block; max-width: none; }
+  table.gallery th { font-size: .8rem; padding-right: .3rem; }
+  dl { column-gap: .6rem; }
+  dd { font-size: .9rem; } }
 """
 
 

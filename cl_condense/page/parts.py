@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -11,6 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from cl_condense.page.text import plain, safe
+
+_LONG = 24  # characters of a cell that may take more than a line
 
 
 class Block(Protocol):
@@ -62,6 +65,20 @@ class Contents:
 
 
 @dataclass(frozen=True)
+class Beside:
+    """Blocks side by side where there is room."""
+
+    blocks: Sequence[Block]
+
+    def html(self) -> str:
+        inner = "\n".join(block.html() for block in self.blocks)
+        return f'<div class="beside">\n{inner}\n</div>'
+
+    def markdown(self) -> str:
+        return "\n\n".join(block.markdown() for block in self.blocks)
+
+
+@dataclass(frozen=True)
 class Paragraph:
     """A paragraph; ``kind`` is nothing, ``note`` or ``warning``."""
 
@@ -105,18 +122,20 @@ class Grid:
             "<tr>" + "".join(self._cell(i, j, cell) for j, cell in enumerate(row)) + "</tr>"
             for i, row in enumerate(self.rows)
         )
-        caption = f"<caption>{safe(self.caption)}</caption>" if self.caption else ""
+        # Below what scrolls: a caption in the table would go away with it.
+        caption = f"<figcaption>{safe(self.caption)}</figcaption>" if self.caption else ""
         kind = ' class="text"' if self.text else ""
         # It scrolls, so that whoever has no mouse has to reach it.
         return (
-            f'<div class="scroll" tabindex="0"><table{kind}>{caption}\n<thead><tr>{head}</tr></thead>\n'
-            f"<tbody>\n{body}\n</tbody></table></div>"
+            f'<figure><div class="scroll" tabindex="0"><table{kind}>\n<thead><tr>{head}</tr></thead>\n'
+            f"<tbody>\n{body}\n</tbody></table></div>{caption}</figure>"
         )
 
     def _cell(self, i: int, j: int, cell: str) -> str:
         if j == 0:
             return f'<th scope="row">{_lines(cell)}</th>'
-        return f"<td>{f'<strong>{_lines(cell)}</strong>' if (i, j) in self.strong else _lines(cell)}</td>"
+        long = ' class="long"' if self.text and len(cell) > _LONG else ""
+        return f"<td{long}>{f'<strong>{_lines(cell)}</strong>' if (i, j) in self.strong else _lines(cell)}</td>"
 
     def markdown(self) -> str:
         def cell(i: int, j: int, text: str) -> str:
@@ -153,7 +172,9 @@ class Command:
     lines: Sequence[str]
 
     def html(self) -> str:
-        return f'<pre tabindex="0"><code>{safe(chr(10).join(self.lines))}</code></pre>'
+        # An option in two lines, broken after its hyphens, would not be read as one.
+        words = (re.sub(r"(?<!\S)(-\S{1,30})(?!\S)", r"<span>\1</span>", safe(line)) for line in self.lines)
+        return f"<pre><code>{chr(10).join(words)}</code></pre>"
 
     def markdown(self) -> str:
         # On one line each: a line of nothing but fence marks would end the block.

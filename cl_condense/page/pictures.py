@@ -20,12 +20,17 @@ class Picture:
 
     png: bytes
     alt: str
+    caption: str = ""
 
     def html(self) -> str:
-        return f'<figure class="plot"><img src="{data_uri(self.png)}" alt="{safe(self.alt)}"></figure>'
+        # Twice as many pixels as it is wide: sharp on dense screens, and text of about the page's size.
+        width = int.from_bytes(self.png[16:20], "big") // 2
+        caption = f"<figcaption>{safe(self.caption)}</figcaption>" if self.caption else ""
+        picture = f'<img src="{data_uri(self.png)}" alt="{safe(self.alt)}" width="{width}">'
+        return f'<figure class="plot">{picture}{caption}</figure>'
 
     def markdown(self) -> str:
-        return plain(f"Figure in the HTML page: {self.alt}")
+        return plain(f"Figure in the HTML page: {self.alt}" + (f". {self.caption}" if self.caption else ""))
 
 
 class Strip(NamedTuple):
@@ -39,22 +44,30 @@ class Strip(NamedTuple):
 
 @dataclass(frozen=True)
 class Gallery:
-    """Strips with the names of their classes."""
+    """Strips with the names of their classes: a row a class, with a strip for each name of a column."""
 
-    strips: Sequence[Strip]
+    rows: Sequence[Sequence[Strip]]
     caption: str
+    columns: Sequence[str] = ()
 
     def html(self) -> str:
+        names = "".join(f'<th scope="col">{safe(name)}</th>' for name in self.columns)
+        head = f"<thead><tr><td></td>{names}</tr></thead>" if names else ""
         rows = "\n".join(
-            f'<tr><th scope="row">{safe(s.name)}</th><td><img src="{data_uri(s.png)}" alt="{safe(s.alt)}" '
-            f'width="{s.size[0]}" height="{s.size[1]}"></td></tr>'
-            for s in self.strips
+            f'<tr><th scope="row">{safe(row[0].name)}</th>{"".join(map(self._cell, row))}</tr>'
+            for row in self.rows
         )
+        kind = "gallery pairs" if names else "gallery"
         return (
-            '<figure><div class="scroll" tabindex="0"><table class="gallery"><tbody>\n'
+            f'<figure><div class="scroll" tabindex="0"><table class="{kind}">{head}<tbody>\n'
             f"{rows}\n</tbody></table></div>"
             f"<figcaption>{safe(self.caption)}</figcaption></figure>"
         )
+
+    @staticmethod
+    def _cell(s: Strip) -> str:
+        size = f'width="{s.size[0]}" height="{s.size[1]}"'
+        return f'<td><img src="{data_uri(s.png)}" alt="{safe(s.alt)}" {size}></td>'
 
     def markdown(self) -> str:
         return plain(f"Gallery in the HTML page: {self.caption}")

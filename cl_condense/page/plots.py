@@ -11,7 +11,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+WIDTH, DPI = 5.4, 192  # inches; a page shows 96 of the pixels in an inch
+_LONG = 26  # characters of a legend that has a line to itself
 
 
 class Line(NamedTuple):
@@ -35,21 +37,25 @@ class Mark(NamedTuple):
 def plot(
     lines: Sequence[Line], labels: tuple[str, str], marks: Sequence[Mark] = (), log: bool = False
 ) -> bytes:
-    """A PNG of curves with their spread as bands, marks, and a legend where there is more than one."""
-    entries = len(lines) + len({mark.group for mark in marks})
-    size = (8.0, max(3.8, 1 + 0.21 * entries)) if entries > 1 else (5.0, 2.8)
-    figure = Figure(figsize=size, dpi=150, layout="constrained")
+    """A PNG of curves with their spread as bands, marks, and a legend where there is more than one.
+
+    Narrow, with the legend below: the text stays readable where the page is as wide as a phone.
+    """
+    names = [line.label for line in lines] + list(dict.fromkeys(mark.group for mark in marks))
+    columns = 1 if max(map(len, names)) > _LONG else 2
+    rows = -(-len(names) // columns) if len(names) > 1 else 0
+    figure = Figure(figsize=(WIDTH, (3.4 if rows else 2.8) + 0.2 * rows), dpi=DPI, layout="constrained")
     axes = figure.add_subplot()
     for i, line in enumerate(lines):
         x, y = np.array(line.x, float), np.array(line.y, float)
-        colour, style = _COLOURS[i % 7], ("-", "--", ":")[i // 7 % 3]
-        label = _label(line.label)
-        axes.plot(x, y, color=colour, ls=style, marker="os^DvP*X"[i % 8] if line.std else "", ms=4, label=label)
+        colour, style = COLOURS[i % 7], ("-", "--", ":")[i // 7 % 3]
+        name = label(line.label)
+        axes.plot(x, y, color=colour, ls=style, marker="os^DvP*X"[i % 8] if line.std else "", ms=4, label=name)
         if line.std:
             axes.fill_between(x, y - np.array(line.std), y + np.array(line.std), color=colour, alpha=0.15, lw=0)
     _show_marks(axes, marks, max((x for line in lines for x in line.x), default=0.0))
-    if entries > 1:
-        figure.legend(loc="outside right upper", frameon=False, fontsize=9)
+    if rows:
+        figure.legend(loc="outside lower center", frameon=False, fontsize=9, ncols=columns)
     if log:
         axes.set_yscale("log")
     axes.set(xlabel=labels[0], ylabel=labels[1])
@@ -59,6 +65,10 @@ def plot(
         axes.set_xticks(ticks)
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
+    return png(figure)
+
+
+def png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     FigureCanvasAgg(figure).print_png(buffer)
     return buffer.getvalue()
@@ -68,18 +78,18 @@ def _show_marks(axes: Any, marks: Sequence[Mark], end: float) -> None:
     """Marks in a column for each group, named where they are: many share a height."""
     for i, group in enumerate(dict.fromkeys(mark.group for mark in marks)):
         x, shape = end * (1.06 + 0.32 * i), "D*Ps"[i % 4]
-        axes.plot([], [], color="#666666", ls="", marker=shape, ms=6, label=_label(group))
+        axes.plot([], [], color="#666666", ls="", marker=shape, ms=6, label=label(group))
         for mark in marks:
             if mark.group == group:
-                colour = _COLOURS[mark.of % 7] if mark.of >= 0 else "#666666"
+                colour = COLOURS[mark.of % 7] if mark.of >= 0 else "#666666"
                 axes.plot([x], [mark.y], color=colour, ls="", marker=shape, ms=6)
                 place = {"xytext": (6, 0), "textcoords": "offset points", "va": "center", "fontsize": 7}
-                axes.annotate(_label(mark.label), (x, mark.y), **place)
+                axes.annotate(label(mark.label), (x, mark.y), **place)
     if marks:
         axes.set_xlim(right=end * (1.08 + 0.32 * len({mark.group for mark in marks})))
 
 
-def _label(text: str) -> str:
+def label(text: str, most: int = 60) -> str:
     """Text as matplotlib shows it and does not read it as mathematics; a leading underscore would hide it."""
-    shown = text if len(text) <= 60 else text[:59] + "…"
+    shown = text if len(text) <= most else text[: most - 1] + "…"
     return " " * shown.startswith("_") + shown.replace("$", r"\$")

@@ -20,7 +20,7 @@ def set_sections(results: Results, path: Path) -> list[Section]:
     command: list[Block] = []
     try:
         record = read_json(path.with_suffix(".json"))
-        blocks += [*_before(results, record), gallery(made, "stored images"), *_losses(record)]
+        blocks += [*_images(results, record, made), *_losses(record)]
         method = str(record["methods"][0])
         facts = {k: v for k, v in record.items() if k not in ("losses", "recipe", "methods", "versions")}
         facts = {"method": method, "paper": cite(method) or "none", **facts}
@@ -33,26 +33,38 @@ def set_sections(results: Results, path: Path) -> list[Section]:
     return [Section(3, name, [*blocks, Facts(facts), *command])]
 
 
-def _before(results: Results, record: Json) -> list[Block]:
-    """The set that a set went on from, where it is in the folder too."""
-    if not record.get("start"):
-        return []
-    start = [p for p in results.sets if p.name == Path(str(record["start"])).name]
-    if len(start) != 1:
-        return [Paragraph(f"It went on from {record['start']}, which is not here.", "note")]
-    return [gallery(CondensedSet.load(start[0]), f"before: images of {results.name(start[0])}")]
+def _images(results: Results, record: Json, made: CondensedSet) -> list[Block]:
+    """The stored images, beside those they went on from where these are a set in the folder."""
+    what = "stored images"
+    if record.get("start"):
+        start = [p for p in results.sets if p.name == Path(str(record["start"])).name]
+        if len(start) != 1:
+            note = Paragraph(f"It went on from {record['start']}, which is not here.", "note")
+            return [note, gallery(made, what)]
+        return [gallery(made, what, CondensedSet.load(start[0]), f"before: images of {results.name(start[0])}")]
+    return [gallery(made, what)]
 
 
-def gallery(made: CondensedSet, what: str) -> Gallery:
-    """The first images of the first classes, as many as a page can bear."""
+def gallery(made: CondensedSet, what: str, before: CondensedSet | None = None, origin: str = "") -> Gallery:
+    """The first images of the first classes, as many as a page can bear; left of them what they were before."""
     most_classes, most = (10, 10) if max(made.pixels.shape[2:]) <= 64 else (5, 4)
-    few = made.only(made.class_ids[:most_classes]).first(dict.fromkeys(made.class_ids, most))
-    names = few.names or tuple(f"class {i}" for i in few.class_ids)
-    parts = few.to_pixels().split(few.counts)
-    strips = [strip(name, images, what) for name, images in zip(names, parts, strict=True)]
-    shown = "" if len(few) == len(made) else f"; {len(few)} of {len(made)} images shown"
+    most = most if before is None else (most + 3) // 2  # two strips in the width of a page
+    few = dict.fromkeys(made.class_ids[:most_classes], most)
+    columns = {what: made.first(few)}
+    if before is not None:
+        columns = {origin: before.first(few), **columns}
+    rows = []
+    for i, name in zip(few, _names(made), strict=False):
+        rows.append([strip(name, one.only([i]).to_pixels(), column) for column, one in columns.items()])
+    shown = len(columns[what])
+    left = "" if shown == len(made) else f"; {shown} of {len(made)} images shown"
     shape = "x".join(map(str, made.pixels.shape[2:]))
-    return Gallery(strips, f"{what}: {len(made.class_ids)} classes, {shape} pixels{shown}")
+    caption = f"{'; '.join(columns)}: {len(made.class_ids)} classes, {shape} pixels{left}"
+    return Gallery(rows, caption, tuple(columns) if before is not None else ())
+
+
+def _names(made: CondensedSet) -> tuple[str, ...]:
+    return made.names or tuple(f"class {i}" for i in made.class_ids)
 
 
 def _losses(record: Json) -> list[Block]:
