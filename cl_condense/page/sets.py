@@ -6,25 +6,30 @@ import math
 from pathlib import Path
 
 from cl_condense.condensed import CondensedSet
+from cl_condense.page.figures import figure_section
+from cl_condense.page.measuring import measure
 from cl_condense.page.parts import Block, Command, Facts, Paragraph, Section
 from cl_condense.page.pictures import Gallery, Picture, strip
 from cl_condense.page.plots import Line, plot
+from cl_condense.page.realdata import RealData, Source, started
 from cl_condense.page.results import FAULTS, Json, Results, read_json
 from cl_condense.page.words import cite, data_words, options, pairs, shell, unsaid
 
 
-def set_sections(results: Results, path: Path) -> list[Section]:
-    """A condensed set: its images, losses and how it was made."""
+def set_sections(results: Results, path: Path, real: RealData | None = None) -> list[Section]:
+    """A condensed set: its images, losses and how it was made; with real images its start and figures too."""
     made, name = CondensedSet.load(path), results.name(path)
     blocks: list[Block] = []
     command: list[Block] = []
     try:
         record = read_json(path.with_suffix(".json"))
-        blocks += [*_images(results, record, made), *_losses(record)]
+        source = _source(results, path, made, record, real) if real else None
+        blocks += [*_images(results, record, made, source), *_losses(record)]
         method = str(record["methods"][0])
         facts = {k: v for k, v in record.items() if k not in ("losses", "recipe", "methods", "versions")}
         facts = {"method": method, "paper": cite(method) or "none", **facts}
         command = [Command([_condense_command(record, name)]), *unsaid(record, "depth augment")]
+        command += _figures(results, path, made, source) if source else []
     except FAULTS as error:
         results.fault(path.with_suffix(".json"), error)
         blocks = [gallery(made, "stored images"), Paragraph("Its record could not be read.", "warning")]
@@ -33,8 +38,28 @@ def set_sections(results: Results, path: Path) -> list[Section]:
     return [Section(3, name, [*blocks, Facts(facts), *command])]
 
 
-def _images(results: Results, record: Json, made: CondensedSet) -> list[Block]:
-    """The stored images, beside those they went on from where these are a set in the folder."""
+def _source(results: Results, path: Path, made: CondensedSet, record: Json, real: RealData) -> Source | None:
+    """The real images of a set; none, with the reason in the list of faults, where these are others."""
+    try:
+        return real.source(made, record)
+    except FAULTS as error:
+        results.fault(path, error)
+        return None
+
+
+def _figures(results: Results, path: Path, made: CondensedSet, source: Source) -> list[Block]:
+    """The figures of a set, whose numbers stay in ``source`` to be compared with those of others."""
+    try:
+        measured = measure(path, made, source.probe, source.mark)
+    except FAULTS as error:
+        results.fault(path, error)
+        return []
+    source.measured[results.name(path).partition("/")[2].removesuffix(".safetensors")] = measured
+    return [figure_section(measured, str(made.recipe.get("name")), _names(made), source.words(results))]
+
+
+def _images(results: Results, record: Json, made: CondensedSet, source: Source | None) -> list[Block]:
+    """The stored images, beside those they started from where these are a set in the folder or can be had."""
     what = "stored images"
     if record.get("start"):
         start = [p for p in results.sets if p.name == Path(str(record["start"])).name]
@@ -42,7 +67,8 @@ def _images(results: Results, record: Json, made: CondensedSet) -> list[Block]:
             note = Paragraph(f"It went on from {record['start']}, which is not here.", "note")
             return [note, gallery(made, what)]
         return [gallery(made, what, CondensedSet.load(start[0]), f"before: images of {results.name(start[0])}")]
-    return [gallery(made, what)]
+    first = started(source.train, record) if source else None
+    return [gallery(made, what, first, "before: where they started")]
 
 
 def gallery(made: CondensedSet, what: str, before: CondensedSet | None = None, origin: str = "") -> Gallery:
