@@ -210,6 +210,8 @@ def test_what_is_wide_stays_on_the_page(results):
     assert "<span>--real-per-class</span> 4" in html, "an option is not broken after its hyphens"
     assert re.search(r'<td class="long">Zhao and Bilen, WACV 2023, arXiv:2110.04181</td>', html)
     assert "<td>augmented, 2 epochs</td>" in html
+    assert re.search(r'<th scope="row" class="long">cifar10-dm-ipc10-seed0-\w+.safetensors</th>', html)
+    assert '<th scope="row">random</th>' in html
     for tag in re.findall(r'<figure class="plot">(<img [^>]*>)', html):
         png = base64.b64decode(re.search(r'base64,([^"]*)"', tag)[1])
         assert int(re.search(r' width="(\d+)"', tag)[1]) == Image.open(io.BytesIO(png)).width // 2

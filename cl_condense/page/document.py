@@ -13,7 +13,7 @@ STYLE = """
 @media (prefers-color-scheme: dark) { :root { --ink: #e3e7eb; --paper: #14171a; --soft: #a2abb4;
   --line: #3a4149; --fill: #20252a; --mark: #ffab70; --warn: #3b300f; } }
 * { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 76rem; padding: 1rem; color: var(--ink); background: var(--paper);
+body { margin: 0 auto; max-width: 84rem; padding: 1rem; color: var(--ink); background: var(--paper);
   font: 1rem/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }
 h1, h2, h3, h4 { line-height: 1.25; }
 h2 { margin-top: 2.5rem; border-bottom: 1px solid var(--line); }
@@ -23,12 +23,12 @@ a { color: inherit; }
   linear-gradient(to left, var(--paper) 40%, transparent) right / 2.5rem 100% no-repeat local,
   linear-gradient(to right, var(--line), transparent) left / .8rem 100% no-repeat scroll,
   linear-gradient(to left, var(--line), transparent) right / .8rem 100% no-repeat scroll; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem; }
-th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--line); text-align: right; vertical-align: top;
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .875rem; }
+th, td { padding: .25rem .4rem; border-bottom: 1px solid var(--line); text-align: right; vertical-align: top;
   white-space: nowrap; overflow-wrap: normal; }
 th:first-child, td:first-child, table.text th, table.text td { text-align: left; }
-table.text th, table.text td.long { white-space: normal; }
-table.text td.long { min-width: 11rem; overflow-wrap: anywhere; }
+table.text thead th { white-space: normal; }
+table.text .long { white-space: normal; min-width: 11rem; overflow-wrap: anywhere; }
 thead th { border-bottom-width: 2px; }
 .outside { color: var(--mark); }
 dl { display: grid; grid-template-columns: minmax(6rem, max-content) minmax(0, 1fr); gap: .15rem 1rem; }
@@ -47,7 +47,7 @@ table.gallery img { display: block; image-rendering: pixelated; max-width: none;
 table.gallery th, table.gallery td { border: 0; padding: 1px .6rem 1px 0; vertical-align: middle;
   text-align: left; font-weight: normal; }
 table.gallery th { max-width: 9rem; white-space: normal; overflow-wrap: break-word; }
-@media (max-width: 40rem) { tbody th { white-space: normal; max-width: 9rem; overflow-wrap: anywhere; }
+@media (max-width: 40rem) { th.long { white-space: normal; min-width: 9rem; overflow-wrap: anywhere; }
   table.pairs tr, table.pairs th, table.pairs td { display: block; max-width: none; }
   table.gallery th { font-size: .8rem; padding-right: .3rem; }
   dl { column-gap: .6rem; }

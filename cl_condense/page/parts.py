@@ -132,9 +132,9 @@ class Grid:
         )
 
     def _cell(self, i: int, j: int, cell: str) -> str:
+        long = ' class="long"' if len(cell) > _LONG else ""
         if j == 0:
-            return f'<th scope="row">{_lines(cell)}</th>'
-        long = ' class="long"' if self.text and len(cell) > _LONG else ""
+            return f'<th scope="row"{long}>{_lines(cell)}</th>'
         return f"<td{long}>{f'<strong>{_lines(cell)}</strong>' if (i, j) in self.strong else _lines(cell)}</td>"
 
     def markdown(self) -> str:

@@ -77,7 +77,7 @@ def png(figure: Figure) -> bytes:
 def _show_marks(axes: Any, marks: Sequence[Mark], end: float) -> None:
     """Marks in a column for each group, named where they are: many share a height."""
     for i, group in enumerate(dict.fromkeys(mark.group for mark in marks)):
-        x, shape = end * (1.06 + 0.32 * i), "D*Ps"[i % 4]
+        x, shape = end * (1.06 + 0.42 * i), "D*Ps"[i % 4]
         axes.plot([], [], color="#666666", ls="", marker=shape, ms=6, label=label(group))
         for mark in marks:
             if mark.group == group:
@@ -86,7 +86,7 @@ def _show_marks(axes: Any, marks: Sequence[Mark], end: float) -> None:
                 place = {"xytext": (6, 0), "textcoords": "offset points", "va": "center", "fontsize": 7}
                 axes.annotate(label(mark.label), (x, mark.y), **place)
     if marks:
-        axes.set_xlim(right=end * (1.08 + 0.32 * len({mark.group for mark in marks})))
+        axes.set_xlim(right=end * (1.08 + 0.42 * len({mark.group for mark in marks})))
 
 
 def label(text: str, most: int = 60) -> str:
