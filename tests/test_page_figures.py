@@ -1,6 +1,7 @@
 """Condensed sets beside their real images: what is measured, where they started, and what is refused."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -55,6 +56,17 @@ def test_the_start_is_where_the_condensation_started(method, digits_pair, tmp_pa
     first = started(train, json.loads(json.dumps(record)))
     assert torch.equal(first.pixels, work.result().pixels)
     assert not torch.equal(first.pixels, CondensedSet.load(tmp_path / "set.safetensors").pixels)
+
+
+def test_a_start_of_another_recipe_is_not_shown(digits_pair, tmp_path):
+    train, _ = digits_pair
+    record = run(Job(Settings("digits", methods=("dm",), **FEW), tmp_path / "set.safetensors"), train)
+    assert started(train, record) is not None
+    assert (
+        started(train, {**record, "recipe": {**record["recipe"], "synthetic": "Partition(factor=2)"}}) is None
+    )
+    record = run(Job(Settings("digits", methods=("random",), **FEW), tmp_path / "random.safetensors"), train)
+    assert started(train, record) is None
 
 
 def test_the_page_has_the_figures_with_their_sources(results):
@@ -115,14 +127,19 @@ def test_sets_of_other_images_are_listed_and_shown_without_figures(results):
     path.write_text(json.dumps({**json.loads(path.read_text()), "data": "00000000"}))
     made = CondensedSet.load(results / "random.safetensors")
     replace(made, mean=(0.25,)).save(results / "random.safetensors")
+    for kind in ("safetensors", "json"):
+        shutil.copy(results / f"random.{kind}", results / f"strange.{kind}")
+    record = json.loads((results / "strange.json").read_text())
+    (results / "strange.json").write_text(json.dumps({**record, "dataset": "<b>"}))
     page, text = report(results)
     assert "| results/dm.safetensors | the images of digits here are not those it was made of |" in text
     assert (
         "| results/random.safetensors | its classes, image size or normalisation are not those of digits |"
         in text
     )
+    assert "| results/strange.safetensors | its data set '&lt;b&gt;' is none that this package reads |" in text
     assert not any("t-SNE" in img["alt"] for img in page.all("img"))
-    assert sum("stored images" in img["alt"] for img in page.all("img")) == 20
+    assert sum("stored images" in img["alt"] for img in page.all("img")) == 30
     assert "method: dm" in text
 
 

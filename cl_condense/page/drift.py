@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
@@ -24,7 +24,7 @@ class Style(NamedTuple):
     grams: Tensor
 
 
-def styles(probe: Probe, images: Sequence[Tensor]) -> list[Style]:
+def styles(probe: Probe, images: Iterable[Tensor]) -> list[Style]:
     """The style of each class in every block of the network, on the maps after ReLU.
 
     Channel means and standard deviations over the positions of an image and Gram matrices F F^T / (C N) of its

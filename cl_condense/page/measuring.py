@@ -126,11 +126,11 @@ def _drifts(images: Tensor, made: CondensedSet, probe: Probe) -> tuple[list[list
     each = max(1, min(_STYLE // len(real.class_ids), fewest // 2))
     many = min(map(len, own))
     drawn = real.draw(min(each + many, fewest), Purpose.SELECT, SEED)
-    target = styles(probe, [real.take(index) for index in drawn[:, :each]])
+    target = styles(probe, map(real.take, drawn[:, :each]))
     drift = style_drift(target, styles(probe, own))
     if drawn.shape[1] < each + many:
         return drift, []
-    return drift, style_drift(target, styles(probe, [real.take(index) for index in drawn[:, each:]]))
+    return drift, style_drift(target, styles(probe, map(real.take, drawn[:, each:])))
 
 
 def _first(targets: Tensor, most: int) -> Tensor:

@@ -68,7 +68,10 @@ class RealData:
         Raises:
             ValueError: where the images are not those.
         """
-        source, name = self.sources[str(record["dataset"])], record["dataset"]
+        name = str(record["dataset"])
+        if name not in self.sources:
+            raise ValueError(f"its data set {name!r} is none that this package reads")
+        source = self.sources[name]
         if record.get("data") and record["data"] != source.mark:
             raise ValueError(f"the images of {name} here are not those it was made of")
         real = source.train
@@ -82,7 +85,8 @@ def started(real: ImageSet, record: Json) -> CondensedSet | None:
     """The images that a condensation started from, computed again as it did; None where it selected real ones.
 
     They follow from the real images, the recipe and the seed: ``recipe.synthetic.start`` draws by counter, the
-    same on every device. The recipe is that of the installed version.
+    same on every device. The recipe is that of the installed version; where it starts otherwise than the one in
+    the record, nothing is shown.
 
     Args:
         real: the images it was condensed from.
@@ -94,6 +98,8 @@ def started(real: ImageSet, record: Json) -> CondensedSet | None:
     if not isinstance(method, Recipe):
         return None
     recipe = method.settled(s.ipc or 0)
+    if recipe.settings()["synthetic"] != record["recipe"]["synthetic"]:
+        return None
     pixels = recipe.synthetic.start(real, s.ipc or 0, s.seed)
     return CondensedSet.of(real, pixels, recipe.settings(), s.seed, recipe.synthetic.factor)
 

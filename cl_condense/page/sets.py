@@ -51,11 +51,13 @@ def _figures(results: Results, path: Path, made: CondensedSet, source: Source) -
     """The figures of a set, whose numbers stay in ``source`` to be compared with those of others."""
     try:
         measured = measure(path, made, source.probe, source.mark)
+        method = str(made.recipe.get("name"))
+        section = figure_section(measured, method, _names(made), source.words(results))
     except FAULTS as error:
         results.fault(path, error)
         return []
     source.measured[results.name(path).partition("/")[2].removesuffix(".safetensors")] = measured
-    return [figure_section(measured, str(made.recipe.get("name")), _names(made), source.words(results))]
+    return [section]
 
 
 def _images(results: Results, record: Json, made: CondensedSet, source: Source | None) -> list[Block]:
