@@ -42,7 +42,8 @@ figcaption { color: var(--soft); font-size: .9rem; max-width: 44rem; padding: .3
 .beside { display: flex; flex-wrap: wrap; gap: 0 2rem; align-items: flex-start; }
 figure.plot { max-width: 33rem; }
 figure.plot img { display: block; max-width: 100%; height: auto; background: #fff; }
-@media (prefers-color-scheme: dark) { figure.plot img { filter: invert(.91) hue-rotate(180deg); } }
+@media (prefers-color-scheme: dark) {
+  figure.plot img { filter: invert(.93) hue-rotate(180deg) brightness(1.4); } }
 table.gallery img { display: block; image-rendering: pixelated; max-width: none; }
 table.gallery th, table.gallery td { border: 0; padding: 1px .6rem 1px 0; vertical-align: middle;
   text-align: left; font-weight: normal; }
