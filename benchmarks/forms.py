@@ -93,6 +93,7 @@ def _speed(record):
         ratios = [a / b for a, b in zip(*sides, strict=True)]
         plain, ours = (f"{statistics.median(times):.3g} s" for times in sides)
         ours += f", {row['precision']}" if row["precision"] != "float32" else ""
+        ours += ", compiled" if row.get("compiled") else ""
         spread = f" ({min(ratios):.1f} to {max(ratios):.1f})" if len(ratios) > 1 else ""
         ratio = f"{statistics.median(ratios):.1f}{spread}"
         memory = [f"{row[side]['peak_bytes'] / 2**20:.0f}" for side in ("reference", "ours")]

@@ -19,9 +19,12 @@ from cl_condense.settings import DEFAULTS, Settings, default_epochs
 
 HEAD = "kind command commit device threads versions date seed settings".split()
 SIDES = ("reference", "ours")
-_OPTIONS = "steps ipc budget shrink orders nets iterations epochs evaluation precision net width seed".split()
+_OPTIONS = (
+    *("steps", "ipc", "budget", "shrink", "orders", "nets", "iterations", "epochs", "evaluation"),
+    *("precision", "compiled", "reuse", "net", "width", "seed"),
+)
 _COLUMNS = "step classes_seen stored_images stored_bytes condense_seconds train_seconds accuracies".split()
-_JOB = "method classes ipc size width real images networks epochs precision iterations repeats".split()
+_JOB = "method classes ipc size width real images networks epochs precision compiled iterations repeats".split()
 
 
 def compact(path, commit=None):
@@ -132,7 +135,7 @@ def run_command(settings):
     words += [] if s.dataset == "digits" else ["--dataset", s.dataset, "--data", "DIR"]
     for name in _OPTIONS:
         if getattr(s, name) != getattr(usual, name):
-            words += [f"--{name}", str(getattr(s, name))]
+            words += ["--compile"] if name == "compiled" else [f"--{name}", str(getattr(s, name))]
             same = replace(same, **{name: getattr(s, name)})
     if same != s:
         raise ValueError(f"a run of {s.dataset} with settings that no command has: records are of commands")

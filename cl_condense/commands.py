@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -188,18 +189,32 @@ _REPORT = """
 Examples:
   cl-condense report results
   cl-condense report runs --out pages/runs.html
+  cl-condense report condensed --figures --data ~/data
 """
 
 
 @click.command(epilog=_REPORT)
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), help="HTML file.  [default: report.html in DIR]")
-def report(folder: Path, out: Path | None) -> None:
+@click.option(
+    "--figures",
+    is_flag=True,
+    help="Condensed sets beside their real images: where they started, t-SNE, style drift, consistency ratio.",
+)
+@click.option("--data", type=click.Path(path_type=Path), help="With --figures: folder of the data sets' files.")
+@click.option("--device", default="auto", show_default=True, help="For --figures: auto, cpu, cuda, cuda:1, ...")
+def report(folder: Path, out: Path | None, figures: bool, data: Path | None, device: str) -> None:
     """What is in a folder of results, as one HTML page that loads nothing, and as Markdown.
 
-    DIR holds, at any depth, what `table`, `run` and `condense` wrote.
+    DIR holds, at any depth, what `table`, `run` and `condense` wrote. With --figures it takes a minute or more
+    for each data set; what was measured is kept beside the sets.
     """
     from cl_condense.page import write  # noqa: PLC0415 - it takes seconds, and --help should not
+    from cl_condense.page.realdata import RealData  # noqa: PLC0415
+    from cl_condense.progress import ProgressBar  # noqa: PLC0415
 
-    for path in write(folder, out):
+    if data and not figures:
+        raise ValueError(f"--data {data} is for the figures that need real images: give --figures too")
+    look = partial(RealData.of, data=data, device=device, watch=ProgressBar) if figures else None
+    for path in write(folder, out, look):
         click.echo(f"wrote {path}")

@@ -203,6 +203,23 @@ def test_headings_tables_and_links_are_in_order(results):
     assert "Results in results" in page.text
 
 
+def test_what_is_wide_stays_on_the_page(results):
+    report(results)
+    html = (results / "report.html").read_text("utf-8")
+    assert re.search(r"</table></div><figcaption>mean ± std over n = 4", html), "it does not scroll away"
+    assert "<span>--real-per-class</span> 4" in html, "an option is not broken after its hyphens"
+    assert re.search(r'<td class="long">Zhao and Bilen, WACV 2023, arXiv:2110.04181</td>', html)
+    assert "<td>augmented, 2 epochs</td>" in html
+    assert re.search(r'<th scope="row" class="long">cifar10-dm-ipc10-seed0-\w+.safetensors</th>', html)
+    assert '<th scope="row">random</th>' in html
+    for tag in re.findall(r'<figure class="plot">(<img [^>]*>)', html):
+        png = base64.b64decode(re.search(r'base64,([^"]*)"', tag)[1])
+        assert int(re.search(r' width="(\d+)"', tag)[1]) == Image.open(io.BytesIO(png)).width // 2
+    pairs = html.split("<h3>results/more.safetensors</h3>")[1].split("<tbody>")[0]
+    columns = re.findall(r'<th scope="col">([^<]*)</th>', pairs)
+    assert columns == ["before: images of results/digits.safetensors", "stored images"]
+
+
 def test_small_images_are_shown_large_enough(results):
     page, _ = report(results)
     sizes = [(int(i["width"]), int(i["height"])) for i in page.all("img") if "stored images" in i["alt"]]

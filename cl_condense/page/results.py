@@ -8,9 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cl_condense.page.parts import (
-    Section,
-)
+from cl_condense.page.parts import Section
 
 FAULTS = (
     ValueError,

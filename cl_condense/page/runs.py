@@ -8,17 +8,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cl_condense.condensed import CondensedSet
-from cl_condense.page.parts import (
-    Block,
-    Command,
-    Facts,
-    Grid,
-    Line,
-    Mark,
-    Picture,
-    Section,
-    plot,
-)
+from cl_condense.page.parts import Beside, Block, Command, Facts, Grid, Section
+from cl_condense.page.pictures import Picture
+from cl_condense.page.plots import Line, Mark, plot
 from cl_condense.page.results import FAULTS, Json, Results, read_json
 from cl_condense.page.sets import gallery
 from cl_condense.page.words import cite, data_words, options, pairs, shell, unsaid
@@ -43,7 +35,7 @@ def run_sections(results: Results, folder: Path) -> list[Section]:
         rows = [(c.method, c.table, str(c.steps or "not stated"), f"{c.mean:.1f}", c.notes) for c in marks]
         caption = "Published final accuracies of class-incremental CIFAR-100"
         blocks.append(Grid(("method", "table", "steps", "final", "notes"), rows, caption, text=True))
-    blocks += _memories(results, folder)
+    blocks += [Beside(list(_memories(results, folder)))]
     papers = {f"paper of {m}": cite(str(m)) for m in s["methods"]}
     facts = {
         "folder": results.name(folder),

@@ -6,34 +6,30 @@ import math
 from pathlib import Path
 
 from cl_condense.condensed import CondensedSet
-from cl_condense.page.parts import (
-    Block,
-    Command,
-    Facts,
-    Gallery,
-    Line,
-    Paragraph,
-    Picture,
-    Section,
-    plot,
-    strip,
-)
+from cl_condense.page.figures import figure_section
+from cl_condense.page.measuring import measure
+from cl_condense.page.parts import Block, Command, Facts, Paragraph, Section
+from cl_condense.page.pictures import Gallery, Picture, strip
+from cl_condense.page.plots import Line, plot
+from cl_condense.page.realdata import RealData, Source, started
 from cl_condense.page.results import FAULTS, Json, Results, read_json
 from cl_condense.page.words import cite, data_words, options, pairs, shell, unsaid
 
 
-def set_sections(results: Results, path: Path) -> list[Section]:
-    """A condensed set: its images, losses and how it was made."""
+def set_sections(results: Results, path: Path, real: RealData | None = None) -> list[Section]:
+    """A condensed set: its images, losses and how it was made; with real images its start and figures too."""
     made, name = CondensedSet.load(path), results.name(path)
     blocks: list[Block] = []
     command: list[Block] = []
     try:
         record = read_json(path.with_suffix(".json"))
-        blocks += [*_before(results, record), gallery(made, "stored images"), *_losses(record)]
+        source = _source(results, path, made, record, real) if real else None
+        blocks += [*_images(results, record, made, source), *_losses(record)]
         method = str(record["methods"][0])
         facts = {k: v for k, v in record.items() if k not in ("losses", "recipe", "methods", "versions")}
         facts = {"method": method, "paper": cite(method) or "none", **facts}
         command = [Command([_condense_command(record, name)]), *unsaid(record, "depth augment")]
+        command += _figures(results, path, made, source) if source else []
     except FAULTS as error:
         results.fault(path.with_suffix(".json"), error)
         blocks = [gallery(made, "stored images"), Paragraph("Its record could not be read.", "warning")]
@@ -42,26 +38,61 @@ def set_sections(results: Results, path: Path) -> list[Section]:
     return [Section(3, name, [*blocks, Facts(facts), *command])]
 
 
-def _before(results: Results, record: Json) -> list[Block]:
-    """The set that a set went on from, where it is in the folder too."""
-    if not record.get("start"):
+def _source(results: Results, path: Path, made: CondensedSet, record: Json, real: RealData) -> Source | None:
+    """The real images of a set; none, with the reason in the list of faults, where these are others."""
+    try:
+        return real.source(made, record)
+    except FAULTS as error:
+        results.fault(path, error)
+        return None
+
+
+def _figures(results: Results, path: Path, made: CondensedSet, source: Source) -> list[Block]:
+    """The figures of a set, whose numbers stay in ``source`` to be compared with those of others."""
+    try:
+        measured = measure(path, made, source.probe, source.mark)
+        method = str(made.recipe.get("name"))
+        section = figure_section(measured, method, _names(made), source.words(results))
+    except FAULTS as error:
+        results.fault(path, error)
         return []
-    start = [p for p in results.sets if p.name == Path(str(record["start"])).name]
-    if len(start) != 1:
-        return [Paragraph(f"It went on from {record['start']}, which is not here.", "note")]
-    return [gallery(CondensedSet.load(start[0]), f"before: images of {results.name(start[0])}")]
+    source.measured[results.name(path).partition("/")[2].removesuffix(".safetensors")] = measured
+    return [section]
 
 
-def gallery(made: CondensedSet, what: str) -> Gallery:
-    """The first images of the first classes, as many as a page can bear."""
+def _images(results: Results, record: Json, made: CondensedSet, source: Source | None) -> list[Block]:
+    """The stored images, beside those they started from where these are a set in the folder or can be had."""
+    what = "stored images"
+    if record.get("start"):
+        start = [p for p in results.sets if p.name == Path(str(record["start"])).name]
+        if len(start) != 1:
+            note = Paragraph(f"It went on from {record['start']}, which is not here.", "note")
+            return [note, gallery(made, what)]
+        return [gallery(made, what, CondensedSet.load(start[0]), f"before: images of {results.name(start[0])}")]
+    first = started(source.train, record) if source else None
+    return [gallery(made, what, first, "before: where they started")]
+
+
+def gallery(made: CondensedSet, what: str, before: CondensedSet | None = None, origin: str = "") -> Gallery:
+    """The first images of the first classes, as many as a page can bear; left of them what they were before."""
     most_classes, most = (10, 10) if max(made.pixels.shape[2:]) <= 64 else (5, 4)
-    few = made.only(made.class_ids[:most_classes]).first(dict.fromkeys(made.class_ids, most))
-    names = few.names or tuple(f"class {i}" for i in few.class_ids)
-    parts = few.to_pixels().split(few.counts)
-    strips = [strip(name, images, what) for name, images in zip(names, parts, strict=True)]
-    shown = "" if len(few) == len(made) else f"; {len(few)} of {len(made)} images shown"
+    most = most if before is None else (most + 3) // 2  # two strips in the width of a page
+    few = dict.fromkeys(made.class_ids[:most_classes], most)
+    columns = {what: made.first(few)}
+    if before is not None:
+        columns = {origin: before.first(few), **columns}
+    rows = []
+    for i, name in zip(few, _names(made), strict=False):
+        rows.append([strip(name, one.only([i]).to_pixels(), column) for column, one in columns.items()])
+    shown = len(columns[what])
+    left = "" if shown == len(made) else f"; {shown} of {len(made)} images shown"
     shape = "x".join(map(str, made.pixels.shape[2:]))
-    return Gallery(strips, f"{what}: {len(made.class_ids)} classes, {shape} pixels{shown}")
+    caption = f"{'; '.join(columns)}: {len(made.class_ids)} classes, {shape} pixels{left}"
+    return Gallery(rows, caption, tuple(columns) if before is not None else ())
+
+
+def _names(made: CondensedSet) -> tuple[str, ...]:
+    return made.names or tuple(f"class {i}" for i in made.class_ids)
 
 
 def _losses(record: Json) -> list[Block]:

@@ -11,14 +11,7 @@ from typing import NamedTuple
 
 from cl_condense.bench import Bench, side_by_side
 from cl_condense.imageset import ImageSet
-from cl_condense.page.parts import (
-    Block,
-    Command,
-    Facts,
-    Grid,
-    Paragraph,
-    Section,
-)
+from cl_condense.page.parts import Block, Command, Facts, Grid, Paragraph, Section
 from cl_condense.page.results import FAULTS, Json, Results, read_json, reason
 from cl_condense.page.words import USUAL, cite, data_words, options, seconds_words, shell
 from cl_condense.published import TITLES, Cell, pivot, tables

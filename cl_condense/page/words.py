@@ -9,10 +9,7 @@ from functools import cache
 from typing import Any
 
 from cl_condense import catalogue
-from cl_condense.page.parts import (
-    Block,
-    Paragraph,
-)
+from cl_condense.page.parts import Block, Paragraph
 from cl_condense.settings import DEFAULTS, Settings
 
 Json = dict[str, Any]

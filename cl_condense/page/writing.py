@@ -2,45 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
 from cl_condense.files import atomic
-from cl_condense.page.parts import (
-    Block,
-    Contents,
-    Grid,
-    Paragraph,
-    Section,
-    document,
-    plain,
-)
+from cl_condense.page.document import document
+from cl_condense.page.figures import comparison
+from cl_condense.page.parts import Block, Contents, Grid, Paragraph, Section
+from cl_condense.page.realdata import RealData
 from cl_condense.page.results import REMEDY, Results
 from cl_condense.page.runs import run_sections
 from cl_condense.page.sets import set_sections
 from cl_condense.page.tables import table_sections
+from cl_condense.page.text import plain
+
+Look = Callable[[Results], RealData]
 
 
-def write(folder: Path, out: Path | None = None) -> tuple[Path, Path]:
+def write(folder: Path, out: Path | None = None, look: Look | None = None) -> tuple[Path, Path]:
     """Writes the report of a folder as HTML and, beside it, as Markdown; the two files.
 
-    What is damaged is listed in it with the reason, and stops nothing.
+    What is damaged is listed in it with the reason, and stops nothing. With ``look`` condensed sets are shown
+    beside their real images: ``look(results)`` reads these.
 
     Raises:
-        ValueError: for a folder that is not there or holds nothing of ours that can be read, and an ``out``
-            that does not end in .html.
+        ValueError: for a folder that is not there or holds nothing of ours that can be read, an ``out`` that
+            does not end in .html, and whatever ``look`` raises.
     """
     out = out or folder / "report.html"
     if out.suffix != ".html":
         raise ValueError(f"--out {out}: name an .html file; the Markdown goes beside it")
     results = Results.find(folder)
+    real = look(results) if look else None
     parts = {
         "The papers' tables": results.sections(results.scores, table_sections),
         "Class-incremental runs": results.sections(results.runs, run_sections),
-        "Condensed sets": results.sections(results.sets, set_sections),
+        "Condensed sets": results.sections(results.sets, partial(set_sections, real=real)),
     }
+    parts["Condensed sets"] += _comparisons(real, results) if real else []
     if not any(parts.values()):
         path, reason = next(iter(results.faults.items()))
         raise ValueError(f"{folder} holds nothing that can be read ({path}: {reason}): {REMEDY}")
@@ -63,6 +65,12 @@ def write(folder: Path, out: Path | None = None) -> tuple[Path, Path]:
         with atomic(file) as temporary:
             temporary.write_bytes(text.encode("utf-8", "replace"))
     return files
+
+
+def _comparisons(real: RealData, results: Results) -> list[Section]:
+    """A section for each data set with several sets."""
+    several = {name: source for name, source in real.sources.items() if len(source.measured) > 1}
+    return [comparison(name, source.measured, source.words(results)) for name, source in several.items()]
 
 
 def _anchored(sections: Sequence[Section], prefix: str) -> list[Section]:
