@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from cl_condense.augment import DSA
 from cl_condense.draws import Purpose, isolated, permutation
+from cl_condense.features import at_once
 from cl_condense.imageset import ImageSet
 from cl_condense.mixing import cutmix
-from cl_condense.networks import Initialiser, MakeNet, forward_all
+from cl_condense.networks import Initialiser, MakeNet, forward_joined, joinable
 
 OnEpoch = Callable[[int, int], None]
 """Called with (epochs done, epochs in all)."""
@@ -91,36 +92,52 @@ def train(
                 optimizer = _sgd(parameters, training, training.lr / (1 / training.decay))
             order = permutation(len(images), Purpose.SHUFFLE, *keys, epoch, rows, device=images.device)
             for number, batch in enumerate(order.split(training.batch_size, dim=1)):
-                y = labels[batch]
-                logits, loss = _forward(nets, images[batch], y, training, *keys, epoch, number)
                 optimizer.zero_grad()
-                loss.backward()
+                hits = _backward(nets, images[batch], labels[batch], training, *keys, epoch, number)
                 optimizer.step()
                 if epoch + 1 == training.epochs:
-                    right += (logits.argmax(2) == y).sum(1)
+                    right += hits
             if on_epoch:
                 on_epoch(epoch + 1, training.epochs)
     return right / len(images)
 
 
-def _forward(
-    nets: Sequence[nn.Module], x: Tensor, y: Tensor, training: Training, *keys: int
-) -> tuple[Tensor, Tensor]:
-    """Logits ``[r, m, classes]`` for a mini-batch of each network, and the loss, summed over networks."""
+Mixed = tuple[Tensor, Tensor]
+"""Labels of what is mixed in, ``[r, m]``, and the share of pixels that are an image's own, ``[r]``."""
+
+
+def _backward(nets: Sequence[nn.Module], x: Tensor, y: Tensor, training: Training, *keys: int) -> Tensor:
+    """Adds the gradients of a mini-batch ``[r, m, c, h, w]``; how many each network got right, ``[r]``."""
     if training.augment:
         warp = training.augment.draw(range(len(nets)), *keys, images=x.shape[1], device=x.device)
         x = training.augment(x, warp)
-    if not training.cutmix:
-        logits = forward_all(nets, x)
+    mixed = None
+    if training.cutmix:
+        x, partner, share = cutmix(x, training.cutmix, *keys)
+        mixed = y.gather(1, partner), share
+    if joinable(nets, x):
+        logits = forward_joined(nets, x)
+        _loss(logits, y, mixed).backward()  # type: ignore[no-untyped-call]
+        return (logits.argmax(2) == y).sum(1)
+    right = torch.zeros(len(nets), dtype=torch.int64, device=x.device)
+    for i, net in enumerate(nets):
+        row = slice(i, i + 1)
+        for part in torch.arange(x.shape[1], device=x.device).split(at_once(net, x[i])):
+            logits = net(x[i, part])[None]
+            also = mixed and (mixed[0][row, part], mixed[1][row])
+            (_loss(logits, y[row, part], also) * (len(part) / x.shape[1])).backward()
+            right[i] += (logits.argmax(2) == y[row, part]).sum()
+    return right
+
+
+def _loss(logits: Tensor, y: Tensor, mixed: Mixed | None) -> Tensor:
+    """Mean cross-entropy of each network's images, summed over networks."""
+    if mixed is None:
         # A mean over all would divide every network's gradient by their number.
-        return logits, F.cross_entropy(logits.flatten(0, 1), y.flatten()) * len(nets)
-    x, partner, share = cutmix(x, training.cutmix, *keys)
-    logits = forward_all(nets, x)
-    own, other = (
-        F.cross_entropy(logits.transpose(1, 2), target, reduction="none").mean(1)
-        for target in (y, y.gather(1, partner))
-    )
-    return logits, (share * own + (1 - share) * other).sum()
+        return F.cross_entropy(logits.flatten(0, 1), y.flatten()) * len(logits)
+    (other, share), each = mixed, logits.transpose(1, 2)
+    own, others = (F.cross_entropy(each, t, reduction="none").mean(1) for t in (y, other))
+    return (share * own + (1 - share) * others).sum()
 
 
 def _sgd(parameters: Sequence[Tensor], training: Training, lr: float) -> torch.optim.SGD:

@@ -6,11 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from cl_condense import evaluate
 from cl_condense.augment import DSA
 from cl_condense.draws import Purpose, permutation
 from cl_condense.evaluate import Training, predict, train
 from cl_condense.mixing import cutmix
-from cl_condense.networks import ConvNet, Initialiser
+from cl_condense.networks import ConvNet, Initialiser, MakeConvNet
 
 SHAPE, CLASSES, N = (2, 8, 8), 3, 11
 KEYS = (4, 2)
@@ -247,3 +248,21 @@ def test_predictions_are_the_logits_of_every_network_for_the_same_images():
     assert (got.shape, got.requires_grad) == ((3, N, CLASSES), False)
     for net, logits in zip(nets, got, strict=True):
         torch.testing.assert_close(logits, reference.convnet(net, x)[1].detach(), rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("cut", [0.0, 1.0])
+@pytest.mark.parametrize("norm", ["instance", "batch"])
+def test_a_mini_batch_goes_through_in_parts_unless_its_images_depend_on_one_another(monkeypatch, cut, norm):
+    images = torch.randn(40, 3, 32, 32, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    labels, found = torch.arange(40) % 4, []
+    for whole in (False, True):
+        if whole:
+            monkeypatch.setattr(evaluate, "at_once", lambda net, x: len(x))
+        nets, sizes = [MakeConvNet((3, 32, 32), width=4, norm=norm)(4).double() for _ in range(2)], []
+        for i, net in enumerate(nets):
+            Initialiser(net)(0, i)
+            net.register_forward_hook(lambda net, given, out, sizes=sizes: sizes.append(len(out)))
+        accuracy = train(nets, images, labels, Training(2, batch_size=36, cutmix=cut), keys=(1,))
+        found.append([accuracy, *(p for net in nets for p in net.parameters())])
+        assert sizes == ([32, 4, 32, 4, 4, 4] if norm == "instance" and not whole else [36, 36, 4, 4]) * 2
+    torch.testing.assert_close(*found, rtol=1e-9, atol=1e-11)
