@@ -85,6 +85,17 @@ def _published(record):
     return _table(head, rows)
 
 
+def _less_work(record):
+    """A row a way and mark: accuracy after some time of condensing."""
+    rows = []
+    for row in record["rows"]:
+        each = row["accuracies"]
+        what = [f"`{row['method']}`", row["reuse"], row["real_per_class"], row["iterations"]]
+        rows.append([*what, f"{row['seconds']:.0f}", _percent(each), len(each)])
+    head = ("method", "reuse", "real images of a class", "iterations", "CPU seconds", "accuracy", "n")
+    return _table(head, rows)
+
+
 def _speed(record):
     """A row a comparison: seconds of an iteration, or of a training, of both sides, and the ratio."""
     rows = []
@@ -111,6 +122,7 @@ FORMS = {
     "methods": ("run", _methods),
     "held_out": ("held_out", _held_out),
     "published": ("table", _published),
+    "less_work": ("less_work", _less_work),
     "speed": ("speed", _speed),
 }
 """Form: the kind of record that has it, and what writes it."""

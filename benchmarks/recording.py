@@ -149,7 +149,7 @@ def _file(found):
     if found["kind"] == "table":
         made = together([row.pop("origin") for row in found["rows"]])
         found = {**found, **made}
-    elif found["kind"] != "held_out":
+    elif found["kind"] not in ("held_out", "less_work"):
         raise ValueError(f"kind {found['kind']!r}: give a file of held_out.py, speed.py or `cl-condense table`")
     return found
 

@@ -210,6 +210,31 @@ def test_a_held_out_comparison_becomes_a_table(load, home, tmp_path, shown):
     )
 
 
+def test_ways_to_do_less_work_become_a_table_and_a_plot(load, tmp_path, shown):
+    pytest.importorskip("matplotlib").use("Agg")
+    words = "--way 1:8 --way 2:4 --seconds 0.01 --epochs 2 --width 8 --fit 20 --held 10".split()
+    path, picture = tmp_path / "less.json", tmp_path / "less.png"
+    options = ["--json", str(path), "--plot", str(picture)]
+    result = CliRunner().invoke(load("less_work").main, [*words, *options])
+    assert result.exit_code == 0, result.output
+    rows = json.loads(path.read_text())["rows"]
+    assert [(row["reuse"], row["real_per_class"]) for row in rows] == [(1, 8)] * 3 + [(2, 4)] * 3
+    for way in (rows[:3], rows[3:]):
+        for part, row in zip((0.25, 0.5, 1.0), way, strict=True):
+            assert row["seconds"] >= 0.01 * part
+        assert 1 <= way[0]["iterations"] <= way[1]["iterations"] <= way[2]["iterations"]
+    pool = 100 * np.array(rows[5]["accuracies"])
+    last = f"| `dm` | 2 | 4 | {rows[5]['iterations']} | 0 | {pool.mean():.1f} ± {pool.std():.1f} | 3 |"
+    assert last in shown(path, "less_work")
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_way_that_is_no_pair_of_numbers_is_a_usage_error(load):
+    result = CliRunner().invoke(load("less_work").main, ["--way", "5"])
+    assert result.exit_code == 2
+    assert "'5': give REUSE:REAL, such as 5:256" in result.output
+
+
 def made_up(name, data=None):
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (140, 3, 32, 32), dtype=torch.uint8, generator=generator)

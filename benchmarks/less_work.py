@@ -1,0 +1,115 @@
+"""Accuracy against seconds for ways to look at fewer real images, on held-out training images.
+
+    python benchmarks/less_work.py --dataset cifar10 --data ~/data --ipc 10 --json less.json --plot less.png
+
+A way is REUSE:REAL, iterations that share a network and a real batch, and real images of a class. Each
+condenses for the same time, in seconds that one CPU thread is busy, so that other work does not matter. At a
+quarter, half and all of it networks are trained on what there is; their time does not count.
+"""
+
+import json
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import click
+import torch
+from held_out import split
+
+from cl_condense.datasets import load
+from cl_condense.engine import Condensation
+from cl_condense.evaluate import score
+from cl_condense.experiment import method_for, training_for
+from cl_condense.networks import MakeConvNet
+from cl_condense.origin import command_line, origin
+from cl_condense.settings import DEFAULTS, Settings
+
+WAYS = ("1:256", "1:64", "5:256", "5:64", "10:256")
+MARKS = (0.25, 0.5, 1.0)
+
+
+def way(text):
+    """(reuse, real images of a class) of a word such as 5:256."""
+    try:
+        reuse, real = map(int, text.split(":"))
+    except ValueError:
+        raise click.BadParameter(f"{text!r}: give REUSE:REAL, such as 5:256", param_hint="--way") from None
+    return reuse, real
+
+
+def follow(parts, s, seconds):
+    """Rows of one way: iterations, seconds and accuracies at each mark."""
+    fit, held = parts
+    make_net = MakeConvNet(fit.shape, s.width, s.depth)
+    recipe = method_for(s.methods[0], replace(s, iterations=10**9))
+    job = Condensation(fit, recipe, ipc=s.ipc, make_net=make_net, seed=s.seed)
+    spent = 0.0
+    for mark in MARKS:
+        while spent < mark * seconds:
+            start = time.process_time()
+            job.step()
+            spent += time.process_time() - start
+        options = {"make_net": make_net, "training": training_for(s), "networks": s.nets, "keys": (s.seed,)}
+        found = score(*job.result().decode(), held, **options).double().tolist()
+        row = {"reuse": s.reuse, "real_per_class": s.real_per_class, "iterations": job.iteration}
+        yield {"method": s.methods[0], **row, "seconds": spent, "accuracies": found}
+
+
+def plot(rows, path):
+    """Accuracy against seconds, a line a way."""
+    import matplotlib.pyplot as plt  # noqa: PLC0415 # slow
+
+    figure, ax = plt.subplots(figsize=(6, 4), layout="constrained")
+    for key in dict.fromkeys((row["reuse"], row["real_per_class"]) for row in rows):
+        own = [row for row in rows if (row["reuse"], row["real_per_class"]) == key]
+        accuracy = 100 * torch.tensor([row["accuracies"] for row in own])
+        label = f"reuse {key[0]}, {key[1]} real images of a class"
+        spread = {"yerr": accuracy.std(1, correction=0), "marker": "o", "capsize": 3, "label": label}
+        ax.errorbar([row["seconds"] for row in own], accuracy.mean(1), **spread)
+    ax.set(xlabel="CPU seconds of condensing", ylabel="accuracy, %", xscale="log")
+    ax.legend()
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
+
+
+@click.command()
+@click.option("--dataset", default="digits", show_default=True)
+@click.option("--data", type=click.Path(path_type=Path))
+@click.option("--method", default="dm", show_default=True)
+@click.option("--way", "ways", multiple=True, help="REUSE:REAL, repeat to compare.  [default: five of them]")
+@click.option("--seconds", default=120.0, show_default=True, help="Of condensing, for each way.")
+@click.option("--fit", default=100, show_default=True, help="Images of each class to condense.")
+@click.option("--held", default=50, show_default=True, help="Images of each class to evaluate on.")
+@click.option("--ipc", type=int)
+@click.option("--epochs", type=int)
+@click.option("--width", type=int)
+@click.option("--precision")
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="A file for all accuracies.")
+@click.option("--plot", "plot_file", type=click.Path(path_type=Path))
+def main(dataset, ways, json_file, plot_file, **given) -> None:
+    torch.set_num_threads(1)
+    made, rows = origin("cpu"), []
+    method, seconds, fit, held = (given.pop(name) for name in ("method", "seconds", "fit", "held"))
+    images = load(dataset, given.pop("data"))[0]
+    parts = split(images, fit, held)
+    given = {k: v for k, v in given.items() if v is not None}
+    settings = Settings(dataset, (method,), **DEFAULTS.get(dataset, {}) | given)
+    print(f"{dataset}: {fit} training images a class condensed to {settings.ipc}, {held} others to evaluate on")
+    for reuse, real in map(way, ways or WAYS):
+        for row in follow(parts, replace(settings, reuse=reuse, real_per_class=real), seconds):
+            rows.append(row)
+            accuracy = 100 * torch.tensor(row["accuracies"])
+            result = f"{accuracy.mean():.1f} ± {accuracy.std(correction=0):.1f} (n = {len(accuracy)})"
+            where = f"{row['iterations']} iterations, {row['seconds']:.0f} s"
+            print(f"reuse {reuse}, {real} real images of a class, {where}: {result}", flush=True)
+        chosen = asdict(settings) | {"fit": fit, "held": held, "ways": ways or WAYS, "marks": MARKS}
+        head = {"kind": "less_work", "command": command_line("python benchmarks/less_work.py"), **made}
+        if json_file:
+            record = head | {"seed": 0, "settings": chosen, "rows": rows}
+            json_file.write_text(json.dumps(record, indent=1) + "\n")
+    if plot_file:
+        plot(rows, plot_file)
+
+
+if __name__ == "__main__":
+    main()
