@@ -24,7 +24,10 @@ _OPTIONS = (
     *("precision", "compiled", "reuse", "net", "width", "seed"),
 )
 _COLUMNS = "step classes_seen stored_images stored_bytes condense_seconds train_seconds accuracies".split()
-_JOB = "method classes ipc size width real images networks epochs precision compiled iterations repeats".split()
+_JOB = (
+    *("method", "classes", "ipc", "size", "width", "real", "images", "images_bytes"),
+    *("networks", "epochs", "precision", "compiled", "iterations", "repeats"),
+)
 
 
 def compact(path, commit=None):

@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import click
+import growth
 import reference_loops
 import torch
 from ceilings import about, ceilings, costs, seconds
@@ -64,6 +65,12 @@ class Job:
     @property
     def evaluates(self):
         return self.method == "evaluate"
+
+    @property
+    def images_bytes(self):
+        """Of the images: real ones in uint8, synthetic ones with gradient and momentum in float32."""
+        each = math.prod(self.shape) * self.classes
+        return each * (self.images + 12 * self.ipc)
 
     def recipe(self):
         changes = {"real_per_class": self.real} if self.real else {}
@@ -180,6 +187,7 @@ def compare(job, top):
     work, traffic = costs(reference_loops.ConvNet(job.shape, job.classes, job.width), job.shape)
     found = {
         **asdict(job),
+        "images_bytes": job.images_bytes,
         "ratio": {"median": statistics.median(ratios), "min": min(ratios), "max": max(ratios)},
         "memory_ratio": peaks["reference"] / peaks["ours"],
     }
@@ -218,37 +226,6 @@ def show(job, found):
     r = found["ratio"]
     spread = f"{r['min']:.2f} to {r['max']:.2f}, n = {job.repeats}"
     print(f"  ratio     {r['median']:.2f} ({spread}), memory {found['memory_ratio']:.2f}", flush=True)
-
-
-def slopes(records):
-    """The power of the number of classes with which cost grows; least squares on logarithms."""
-    found = {}
-    if len({r["classes"] for r in records}) < 2:
-        return found
-    x = [math.log(r["classes"]) for r in records]
-    for what in ("seconds", "peak_bytes"):
-        for side in SIDES:
-            y = [math.log(r[side][what]) for r in records]
-            found[f"{side}_{what}"] = statistics.linear_regression(x, y).slope
-    return found
-
-
-def plot(records, path):
-    """Cost and memory against classes, with lines of slope 1."""
-    import matplotlib.pyplot as plt  # noqa: PLC0415 # slow
-
-    figure, axes = plt.subplots(1, 2, figsize=(9, 4), layout="constrained")
-    x = [r["classes"] for r in records]
-    panels = (("seconds", "seconds an iteration", 1), ("peak_bytes", "peak memory, MiB", 2**-20))
-    for ax, (what, label, unit) in zip(axes, panels, strict=True):
-        for side in SIDES:
-            y = [r[side][what] * unit for r in records]
-            ax.plot(x, y, marker="o", label=side)
-        ax.plot(x, [y[0] * k / x[0] for k in x], color="0.6", linestyle=":", label="slope 1")
-        ax.set(xscale="log", yscale="log", xlabel="classes", ylabel=label)
-        ax.legend()
-    figure.savefig(path, dpi=150)
-    plt.close(figure)
 
 
 COMMON = [
@@ -336,11 +313,11 @@ def run(command, *, methods=(), counts=(), side=None, json_file=None, plot_file=
         chosen = sorted(counts or COUNTS)
         each = replace(each, method=methods[0] if methods else "dm")
         record["classes"] = [compare(replace(each, classes=k), top) for k in chosen]
-        record["slopes"] = slopes(record["classes"])
+        record["slopes"] = growth.slopes(record["classes"])
         for name, value in record["slopes"].items():
             print(f"{name}: grows as classes to the power {value:.2f}")
         if plot_file:
-            plot(record["classes"], plot_file)
+            growth.plot(record["classes"], plot_file)
     if json_file:
         json_file.write_text(json.dumps(record, indent=1) + "\n")
 
