@@ -34,7 +34,7 @@ def plot(records, path):
     rest = [(r["ours"]["peak_bytes"] - i) / 2**20 for r, i in zip(records, images, strict=True)]
     axes[1].plot(x, rest, marker=".", linestyle="--", label="ours but for the images themselves")
     axes[1].plot(x, [i / 2**20 for i in images], color="0.6", linestyle=":", label="the images themselves")
-    for ax in axes:
-        ax.legend()
+    axes[0].legend()
+    axes[1].legend(loc="lower right", fontsize="small")
     figure.savefig(path, dpi=150)
     plt.close(figure)
