@@ -108,9 +108,8 @@ def _speed(record):
         spread = f" ({min(ratios):.1f} to {max(ratios):.1f})" if len(ratios) > 1 else ""
         ratio = f"{statistics.median(ratios):.1f}{spread}"
         memory = [f"{row[side]['peak_bytes'] / 2**20:.0f}" for side in ("reference", "ours")]
-        sizes = (
-            f"{row['classes']} classes, {row['ipc']} images per class, {row['size']} px, width {row['width']}"
-        )
+        each = f"{row['ipc']} image{'s' * (row['ipc'] > 1)} per class"
+        sizes = f"{row['classes']} classes, {each}, {row['size']} px, width {row['width']}"
         rows.append(
             (row["method"], sizes, plain, ours, ratio, f"{memory[0]} MiB, ours {memory[1]}", len(ratios))
         )

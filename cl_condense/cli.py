@@ -89,6 +89,7 @@ def run(dataset: str, data: Path | None, download: bool, out: Path | None, **giv
     """
     from cl_condense import datasets  # noqa: PLC0415 - they take seconds, and --help should not
     from cl_condense.experiment import Run  # noqa: PLC0415
+    from cl_condense.progress import decoding  # noqa: PLC0415
     from cl_condense.settings import DEFAULTS, Settings, default_epochs, fingerprint  # noqa: PLC0415
 
     chosen = {k: v for k, v in given.items() if v not in (None, ())}
@@ -98,7 +99,7 @@ def run(dataset: str, data: Path | None, download: bool, out: Path | None, **giv
         chosen["ipc"] = None
     if "evaluation" in chosen:
         chosen.setdefault("epochs", default_epochs(dataset, chosen["evaluation"]))
-    train, test = datasets.load(dataset, data, download=download)
+    train, test = datasets.load(dataset, data, download=download, on_progress=decoding(dataset))
     settings = Settings(dataset, data=fingerprint(train, test), **{**DEFAULTS.get(dataset, {}), **chosen})
     task = Run(
         settings,

@@ -80,11 +80,12 @@ def condense(dataset: str, method: str, start: Path | None, out: Path | None, **
     """
     from cl_condense import datasets  # noqa: PLC0415 - they take seconds, and --help should not
     from cl_condense.devices import pick_device  # noqa: PLC0415
-    from cl_condense.progress import ProgressBar  # noqa: PLC0415
+    from cl_condense.progress import ProgressBar, decoding  # noqa: PLC0415
     from cl_condense.settings import DEFAULTS, Settings, check, fingerprint  # noqa: PLC0415
     from cl_condense.standalone import Job, run  # noqa: PLC0415
 
-    train, test = datasets.load(dataset, given.pop("data"), download=given.pop("download"))
+    data, download = given.pop("data"), given.pop("download")
+    train, test = datasets.load(dataset, data, download=download, on_progress=decoding(dataset))
     chosen = DEFAULTS.get(dataset, {}) | {k: v for k, v in given.items() if v is not None}
     chosen |= {
         "methods": (method,),

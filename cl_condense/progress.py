@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from cl_condense.decoding import OnProgress
 from cl_condense.engine import Progress
 
 
@@ -40,3 +41,9 @@ class ProgressBar:
         if progress.iteration >= progress.iterations:
             self._bar.stop()
             self._bar, self._loss = None, ""
+
+
+def decoding(name: str) -> OnProgress:
+    """Shows the images of a data set that are decoded, once, and the time left."""
+    bar = ProgressBar(f"decoding {name}")
+    return lambda done, total: bar(Progress(done, total))

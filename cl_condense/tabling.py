@@ -16,7 +16,7 @@ from cl_condense.bench import Bench, Work, side_by_side
 from cl_condense.devices import pick_device
 from cl_condense.imageset import ImageSet
 from cl_condense.origin import command_line
-from cl_condense.progress import ProgressBar
+from cl_condense.progress import ProgressBar, decoding
 from cl_condense.published import TITLES, Cell, published
 from cl_condense.settings import check
 
@@ -55,7 +55,7 @@ def show(
 
     @cache
     def load(known: str) -> tuple[ImageSet, ImageSet]:
-        return datasets.load(known, data)
+        return datasets.load(known, data, on_progress=decoding(known))
 
     given = {k: v for k, v in changes.items() if v is not None} | {"device": str(pick_device(device))}
     bench = Bench(results, load, given, repetitions)

@@ -4,7 +4,7 @@ import torch
 from rich.console import Console
 
 from cl_condense.engine import Progress
-from cl_condense.progress import ProgressBar
+from cl_condense.progress import ProgressBar, decoding
 
 
 def test_a_terminal_sees_the_loss_and_the_line_ends_with_the_last_iteration():
@@ -33,3 +33,12 @@ def test_coresets_report_without_a_loss():
     console = Console(file=io.StringIO(), force_terminal=True, width=100)
     ProgressBar("herding", console)(Progress(3, 9))
     assert "herding" in console.file.getvalue()
+
+
+def test_decoding_says_whose_images_and_how_far(monkeypatch):
+    console = Console(file=io.StringIO(), force_terminal=True, width=100)
+    monkeypatch.setattr("cl_condense.progress.Console", lambda **options: console)
+    on_progress = decoding("imagenette")
+    on_progress(1024, 2048)
+    on_progress(2048, 2048)
+    assert "decoding imagenette" in console.file.getvalue()

@@ -15,6 +15,7 @@ from cl_condense.imageset import ImageSet
 from cl_condense.page.measuring import Measured
 from cl_condense.page.probe import Probe, Watch, unwatched
 from cl_condense.page.results import FAULTS, Json, Results, read_json
+from cl_condense.progress import decoding
 from cl_condense.settings import DEFAULTS, Settings, fingerprint
 
 
@@ -57,7 +58,7 @@ class RealData:
         where, given = pick_device(device), ("--figures", *(["--data", "DATA"] if data else []))
         sources = {}
         for name in sorted(_named(results.sets)):
-            train, test = datasets.load(name, data)
+            train, test = datasets.load(name, data, on_progress=decoding(name))
             probe = Probe(train.to(where), test.to(where), DEFAULTS.get(name, {}).get("depth"), watch)
             sources[name] = Source(train, fingerprint(train), probe, given)
         return RealData(sources)
