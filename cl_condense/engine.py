@@ -151,8 +151,8 @@ class Recipe:
     def reusing(self, iterations: int) -> Recipe:
         """The recipe with each network, and what it makes of a real batch, kept for so many iterations.
 
-        Real images are most of the work: DM's 256 a class against ipc. Nobody publishes results for this;
-        REPRODUCIBILITY.md has accuracies against seconds.
+        Real images are most of the work: DM's 256 a class against ipc. It is no paper's; REPRODUCIBILITY.md has
+        accuracies against seconds.
 
         Raises:
             ValueError: for fewer than 1, and for a method whose networks train or take turns.
