@@ -79,7 +79,7 @@ def _load(path: Path) -> Any:
             warnings.simplefilter("ignore")  # about pickles that torch did not write
             return torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, EOFError, ValueError, KeyError) as error:
-        reason = " ".join(str(error).split())[:160]
+        reason = " ".join(str(error).split()).partition(". ")[0][:160] or "it ends too early"
         raise ValueError(
             f"{path} cannot be read as tensors ({reason}): it is damaged, or holds code, which is never run"
         ) from None
