@@ -19,12 +19,12 @@ import torch
 
 from cl_condense.datasets import load
 from cl_condense.draws import Purpose
-from cl_condense.engine import Recipe
 from cl_condense.evaluate import score
 from cl_condense.experiment import method_for, training_for
 from cl_condense.imageset import ImageSet
 from cl_condense.networks import MakeConvNet
 from cl_condense.origin import command_line, origin
+from cl_condense.recipes import Recipe
 from cl_condense.settings import DEFAULTS, EPOCHS, Settings
 
 

@@ -13,12 +13,13 @@ if TYPE_CHECKING:
     from cl_condense.augment import DSA
     from cl_condense.condensed import CondensedSet
     from cl_condense.datasets import load
-    from cl_condense.engine import Method, Progress, Recipe, Term, condense
+    from cl_condense.engine import condense
     from cl_condense.evaluate import Training, predict, train
     from cl_condense.imageset import ImageSet
     from cl_condense.methods import build
     from cl_condense.networks import ConvNet, MakeConvNet
     from cl_condense.progress import ProgressBar
+    from cl_condense.recipes import Method, Progress, Recipe, Term
     from cl_condense.strategies import CondensedBuffer, CondensedGDumb
     from cl_condense.synthetic import Partition, Pixels
 

@@ -14,12 +14,13 @@ import numpy as np
 from rich.table import Table
 
 from cl_condense.condensed import CondensedSet
-from cl_condense.engine import Condensation, OnStep, Recipe
+from cl_condense.engine import Condensation
 from cl_condense.evaluate import score
 from cl_condense.experiment import method_for, training_for
 from cl_condense.imageset import ImageSet
 from cl_condense.origin import together
 from cl_condense.published import Cell, pivot
+from cl_condense.recipes import OnStep, Recipe
 from cl_condense.records import append
 from cl_condense.scoring import evaluate_set
 from cl_condense.settings import DEFAULTS, EPOCHS, OF_A_SET, Settings, make_net

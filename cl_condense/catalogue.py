@@ -9,8 +9,8 @@ import textwrap
 from rich.table import Table
 
 from cl_condense.coresets import Coreset
-from cl_condense.engine import Recipe, Term
 from cl_condense.methods import BASES, COMPOSED, MODIFIERS, build
+from cl_condense.recipes import Recipe, Term
 from cl_condense.tuned import Tuned
 
 

@@ -2,185 +2,26 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal, NamedTuple, Protocol, get_args
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from cl_condense.augment import DSA, Warp
+from cl_condense.augment import Warp
 from cl_condense.chunks import Chunk, chunks
 from cl_condense.compiling import compiled
 from cl_condense.condensed import CondensedSet
 from cl_condense.draws import Purpose
-from cl_condense.features import Precision, View, see, statistics_of
+from cl_condense.features import View, see, statistics_of
 from cl_condense.imageset import ImageSet, check_ipc
 from cl_condense.networks import MakeNet
-from cl_condense.objectives import Objective
-from cl_condense.sources import Look, Nets, RandomNets, Scene, State
-from cl_condense.synthetic import Pixels, Synthetic, decode
-from cl_condense.tuned import Tuned, settle, settled
+from cl_condense.recipes import OnStep, Progress, Recipe, Term, kinds
+from cl_condense.sources import Look, Nets, Scene, State
+from cl_condense.synthetic import decode
+from cl_condense.tuned import settled
 
 _ABSURD = 1e4  # normalised pixels of real images stay below 10
 _CHECK_EVERY = 500  # iterations between looks at the pixels, which wait for the device
-
-
-class Progress(NamedTuple):
-    """Where a condensation is: ``loss`` stays on the device until somebody looks at it."""
-
-    iteration: int
-    iterations: int
-    loss: Tensor | None = None
-
-
-OnStep = Callable[[Progress], None]
-
-
-class Method(Protocol):
-    """All that the outside sees of a method; recipes and coresets alike."""
-
-    @property
-    def name(self) -> str: ...
-
-    def settings(self) -> dict[str, Any]:
-        """Name and settings as plain data, for records."""
-        ...
-
-    def __call__(
-        self, real: ImageSet, *, ipc: int, make_net: MakeNet, seed: int = 0, on_step: OnStep | None = None
-    ) -> CondensedSet:
-        """Condenses every class of ``real`` to ``ipc`` images."""
-        ...
-
-
-Space = Literal["normalised", "unit"]
-
-When = Callable[[float, int], bool]
-"""(share of the iterations done, iterations with the present network) -> whether a term counts."""
-
-
-@dataclass(frozen=True)
-class Term:
-    """A weighted objective.
-
-    Attributes:
-        nets: networks of its own; None: the recipe's.
-        when: None: always.
-        joint: it looks at all classes at once, so that they cannot go through the network in chunks.
-    """
-
-    objective: Objective
-    weight: float | Tuned = 1.0
-    nets: Nets | None = None
-    when: When | None = None
-    joint: bool = False
-
-    def of(self, real: View, syn: View) -> Tensor:
-        """Weight times objective."""
-        return self.weight * self.objective(real, syn)  # type: ignore[operator] # settled by then
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """A method as data. Derive a variant with :func:`dataclasses.replace`; the defaults are DM's.
-
-    A number may be :class:`~cl_condense.tuned.Tuned`: chosen by data set and images per class.
-
-    Attributes:
-        terms: what the synthetic images are optimised for.
-        nets: the networks that they are looked at through.
-        synthetic: how they are stored and started.
-        augment: drawn once per class and iteration, applied to real and synthetic images alike.
-        iterations: optimiser steps.
-        real_per_class: real images in a step, or all of a class that has fewer.
-        lr, momentum: of the SGD on the pixels. A paper's code that steps class by class, each time with
-            momentum on all images, does with rate l and momentum m what one step for K classes does with
-            rate l (1 - m^K) / (1 - m) and momentum m^K; its recipe here has the limit of many classes,
-            l / (1 - m) and 0.
-        halvings: shares of the iterations after which the rate is halved.
-        space: what the rate is relative to and whether pixels are clamped: ``normalised`` values, free, or
-            ``unit``, 0 to 1 from black to white.
-        dataset: the name by which tuned numbers are chosen.
-        precision: of the networks' convolutions; ``bfloat16`` is faster where the hardware has it, with losses,
-            gradients of weights and pixels in float32.
-        compiled: networks go through torch.compile: half a minute at first, less time an iteration after it.
-        reuse: iterations that share a real batch, its augmentation and its features, which are computed once
-            and kept for all classes; see :meth:`reusing`.
-    """
-
-    name: str
-    terms: tuple[Term, ...]
-    nets: Nets = field(default_factory=RandomNets)
-    synthetic: Synthetic = field(default_factory=Pixels)
-    augment: DSA = field(default_factory=DSA)
-    iterations: int | Tuned = 20_000
-    real_per_class: int | Tuned = 256
-    lr: float | Tuned = 1.0
-    momentum: float = 0.5
-    halvings: tuple[float, ...] = ()
-    space: Space = "normalised"
-    dataset: str = ""
-    precision: Precision = "float32"
-    compiled: bool = False
-    reuse: int = 1
-
-    def __post_init__(self) -> None:
-        for name, allowed in (("space", get_args(Space)), ("precision", get_args(Precision))):
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"{name} {getattr(self, name)!r}: use {' or '.join(allowed)}")
-        if self.reuse < 1:
-            raise ValueError(f"reuse {self.reuse}: give at least 1 iteration for each real batch")
-        for nets in _kinds(self) if self.reuse > 1 else ():
-            if not isinstance(nets, RandomNets) or nets.steps % self.reuse:
-                raise ValueError(
-                    f"reuse {self.reuse} does not fit {self.name}: its networks change sooner; give 1, "
-                    "or take a method with RandomNets, such as dm"
-                )
-
-    def settings(self) -> dict[str, Any]:
-        weights: dict[str, Any] = {}
-        for term in self.terms:
-            name = term.objective.__name__
-            weights[name] = weights[name] + term.weight if name in weights else _plain(term.weight)
-        plain = {f: _plain(getattr(self, f)) for f in self.__dataclass_fields__ if f not in ("name", "terms")}
-        own = {term.objective.__name__: repr(term.nets) for term in self.terms if term.nets}
-        return {"name": self.name, "terms": weights, **({"networks": own} if own else {}), **plain}
-
-    def reusing(self, iterations: int) -> Recipe:
-        """The recipe with each network, and what it makes of a real batch, kept for so many iterations.
-
-        Real images are most of the work: DM's 256 a class against ipc. It is no paper's; REPRODUCIBILITY.md has
-        accuracies against seconds.
-
-        Raises:
-            ValueError: for fewer than 1, and for a method whose networks train or take turns.
-        """
-        if iterations > 1 and isinstance(self.nets, RandomNets):
-            nets = RandomNets(math.lcm(self.nets.steps, iterations))
-            return replace(self, nets=nets, reuse=iterations)
-        return replace(self, reuse=iterations)
-
-    def settled(self, ipc: int) -> Recipe:
-        """With a plain number for each tuned one."""
-        return settle(self, self.dataset, ipc)
-
-    def __call__(
-        self, real: ImageSet, *, ipc: int, make_net: MakeNet, seed: int = 0, on_step: OnStep | None = None
-    ) -> CondensedSet:
-        return condense(real, self, ipc=ipc, make_net=make_net, seed=seed, on_step=on_step)
-
-
-def _kinds(recipe: Recipe) -> tuple[Nets, ...]:
-    """All networks that it looks through."""
-    return recipe.nets, *(term.nets for term in recipe.terms if term.nets)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return list(value)
-    return value if isinstance(value, int | float | str) else repr(value)
 
 
 class Condensation:
@@ -212,7 +53,7 @@ class Condensation:
         self.recipe = recipe = recipe.settled(ipc)
         self.iteration, self.iterations = 0, settled(recipe.iterations)
         scene = Scene(real, make_net, recipe.augment, seed)
-        self._sources = {nets: nets.start(scene) for nets in _kinds(recipe)}
+        self._sources = {nets: nets.start(scene) for nets in kinds(recipe)}
         self._see = compiled() if recipe.compiled else see
         self._pixels = recipe.synthetic.start(real, ipc, seed).contiguous()
         self._step = _Step(real, recipe, self._pixels)
@@ -379,18 +220,3 @@ def _check_finite(pixels: Tensor, recipe: Recipe, iteration: int) -> None:
             f"{recipe.name} diverged: pixels beyond {_ABSURD:g} or NaN by iteration {iteration}; "
             f"lower the learning rate (now {recipe.lr}) or the weights of its terms"
         )
-
-
-Modifier = Callable[[Recipe], Recipe]
-"""What ``+name`` does to a recipe; raises ValueError where it makes no sense."""
-
-
-def adding(*terms: Term) -> Modifier:
-    """A modifier that adds terms, unless one of them is there."""
-
-    def modifier(recipe: Recipe) -> Recipe:
-        if set(terms) & set(recipe.terms):
-            raise ValueError("it, or a part of it, is there already; leave it out")
-        return replace(recipe, terms=recipe.terms + terms)
-
-    return modifier

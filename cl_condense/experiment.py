@@ -16,12 +16,12 @@ from torch.utils.data import TensorDataset
 from cl_condense.augment import DSA
 from cl_condense.devices import pick_device
 from cl_condense.draws import fold
-from cl_condense.engine import Method, Progress, Recipe
 from cl_condense.evaluate import Training
 from cl_condense.files import atomic
 from cl_condense.imageset import ImageSet
 from cl_condense.methods import build
 from cl_condense.origin import commit, origin
+from cl_condense.recipes import Method, Progress, Recipe
 from cl_condense.records import Record, Unit, append, read
 from cl_condense.settings import Settings, check, fingerprint, make_net
 

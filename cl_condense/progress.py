@@ -7,7 +7,7 @@ from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainin
 from rich.progress import Progress as Bar
 
 from cl_condense.decoding import OnProgress
-from cl_condense.engine import Progress
+from cl_condense.recipes import Progress
 
 
 class ProgressBar:

@@ -14,11 +14,12 @@ from torch import Tensor
 
 from cl_condense.condensed import CondensedSet
 from cl_condense.draws import fold
-from cl_condense.engine import Condensation, OnStep, Progress, Recipe
+from cl_condense.engine import Condensation
 from cl_condense.experiment import method_for
 from cl_condense.files import atomic
 from cl_condense.imageset import ImageSet
 from cl_condense.origin import commit, origin
+from cl_condense.recipes import OnStep, Progress, Recipe
 from cl_condense.settings import OF_A_SET, Settings, make_net
 
 _FORMAT = "cl-condense checkpoint 1"

@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.utils.data import TensorDataset
 
 from cl_condense import DSA, CondensedBuffer, CondensedGDumb, MakeConvNet, Term, Training, build, load
-from cl_condense.engine import Recipe, adding
 from cl_condense.features import View
+from cl_condense.recipes import Recipe, adding
 
 
 def variance_matching(real: View, syn: View) -> Tensor:

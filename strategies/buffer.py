@@ -17,10 +17,10 @@ from torch import Tensor
 from cl_condense.condensed import SHRINK, CondensedSet, read_header
 from cl_condense.devices import pick_device
 from cl_condense.draws import Purpose, fold
-from cl_condense.engine import Method, OnStep, Recipe
 from cl_condense.imageset import ImageSet
 from cl_condense.methods import build
 from cl_condense.networks import MakeConvNet, MakeNet
+from cl_condense.recipes import Method, OnStep, Recipe
 from cl_condense.strategies.tensors import ItemFormat, memory_dataset, read_items
 
 

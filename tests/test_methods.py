@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from cl_condense.engine import Recipe
 from cl_condense.methods import BASES, COMPOSED, MODIFIERS, build
+from cl_condense.recipes import Recipe
 from cl_condense.sources import RandomNets
 from cl_condense.standing_nets import ModelQueue
 from cl_condense.synthetic import Partition, Pixels

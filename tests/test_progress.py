@@ -3,8 +3,8 @@ import io
 import torch
 from rich.console import Console
 
-from cl_condense.engine import Progress
 from cl_condense.progress import ProgressBar, decoding
+from cl_condense.recipes import Progress
 
 
 def test_a_terminal_sees_the_loss_and_the_line_ends_with_the_last_iteration():

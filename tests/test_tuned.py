@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import pytest
 
-from cl_condense.engine import Recipe, Term
 from cl_condense.methods import BASES, COMPOSED, build
+from cl_condense.recipes import Recipe, Term
 from cl_condense.sources import RandomNets
 from cl_condense.standing_nets import ModelQueue, TrainedPool
 from cl_condense.training_nets import DynamicLoop, InnerLoop, RealTraining

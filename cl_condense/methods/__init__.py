@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 from cl_condense import coresets
 from cl_condense.coresets import Coreset
-from cl_condense.engine import Method, Modifier, Recipe, adding
 from cl_condense.methods import cafe, datadam, dc, dcc, ddm, dm, dsa, idc, idm, iid, m3d
+from cl_condense.recipes import Method, Modifier, Recipe, adding
 
 
 class Base(NamedTuple):

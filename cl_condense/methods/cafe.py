@@ -12,8 +12,8 @@ halved after 60, 80 and 90 % of them, as there. Their loss has a further term wi
 from dataclasses import replace
 
 from cl_condense.augment import DSA
-from cl_condense.engine import Recipe, Term
 from cl_condense.objectives import discrimination, layer_matching, mean_matching
+from cl_condense.recipes import Recipe, Term
 from cl_condense.synthetic import Pixels
 from cl_condense.training_nets import DynamicLoop
 

@@ -7,8 +7,8 @@ take the nearest.
 """
 
 from cl_condense.augment import DSA
-from cl_condense.engine import Recipe, Term
 from cl_condense.objectives import gradient_matching
+from cl_condense.recipes import Recipe, Term
 from cl_condense.synthetic import Pixels
 from cl_condense.training_nets import InnerLoop
 from cl_condense.tuned import tuned

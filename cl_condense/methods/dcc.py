@@ -7,10 +7,10 @@ DSA: in the authors' code until a quarter of the outer iterations is done (250 o
 
 from dataclasses import replace
 
-from cl_condense.engine import Term
 from cl_condense.methods.dc import SETTINGS
 from cl_condense.methods.dsa import DSA
 from cl_condense.objectives import contrastive_gradient_matching, gradient_matching
+from cl_condense.recipes import Term
 from cl_condense.training_nets import InnerLoop
 from cl_condense.tuned import tuned
 

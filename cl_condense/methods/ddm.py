@@ -11,7 +11,6 @@ The parts of the paper's loss are the modifiers ``moments``, ``gram``, ``sm`` (b
 later code ``later_moments``, ``later_gram``, ``later_sm`` and ``later_icd``.
 """
 
-from cl_condense.engine import Term
 from cl_condense.objectives import (
     conv_gram_matrices,
     gram_matrices,
@@ -20,6 +19,7 @@ from cl_condense.objectives import (
     relative_moments,
     style_moments,
 )
+from cl_condense.recipes import Term
 
 MOMENTS = Term(style_moments, 1e4)
 GRAM = Term(gram_matrices, 1e4)

@@ -5,8 +5,8 @@ Paper and code agree; the code's loss is a plain sum over classes and dimensions
 rate of 1 belongs to.
 """
 
-from cl_condense.engine import Recipe, Term
 from cl_condense.objectives import mean_matching
+from cl_condense.recipes import Recipe, Term
 from cl_condense.tuned import tuned
 
 # (data set, images per class): learning rate. The paper's section 4.1 and the code's readme.

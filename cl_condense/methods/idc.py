@@ -13,8 +13,8 @@ L1 distance of their MNIST and ImageNet runs, and ImageNet's partition of 3, are
 """
 
 from cl_condense.augment import DSA
-from cl_condense.engine import Recipe, Term
 from cl_condense.objectives import gradient_distance
+from cl_condense.recipes import Recipe, Term
 from cl_condense.synthetic import Partition
 from cl_condense.training_nets import RealTraining
 from cl_condense.tuned import tuned

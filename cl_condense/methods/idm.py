@@ -13,8 +13,8 @@ starts from whole images by mistake; this starts from mosaics.
 
 from dataclasses import replace
 
-from cl_condense.engine import Recipe, Term, adding
 from cl_condense.objectives import class_aware_regularisation
+from cl_condense.recipes import Recipe, Term, adding
 from cl_condense.sources import RandomNets
 from cl_condense.standing_nets import ModelQueue
 from cl_condense.synthetic import Partition, Pixels

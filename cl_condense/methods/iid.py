@@ -13,8 +13,8 @@ budget, and 0.01 and 0.03 on IDM (there 0.4 in this scale at 10 images, close to
 constants at 50 images per class fall 4 points short (VincenDen/IID, issue 4).
 """
 
-from cl_condense.engine import Term
 from cl_condense.objectives import class_centralisation, covariance_matching
+from cl_condense.recipes import Term
 from cl_condense.standing_nets import TrainedPool
 from cl_condense.tuned import tuned
 

@@ -14,7 +14,6 @@ is as in the code bases that descend from it. There each class takes a step of i
 from dataclasses import replace
 
 from cl_condense.augment import DSA
-from cl_condense.engine import Modifier, Recipe, Term
 from cl_condense.objectives import (
     gaussian_mmd,
     linear_mmd,
@@ -24,6 +23,7 @@ from cl_condense.objectives import (
     second_moments,
     third_moments,
 )
+from cl_condense.recipes import Modifier, Recipe, Term
 from cl_condense.sources import RandomNets
 from cl_condense.synthetic import Partition
 from cl_condense.tuned import tuned

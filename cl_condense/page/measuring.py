@@ -15,13 +15,13 @@ from torch import Tensor
 from cl_condense.condensed import CondensedSet
 from cl_condense.devices import device_name
 from cl_condense.draws import Purpose, permutation
-from cl_condense.engine import Progress
 from cl_condense.files import atomic
 from cl_condense.page import tsne
 from cl_condense.page.consistency import NEIGHBOURS, consistency_ratio
 from cl_condense.page.drift import style_drift, styles
 from cl_condense.page.probe import SEED, Probe
 from cl_condense.page.results import FAULTS
+from cl_condense.recipes import Progress
 
 _FORMAT = "cl-condense figures 1"
 _STYLE = 5_000  # real images, in all, whose style is that of their classes

@@ -9,13 +9,13 @@ from pathlib import Path
 from cl_condense import datasets
 from cl_condense.condensed import CondensedSet
 from cl_condense.devices import pick_device
-from cl_condense.engine import Recipe
 from cl_condense.experiment import method_for
 from cl_condense.imageset import ImageSet
 from cl_condense.page.measuring import Measured
 from cl_condense.page.probe import Probe, Watch, unwatched
 from cl_condense.page.results import FAULTS, Json, Results, read_json
 from cl_condense.progress import decoding
+from cl_condense.recipes import Recipe
 from cl_condense.settings import DEFAULTS, Settings, fingerprint
 
 
