@@ -7,7 +7,7 @@ import pytest
 from cl_condense import experiment
 from cl_condense.condensed import CondensedSet
 from cl_condense.datasets import load
-from cl_condense.experiment import Run, method_for, training_for
+from cl_condense.experiment import Event, Run, method_for, training_for
 from cl_condense.imageset import ImageSet
 from cl_condense.records import Unit
 from cl_condense.settings import Settings
@@ -209,6 +209,25 @@ def test_a_folder_of_another_run_is_refused_and_left_alone(data, tmp_path):
     with pytest.raises(ValueError, match=r"holds a run with epochs 3, not 4: give another --out"):
         Run(replace(TINY, methods=("random",), orders=1, epochs=4), *data, tmp_path)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_more_orders_go_on_and_fewer_take_what_is_there(data, tmp_path):
+    settings = replace(TINY, methods=("random",))
+    whole = plain(Run(settings, *data, tmp_path / "whole")())
+    first = Run(replace(settings, orders=1), *data, tmp_path / "run")()
+    more = Run(settings, *data, tmp_path / "run")
+    assert (more.records, len(more.missing())) == (first, 2)
+    assert plain(more()) == whole
+    fewer = Run(replace(settings, orders=1), *data, tmp_path / "run")
+    assert (fewer(), fewer.missing()) == (first, [])
+    assert json.loads((tmp_path / "run/settings.json").read_text())["orders"] == 2
+    assert Run(settings, *data, tmp_path / "run").missing() == []
+
+
+def test_how_much_of_a_unit_is_done():
+    unit = Unit(0, "dm", 1)
+    done = [Event(unit, *how).share for how in (("condense", 0, 4), ("condense", 4, 4), ("train", 1, 2))]
+    assert [*done, Event(unit, "done", 1, 1, {}).share] == [0, 0.5, 0.75, 1]
 
 
 def test_a_run_does_not_go_on_with_other_images(data, tmp_path):
