@@ -72,7 +72,10 @@ def cli(context: click.Context) -> None:
 @click.option(
     "--epochs", type=int, help="Of each network.  [default: digits 200, else 1000, or 300 where plain]"
 )
-@click.option("--evaluation", help="Networks train augmented or plain (DC's protocol).  [default: augmented]")
+@click.option(
+    "--evaluation",
+    help="Networks train augmented, plain (DC's protocol) or mixed (IDC's).  [default: augmented]",
+)
 @computing
 @click.option("--net", help="Network: convnet, resnet18, vgg11, alexnet, ...  [default: convnet]")
 @click.option("--width", type=int, help="Filters of the ConvNets.  [default: digits 32, else 128]")

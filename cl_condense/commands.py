@@ -114,7 +114,10 @@ def condense(dataset: str, method: str, start: Path | None, out: Path | None, **
     "--epochs", type=int, help="Of each network.  [default: digits 200, else 1000, or 300 where plain]"
 )
 @click.option(
-    "--evaluation", default="augmented", show_default=True, help="augmented, or plain (DC's protocol)."
+    "--evaluation",
+    default="augmented",
+    show_default=True,
+    help="augmented, plain (DC's protocol) or mixed (IDC's).",
 )
 @click.option("--net", help="Network: convnet, resnet18, vgg11, alexnet, ...  [default: convnet]")
 @click.option("--width", type=int, help="Filters of the ConvNet.  [default: digits 32, else 128]")

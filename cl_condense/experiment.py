@@ -16,7 +16,7 @@ from torch.utils.data import TensorDataset
 from cl_condense.augment import DSA
 from cl_condense.devices import pick_device
 from cl_condense.draws import fold
-from cl_condense.evaluate import Training
+from cl_condense.evaluate import Training, mixed_training
 from cl_condense.files import atomic
 from cl_condense.imageset import ImageSet
 from cl_condense.methods import build
@@ -241,6 +241,8 @@ def method_for(name: str, s: Settings) -> Method:
 
 def training_for(s: Settings) -> Training:
     """How these settings train networks on a memory."""
+    if s.evaluation == "mixed":
+        return mixed_training(s.epochs, s.augment)
     return Training(epochs=s.epochs, augment=DSA(s.augment) if s.evaluation == "augmented" else None)
 
 

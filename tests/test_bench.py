@@ -98,6 +98,18 @@ def test_every_table_can_be_shown_without_results(bench):
             assert bool(bench.works(cell)) == runnable(cell)
 
 
+def test_each_row_trains_as_its_paper(bench):
+    table = [(c, w.settings) for c in published("m3d-2") for w in bench.works(c)]
+    for cell, s in table:
+        mixed = cell.name == "m3d" and cell.dataset != "mnist"
+        plain = cell.name in ("random", "herding", "k_center", "dc", "cafe")
+        assert s.evaluation == ("mixed" if mixed else "plain" if plain else "augmented")
+    assert {s.evaluation for _, s in table} == {"mixed", "plain", "augmented"}
+    for name in ("m3d-3", "m3d-5"):
+        works = [w for c in published(name) if c.name and "m3d" in c.name for w in bench.works(c)]
+        assert {w.settings.evaluation for w in works} == {"augmented"}
+
+
 def test_an_estimate_is_positive_and_leaves_nothing(bench):
     for work in bench.missing(cells("random", "dm")):
         assert bench.estimate(work) > 0

@@ -7,6 +7,7 @@ import pytest
 from cl_condense import experiment
 from cl_condense.condensed import CondensedSet
 from cl_condense.datasets import load
+from cl_condense.evaluate import mixed_training
 from cl_condense.experiment import Event, Run, method_for, training_for
 from cl_condense.imageset import ImageSet
 from cl_condense.records import Unit
@@ -306,6 +307,13 @@ def test_a_plain_evaluation_trains_without_augmentation_and_says_so(data, tmp_pa
     both = [Run(s, *data, tmp_path / s.evaluation)() for s in (TINY, plainly)]
     assert [r["accuracies"] for r in both[0]] != [r["accuracies"] for r in both[1]]
     assert json.loads((tmp_path / "plain/settings.json").read_text())["evaluation"] == "plain"
+
+
+def test_a_mixed_evaluation_is_that_of_idc(data, tmp_path):
+    mixed = replace(TINY, evaluation="mixed")
+    assert training_for(mixed) == mixed_training(TINY.epochs, "color_crop_scale_rotate")
+    both = [Run(replace(s, orders=1), *data, tmp_path / s.evaluation)() for s in (TINY, mixed)]
+    assert [r["accuracies"] for r in both[0]] != [r["accuracies"] for r in both[1]]
 
 
 @pytest.mark.parametrize("method", ["idm+iid", "dcc", "cafe+dsa", "idc", "forgetting"])
