@@ -14,7 +14,7 @@ from cl_condense.published import published, tables
 REDUCED = {"iterations": 2, "real_per_class": 4, "epochs": 2, "width": 8, "nets": 2, "device": "cpu"}
 
 
-def load(name, data=None):
+def load(name, data=None, on_progress=None):
     """Made-up images in the shape of CIFAR-10."""
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (140, 3, 32, 32), dtype=torch.uint8, generator=generator)
