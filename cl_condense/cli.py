@@ -72,7 +72,10 @@ def cli(context: click.Context) -> None:
 @click.option(
     "--epochs", type=int, help="Of each network.  [default: digits 200, else 1000, or 300 where plain]"
 )
-@click.option("--evaluation", help="Networks train augmented or plain (DC's protocol).  [default: augmented]")
+@click.option(
+    "--evaluation",
+    help="Networks train augmented, plain (DC's protocol) or mixed (IDC's).  [default: augmented]",
+)
 @computing
 @click.option("--net", help="Network: convnet, resnet18, vgg11, alexnet, ...  [default: convnet]")
 @click.option("--width", type=int, help="Filters of the ConvNets.  [default: digits 32, else 128]")
@@ -160,16 +163,14 @@ def _work(task: Run, console: Console) -> None:
         transient=True,
         disable=not console.is_terminal,
     )
-    share = {"condense": (0.0, 0.5), "train": (0.5, 0.5), "done": (1.0, 0.0)}
     done = 0
     with bar:
         line = bar.add_task("starting", total=len(missing))
 
         def show(event: Event) -> None:
             nonlocal done
-            start, size = share[event.phase]
             name = f"{event.unit.method}, order {event.unit.order + 1}, step {event.unit.step}: {event.phase}"
-            bar.update(line, completed=done + start + size * event.done / event.total, description=name)
+            bar.update(line, completed=done + event.share, description=name)
             if event.record:
                 done += 1
                 if not console.is_terminal:

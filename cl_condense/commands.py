@@ -114,7 +114,10 @@ def condense(dataset: str, method: str, start: Path | None, out: Path | None, **
     "--epochs", type=int, help="Of each network.  [default: digits 200, else 1000, or 300 where plain]"
 )
 @click.option(
-    "--evaluation", default="augmented", show_default=True, help="augmented, or plain (DC's protocol)."
+    "--evaluation",
+    default="augmented",
+    show_default=True,
+    help="augmented, plain (DC's protocol) or mixed (IDC's).",
 )
 @click.option("--net", help="Network: convnet, resnet18, vgg11, alexnet, ...  [default: convnet]")
 @click.option("--width", type=int, help="Filters of the ConvNet.  [default: digits 32, else 128]")
@@ -152,6 +155,7 @@ Examples:
   cl-condense table
   cl-condense table ddm-1 --only cifar10 --ipc 10 --data ~/data --dry-run
   cl-condense table ddm-1 --only cifar10 --ipc 10 --method random --method dm --data ~/data
+  cl-condense table idm-fig8 --method dm --data ~/data
 """
 
 
@@ -162,8 +166,12 @@ Examples:
 @click.option("--method", "methods", multiple=True, help="Repeat: ours or as printed.  [default: all]")
 @click.option("--data", type=click.Path(path_type=Path), help="Folder of the data sets' files.")
 @click.option("--dry-run", is_flag=True, help="List what would be done, with an estimate of time.")
-@click.option("--repetitions", type=int, default=1, show_default=True, help="Sets of each cell.")
-@click.option("--networks", "nets", type=int, help="Networks trained on each set.  [default: 5]")
+@click.option("--repetitions", type=int, help="Sets of each cell.  [default: 1]")
+@click.option("--orders", type=int, help="Class orders, where class-incremental.  [default: 5]")
+@click.option("--steps", type=int, help="Of class-incremental cells that do not state them.  [default: 5]")
+@click.option(
+    "--networks", "nets", type=int, help="Networks on each set or memory.  [default: 5, class-incremental 3]"
+)
 @click.option("--iterations", type=int, help="Of condensation.  [default: the papers']")
 @click.option("--real-per-class", type=int, help="Real images a class and step.  [default: the papers']")
 @click.option("--epochs", type=int, help="Of each network.  [default: the papers']")
@@ -175,7 +183,8 @@ Examples:
 def table(name: str | None, data: Path | None, dry_run: bool, results: Path, **given: Any) -> None:
     """A paper's table with ours beside it: does the cells that are missing, and shows all.
 
-    Without NAME it lists the tables. Results stay in one folder and are not computed again.
+    Without NAME it lists the tables. Results stay in one folder and are not computed again; of an interrupted
+    class-incremental cell (ddm-fig3b, idm-fig8) what is missing is.
     """
     from cl_condense import tabling  # noqa: PLC0415 - it takes seconds, and --help should not
 

@@ -16,7 +16,7 @@ from torch.utils.data import TensorDataset
 from cl_condense.augment import DSA
 from cl_condense.devices import pick_device
 from cl_condense.draws import fold
-from cl_condense.evaluate import Training
+from cl_condense.evaluate import Training, mixed_training
 from cl_condense.files import atomic
 from cl_condense.imageset import ImageSet
 from cl_condense.methods import build
@@ -35,10 +35,19 @@ class Event(NamedTuple):
     total: int
     record: Record | None = None
 
+    @property
+    def share(self) -> float:
+        """How much of the unit is done, from 0 to 1, as if condensing took as long as training."""
+        before, size = {"condense": (0.0, 0.5), "train": (0.5, 0.5), "done": (1.0, 0.0)}[self.phase]
+        return before + size * self.done / self.total
+
 
 @dataclass
 class Run:
     """A run in a folder: ``settings.json``, ``records.jsonl``, ``memory/``.
+
+    The folder's number of orders may be another, since an order depends on no other one: those that are there
+    are not computed again, and ``records`` has those that ``settings`` ask for.
 
     Raises:
         ValueError: for settings that do not fit the data, or a folder with another run's settings.
@@ -62,8 +71,7 @@ class Run:
     @property
     def sizes(self) -> list[int]:
         """Number of new classes of each step."""
-        share, rest = divmod(len(self.train.class_ids), self.settings.steps)
-        return [share + (i < rest) for i in range(self.settings.steps)]
+        return step_sizes(len(self.train.class_ids), self.settings.steps)
 
     @property
     def units(self) -> list[Unit]:
@@ -188,12 +196,14 @@ class Run:
         """Records of the folder, which is made if need be."""
         path = self.out / "settings.json"
         mine = asdict(self.settings) | {"methods": list(self.settings.methods)}
+        theirs: dict[str, Any] = {}
         if path.exists():
             try:
                 theirs = dict(json.loads(path.read_text()))
-            except (ValueError, TypeError):
+                mine["orders"] = max(mine["orders"], theirs["orders"])
+            except (KeyError, ValueError, TypeError):
                 raise ValueError(f"{path} is damaged: give another --out") from None
-            differ = [k for k in mine if theirs.get(k, "nothing") != mine[k]]
+            differ = [k for k in mine if k != "orders" and theirs.get(k, "nothing") != mine[k]]
             if differ:
                 k = differ[0]
                 raise ValueError(
@@ -204,9 +214,16 @@ class Run:
             raise ValueError(f"{self.out} is not empty and holds no run: give another --out")
         else:
             (self.out / "memory").mkdir(parents=True, exist_ok=True)
+        if theirs.get("orders") != mine["orders"]:
             with atomic(path) as temporary:
                 temporary.write_text(json.dumps(mine, indent=2) + "\n")
-        return read(self.out / "records.jsonl")
+        return [r for r in read(self.out / "records.jsonl") if r["order"] < self.settings.orders]
+
+
+def step_sizes(classes: int, steps: int) -> list[int]:
+    """Number of new classes of each step; those that do not divide evenly go to the first ones."""
+    share, rest = divmod(classes, steps)
+    return [share + (i < rest) for i in range(steps)]
 
 
 def method_for(name: str, s: Settings) -> Method:
@@ -224,6 +241,8 @@ def method_for(name: str, s: Settings) -> Method:
 
 def training_for(s: Settings) -> Training:
     """How these settings train networks on a memory."""
+    if s.evaluation == "mixed":
+        return mixed_training(s.epochs, s.augment)
     return Training(epochs=s.epochs, augment=DSA(s.augment) if s.evaluation == "augmented" else None)
 
 

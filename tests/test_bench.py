@@ -4,7 +4,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from cl_condense import bench as benching
+from cl_condense import set_work
 from cl_condense.bench import Bench, runnable, side_by_side
 from cl_condense.cli import main
 from cl_condense.condensed import CondensedSet
@@ -14,7 +14,7 @@ from cl_condense.published import published, tables
 REDUCED = {"iterations": 2, "real_per_class": 4, "epochs": 2, "width": 8, "nets": 2, "device": "cpu"}
 
 
-def load(name, data=None):
+def load(name, data=None, on_progress=None):
     """Made-up images in the shape of CIFAR-10."""
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (140, 3, 32, 32), dtype=torch.uint8, generator=generator)
@@ -46,12 +46,12 @@ def test_cells_are_done_once_and_shown_beside_the_published(bench):
         (("random",), "plain", 3),
         (("dm",), "augmented", 3),
     ]
-    records = [bench.do(work) for work in missing]
+    records = [record for work in missing for record in bench.do(work)]
     assert bench.missing(wanted) == []
     assert [len(record["accuracies"]) for record in records] == [2, 2]
     for cell, record in zip(wanted, records, strict=True):
         ours = 100 * torch.tensor(record["accuracies"], dtype=torch.float64)
-        assert bench.ours(cell, bench.scores()) == pytest.approx(ours.tolist())
+        assert bench.ours(cell, bench.results(wanted)) == pytest.approx(ours.tolist())
         assert f"{ours.mean():.1f} ± {ours.std(correction=0):.1f} (2)*" in shown(wanted, bench)
     made = CondensedSet.load(bench.folder / "sets" / missing[1].set_name())
     assert made.recipe["name"] == "dm"
@@ -60,10 +60,11 @@ def test_cells_are_done_once_and_shown_beside_the_published(bench):
 
 def test_a_set_that_is_there_is_scored_and_not_made_again(bench, monkeypatch):
     work = bench.missing(cells("dm"))[0]
-    first = bench.do(work)
+    (first,) = bench.do(work)
     (bench.folder / "scores.jsonl").unlink()
-    monkeypatch.setattr(benching, "run", lambda *_: pytest.fail("condensed again"))
-    assert bench.do(bench.missing(cells("dm"))[0])["accuracies"] == first["accuracies"]
+    monkeypatch.setattr(set_work, "run", lambda *_: pytest.fail("condensed again"))
+    (again,) = bench.do(bench.missing(cells("dm"))[0])
+    assert again["accuracies"] == first["accuracies"]
 
 
 def test_other_settings_are_other_results(bench):
@@ -75,7 +76,7 @@ def test_other_settings_are_other_results(bench):
 
 def test_ours_within_the_published_spread_is_not_marked(bench, monkeypatch):
     wanted = cells("random")
-    record = bench.do(bench.missing(wanted)[0])
+    (record,) = bench.do(bench.missing(wanted)[0])
     for accuracies, mark in (([0.25, 0.27], False), ([0.23, 0.25], True), ([0.29, 0.27], True)):
         monkeypatch.setattr(Bench, "scores", lambda _, a=accuracies: [{**record, "accuracies": a}])
         assert ("(2)*" in shown(wanted, bench)) == mark
@@ -95,6 +96,18 @@ def test_every_table_can_be_shown_without_results(bench):
         assert shown(table.cells, bench)
         for cell in table.cells:
             assert bool(bench.works(cell)) == runnable(cell)
+
+
+def test_each_row_trains_as_its_paper(bench):
+    table = [(c, w.settings) for c in published("m3d-2") for w in bench.works(c)]
+    for cell, s in table:
+        mixed = cell.name == "m3d" and cell.dataset != "mnist"
+        plain = cell.name in ("random", "herding", "k_center", "dc", "cafe")
+        assert s.evaluation == ("mixed" if mixed else "plain" if plain else "augmented")
+    assert {s.evaluation for _, s in table} == {"mixed", "plain", "augmented"}
+    for name in ("m3d-3", "m3d-5"):
+        works = [w for c in published(name) if c.name and "m3d" in c.name for w in bench.works(c)]
+        assert {w.settings.evaluation for w in works} == {"augmented"}
 
 
 def test_an_estimate_is_positive_and_leaves_nothing(bench):

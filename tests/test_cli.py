@@ -315,6 +315,7 @@ def test_bad_sets_get_one_line_and_exit_code_2_and_write_nothing(words, message,
         ("digits", "plain", 200),
         ("cifar100", "plain", 300),
         ("cifar100", "augmented", 1000),
+        ("cifar100", "mixed", 1000),
         ("mnist", "plain", 300),
     ],
 )

@@ -1,4 +1,6 @@
 import copy
+from dataclasses import replace
+from fractions import Fraction
 
 import pytest
 import reference
@@ -9,7 +11,7 @@ from torch import nn
 from cl_condense import evaluate
 from cl_condense.augment import DSA
 from cl_condense.draws import Purpose, permutation
-from cl_condense.evaluate import Training, predict, train
+from cl_condense.evaluate import Training, mixed_training, predict, train
 from cl_condense.mixing import cutmix
 from cl_condense.networks import ConvNet, Initialiser, MakeConvNet
 
@@ -173,6 +175,48 @@ def test_mixed_training_equals_the_plain_loop_for_each_network(make, probability
         assert float((got - other).abs().max()) > 1e-4
 
 
+@pytest.mark.parametrize("epochs", [2, 6, 7])
+def test_milestones_are_those_of_torchs_schedule(epochs):
+    """With a momentum that goes on, as in IDC's loop."""
+    shares = (Fraction(2, 3), Fraction(5, 6))
+    training = Training(epochs, lr=0.07, batch_size=4, augment=None, decay=0.2, milestones=shares)
+    (net,) = networks(convnet, 3)
+    (got,) = trained([net], training)
+    optimizer = torch.optim.SGD(net.parameters(), 0.07, 0.9, 0, 5e-4)
+    falls = [2 * epochs // 3, 5 * epochs // 6]
+    schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, falls, gamma=0.2)
+    x, y = data()
+    for epoch in range(epochs):
+        order = permutation(N, Purpose.SHUFFLE, *KEYS, epoch, 0)
+        for batch in order.split(4):
+            optimizer.zero_grad()
+            F.cross_entropy(net(x[batch]), y[batch]).backward()
+            optimizer.step()
+        schedule.step()
+    torch.testing.assert_close(got, weights(net), rtol=1e-12, atol=1e-14)
+
+
+def test_mixed_training_is_the_protocol_of_idc():
+    t = mixed_training()
+    assert (t.epochs, t.lr, t.momentum, t.weight_decay, t.batch_size) == (1000, 0.01, 0.9, 5e-4, 64)
+    assert (t.cutmix, t.decay, t.augment.every) == (0.5, 0.2, True)
+    assert [int(share * t.epochs) for share in t.milestones] == [666, 833]
+    assert t.augment.groups == ("color", "crop", "flip", "scale", "rotate")
+    assert mixed_training(7, "color_crop_cutout").augment.groups == ("color", "crop")
+    assert mixed_training(7, "cutout").augment.groups == ("none",)
+
+
+@pytest.mark.parametrize("make", [convnet, mlp])
+def test_the_protocol_of_idc_equals_the_plain_loop_for_each_network(make):
+    """Up to the first fall of the rate, after which the plain loop would start the momentum afresh."""
+    training = replace(mixed_training(6), epochs=4, milestones=(1.0,), batch_size=4, lr=0.1)
+    nets = networks(make, 0, 1, 1)
+    mixed = trained(nets, training)
+    by_hand(nets, training, [0.1] * 4)
+    for got, net in zip(mixed, nets, strict=True):
+        torch.testing.assert_close(got, weights(net), rtol=1e-8, atol=1e-10)
+
+
 @pytest.mark.parametrize("epochs", [1, 2])
 @pytest.mark.parametrize(("augment", "cut"), [(None, 0.0), (DSA(every=True), 0.0), (DSA(), 1.0)])
 @pytest.mark.parametrize("lr", [0.0, 0.02])
@@ -227,6 +271,7 @@ def test_no_epochs_or_empty_batches_are_refused(setting):
     [
         *(({"cutmix": p}, f"cutmix {p} is no probability: give 0 .* to 1") for p in (-0.1, 1.5, float("nan"))),
         *(({"decay": d}, f"decay {d}: give a number above 0 and at most 1") for d in (0, -1, 1.1)),
+        *(({"milestones": (0.5, m)}, f"milestones 0.5, {m}: give shares from 0 to 1") for m in (-0.1, 1.5)),
     ],
 )
 def test_refuses_numbers_out_of_range(setting, said):

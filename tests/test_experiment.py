@@ -7,7 +7,8 @@ import pytest
 from cl_condense import experiment
 from cl_condense.condensed import CondensedSet
 from cl_condense.datasets import load
-from cl_condense.experiment import Run, method_for, training_for
+from cl_condense.evaluate import mixed_training
+from cl_condense.experiment import Event, Run, method_for, training_for
 from cl_condense.imageset import ImageSet
 from cl_condense.records import Unit
 from cl_condense.settings import Settings
@@ -211,6 +212,25 @@ def test_a_folder_of_another_run_is_refused_and_left_alone(data, tmp_path):
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
+def test_more_orders_go_on_and_fewer_take_what_is_there(data, tmp_path):
+    settings = replace(TINY, methods=("random",))
+    whole = plain(Run(settings, *data, tmp_path / "whole")())
+    first = Run(replace(settings, orders=1), *data, tmp_path / "run")()
+    more = Run(settings, *data, tmp_path / "run")
+    assert (more.records, len(more.missing())) == (first, 2)
+    assert plain(more()) == whole
+    fewer = Run(replace(settings, orders=1), *data, tmp_path / "run")
+    assert (fewer(), fewer.missing()) == (first, [])
+    assert json.loads((tmp_path / "run/settings.json").read_text())["orders"] == 2
+    assert Run(settings, *data, tmp_path / "run").missing() == []
+
+
+def test_how_much_of_a_unit_is_done():
+    unit = Unit(0, "dm", 1)
+    done = [Event(unit, *how).share for how in (("condense", 0, 4), ("condense", 4, 4), ("train", 1, 2))]
+    assert [*done, Event(unit, "done", 1, 1, {}).share] == [0, 0.5, 0.75, 1]
+
+
 def test_a_run_does_not_go_on_with_other_images(data, tmp_path):
     settings = replace(TINY, methods=("random",), orders=1)
     Run(settings, *data, tmp_path)()
@@ -287,6 +307,13 @@ def test_a_plain_evaluation_trains_without_augmentation_and_says_so(data, tmp_pa
     both = [Run(s, *data, tmp_path / s.evaluation)() for s in (TINY, plainly)]
     assert [r["accuracies"] for r in both[0]] != [r["accuracies"] for r in both[1]]
     assert json.loads((tmp_path / "plain/settings.json").read_text())["evaluation"] == "plain"
+
+
+def test_a_mixed_evaluation_is_that_of_idc(data, tmp_path):
+    mixed = replace(TINY, evaluation="mixed")
+    assert training_for(mixed) == mixed_training(TINY.epochs, "color_crop_scale_rotate")
+    both = [Run(replace(s, orders=1), *data, tmp_path / s.evaluation)() for s in (TINY, mixed)]
+    assert [r["accuracies"] for r in both[0]] != [r["accuracies"] for r in both[1]]
 
 
 @pytest.mark.parametrize("method", ["idm+iid", "dcc", "cafe+dsa", "idc", "forgetting"])

@@ -15,7 +15,7 @@ from cl_condense.page.parts import Block, Command, Facts, Grid, Paragraph, Secti
 from cl_condense.page.results import FAULTS, Json, Results, read_json, reason
 from cl_condense.page.words import USUAL, cite, data_words, options, seconds_words, shell
 from cl_condense.published import TITLES, Cell, pivot, tables
-from cl_condense.settings import EPOCHS
+from cl_condense.settings import EVALUATIONS
 
 _NETS = 5  # networks a set of a table is scored with
 _MOST_SEEDS = 1000
@@ -76,7 +76,7 @@ def _changes(record: Json, work: Json) -> Json:
     values = {k: record[k] for k in ("iterations", "real_per_class", "precision", "width")}
     usual = {"precision": USUAL.precision, "width": USUAL.width}
     values |= {"epochs": work["epochs"], "nets": work["nets"]}
-    usual |= {"epochs": EPOCHS[work["evaluation"]], "nets": _NETS}
+    usual |= {"epochs": EVALUATIONS[work["evaluation"]], "nets": _NETS}
     return {k: v for k, v in values.items() if v not in (None, usual.get(k))}
 
 

@@ -1,0 +1,119 @@
+"""Cells of networks trained on one condensed set of a whole data set."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from cl_condense.condensed import CondensedSet
+from cl_condense.published import Cell
+from cl_condense.recipes import OnStep
+from cl_condense.records import append
+from cl_condense.scoring import evaluate_set
+from cl_condense.settings import DEFAULTS, EVALUATIONS, OF_A_SET, Settings
+from cl_condense.standalone import Job, run
+from cl_condense.work import Account, Json, Load, training_seconds, trial
+
+PLAIN = ("random", "herding", "k_center", "forgetting", "dc", "cafe")
+"""Methods whose published rows were trained without augmentation."""
+
+MIXED = {"m3d": "cifar10 cifar100 svhn fashion_mnist".split()}
+"""Methods whose published rows were trained with CutMix, and the data sets where they were.
+
+Not MNIST: IDC's code, which M3D's descends from, mixes none of its partitioned images. ImageNet, with IDC's
+rows, is trained in yet another way, which is not here. Rows with M3D's loss on DM and IDM (M3D, table 5) are
+left to the protocol of those: the paper does not say.
+"""
+
+_SCORE = "nets epochs evaluation".split()
+
+
+@dataclass(frozen=True)
+class SetWork:
+    """A set condensed by ``settings``, in ``sets/``, and networks ``eval_net`` trained on it."""
+
+    settings: Settings
+    eval_net: str
+
+    def __str__(self) -> str:
+        s = self.settings
+        return f"{s.dataset}, {s.ipc} images per class, {s.methods[0]}, {self.eval_net}, seed {s.seed}"
+
+    def set_name(self) -> str:
+        """File name of its set: the same for the same condensation."""
+        values = {k: v for k, v in asdict(self.settings).items() if k in OF_A_SET}
+        key = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:8]
+        s = self.settings
+        return f"{s.dataset}-{s.methods[0]}-ipc{s.ipc}-seed{s.seed}-{key}.safetensors"
+
+    def identity(self) -> Json:
+        values = {k: v for k, v in asdict(self.settings).items() if k in _SCORE}
+        return {"set": self.set_name(), "eval_net": self.eval_net, **values}
+
+    def accuracies(self, results: Sequence[Json]) -> list[list[float]]:
+        return [r["accuracies"] for r in self._own(results)]
+
+    def account(self, folder: Path, results: Sequence[Json]) -> Account:
+        path = folder / "sets" / Path(self.set_name()).with_suffix(".json")
+        scored = self._own(results)
+        try:
+            made = dict(json.loads(path.read_text())) if scored else {}
+        except (ValueError, TypeError):
+            raise ValueError(f"{path} is damaged: take it and its set out") from None
+        return Account([made.get("seconds") for _ in scored], [*scored, made] if scored else [])
+
+    def kept(self, folder: Path) -> list[Json]:
+        return []  # the scores of all sets lie in one file
+
+    def do(self, folder: Path, load: Load, on_step: OnStep | None = None) -> list[Json]:
+        train, test = load(self.settings.dataset)
+        path = folder / "sets" / self.set_name()
+        if not path.exists():
+            run(Job(self.settings, path), train.to(self.settings.device), on_step)
+        found = evaluate_set(CondensedSet.load(path), test, replace(self.settings, net=self.eval_net))
+        record = {"work": self.identity(), **found}
+        append(folder / "scores.jsonl", record)
+        return [record]
+
+    def estimate(self, folder: Path, load: Load) -> float:
+        s, path, seconds = self.settings, folder / "sets" / self.set_name(), 0.0
+        train, test = load(s.dataset)
+        classes = len(train.class_ids)
+        if path.exists():
+            made = CondensedSet.load(path)
+        else:
+            made, fixed, each = trial(train.to(s.device), s)
+            seconds = fixed + each * classes
+        images = len(made) * made.factor**2 / len(made.class_ids) * classes
+        return seconds + images * training_seconds(made, test, replace(s, net=self.eval_net))
+
+    def _own(self, results: Sequence[Json]) -> list[Json]:
+        identity = self.identity()
+        return [r for r in results if r["work"] == identity]
+
+
+def condensed_once(cell: Cell) -> bool:
+    """Whether a cell is an accuracy of a method that we have, on a data set with a budget, condensed anew."""
+    return bool(cell.name and cell.ipc and cell.metric == "top1_acc_%" and cell.steps is None)
+
+
+def set_works(cell: Cell, changes: Json, repetitions: int) -> list[SetWork]:
+    """What such a cell needs: sets with seeds from 0, by the papers' protocol but for ``changes``."""
+    name = cell.name or ""
+    evaluation = "plain" if name in PLAIN else "augmented"
+    if cell.dataset in MIXED.get(name, ()):
+        evaluation = "mixed"
+    chosen: dict[str, Any] = {
+        "evaluation": evaluation,
+        "epochs": EVALUATIONS[evaluation],
+        "nets": 5,
+        "depth": cell.depth,
+    }
+    chosen |= {k: v for k, v in DEFAULTS.get(cell.dataset, {}).items() if k == "augment"}
+    chosen |= {"net": "convnet" if cell.condense_net == "selection" else cell.condense_net, "steps": 1}
+    s = Settings(cell.dataset, methods=(name,), ipc=cell.ipc, **chosen | changes)
+    return [SetWork(replace(s, seed=i), cell.eval_net) for i in range(repetitions)]

@@ -1,0 +1,112 @@
+"""Cells of class-incremental learning: final accuracies of a run over several class orders."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+from cl_condense import records
+from cl_condense.experiment import Event, Run, step_sizes
+from cl_condense.published import Cell
+from cl_condense.recipes import OnStep, Progress
+from cl_condense.settings import DEFAULTS, Settings
+from cl_condense.work import Account, Json, Load, training_seconds, trial
+
+STEPS = 5
+"""Steps where a paper does not state them: the baselines beside DDM's figure are DM's numbers of 5 steps."""
+
+_ELSEWHERE = "orders device data".split()
+
+
+@dataclass(frozen=True)
+class StreamWork:
+    """A class-incremental run of one method, in a folder of its own under ``streams/``.
+
+    The protocol of DM (arXiv:2110.04181), which DDM, IDM and IID follow: five class orders, at each step three
+    networks trained from scratch on the memory, all methods, coresets too, with augmentation.
+    """
+
+    settings: Settings
+
+    def __str__(self) -> str:
+        s = self.settings
+        steps, orders, nets = (
+            f"{n} {noun}{'s' * (n != 1)}"
+            for n, noun in ((s.steps, "step"), (s.orders, "order"), (s.nets, "network"))
+        )
+        return f"{s.dataset} in {steps}, {s.ipc} images per class, {s.methods[0]}, {orders} x {nets}"
+
+    def out(self, folder: Path) -> Path:
+        """The folder of its run: the same for any number of orders and on any device."""
+        s = self.settings
+        values = {k: v for k, v in asdict(s).items() if k not in _ELSEWHERE}
+        key = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:8]
+        return folder / "streams" / f"{s.dataset}-{s.methods[0]}-steps{s.steps}-ipc{s.ipc}-{key}"
+
+    def identity(self) -> Json:
+        return {"stream": self.out(Path()).name}
+
+    def accuracies(self, results: Sequence[Json]) -> list[list[float]]:
+        own = self._own(results)
+        last = [r["accuracies"] for r in own if r["step"] == self.settings.steps]
+        return last if len(own) == self.settings.orders * self.settings.steps else []
+
+    def account(self, folder: Path, results: Sequence[Json]) -> Account:
+        own = self._own(results)
+        orders = dict.fromkeys(r["order"] for r in own)
+        seconds = [sum(r["condense_seconds"] for r in own if r["order"] == order) for order in orders]
+        return Account([round(each, 3) for each in seconds], own)
+
+    def kept(self, folder: Path) -> list[Json]:
+        found = records.read(self.out(folder) / "records.jsonl", mend=False)
+        return [{**record, "work": self.identity()} for record in found]
+
+    def do(self, folder: Path, load: Load, on_step: OnStep | None = None) -> list[Json]:
+        run = Run(self.settings, *load(self.settings.dataset), self.out(folder))
+        missing, done = len(run.missing()), 0
+
+        def watch(event: Event) -> None:
+            nonlocal done
+            if on_step:  # in thousandths of a unit
+                on_step(Progress(round(1000 * (done + event.share)), 1000 * missing))
+            done += event.record is not None
+
+        run(watch)
+        return self.kept(folder)
+
+    def estimate(self, folder: Path, load: Load) -> float:
+        s = self.settings
+        train, test = load(s.dataset)
+        new = step_sizes(len(train.class_ids), s.steps)
+        first = train.to(s.device).only(train.class_ids[: new[0]])
+        made, fixed, each = trial(first, s)
+        training = training_seconds(made, test, s) * len(made) * made.factor**2 / len(made.class_ids)
+        steps = [fixed + n * each + seen * training for n, seen in zip(new, accumulate(new), strict=True)]
+        have = {(r["order"], r["step"]) for r in self._own(self.kept(folder))}
+        units = [(order, step) for order in range(s.orders) for step in range(1, s.steps + 1)]
+        return sum(steps[step - 1] for order, step in units if (order, step) not in have)
+
+    def _own(self, results: Sequence[Json]) -> list[Json]:
+        """Its records of the orders that are asked for."""
+        identity = self.identity()
+        return [r for r in results if r["work"] == identity and r["order"] < self.settings.orders]
+
+
+def incremental(cell: Cell) -> bool:
+    """Whether a cell is a final accuracy of class-incremental learning with a method and a budget of ours."""
+    same = cell.condense_net in ("selection", cell.eval_net)  # a run has one network
+    return bool(cell.name and cell.ipc and cell.metric == "final_CL_acc_%" and same)
+
+
+def stream_works(cell: Cell, changes: Json, orders: int, steps: int) -> list[StreamWork]:
+    """What such a cell needs, by the papers' protocol but for ``changes``; ``steps`` where none are stated."""
+    chosen: dict[str, Any] = {k: v for k, v in DEFAULTS.get(cell.dataset, {}).items() if k == "augment"}
+    chosen |= {"steps": cell.steps or steps, "orders": orders, "net": cell.eval_net}
+    # 3 is what images of 32 pixels get anyway; not said, `cl-condense run` can go on in the folder.
+    chosen |= {"depth": None if cell.depth == 3 else cell.depth}
+    return [StreamWork(Settings(cell.dataset, methods=(cell.name or "",), ipc=cell.ipc, **chosen | changes))]
