@@ -110,7 +110,10 @@ def _condense_command(record: Json, name: str) -> str:
     words = ["condense", "--dataset", record["dataset"], *data_words(record["dataset"])]
     words += ["--method", record["methods"][0]]
     words += options(
-        {k: record.get(k) for k in "ipc iterations real_per_class precision net width seed".split()}
+        {
+            k: record.get(k)
+            for k in "ipc iterations real_per_class precision compiled reuse net width seed".split()
+        }
     )
     words += ["--from", record["start"]] if record.get("start") else []
     return shell([*words, "--out", name])

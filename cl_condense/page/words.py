@@ -28,9 +28,10 @@ def unsaid(values: Json, fields: str) -> list[Block]:
 
 def options(values: Mapping[str, Any]) -> list[Any]:
     """Options of fields of Settings; those at rest are left out."""
-    rest = {"precision": USUAL.precision, "net": USUAL.net, "evaluation": USUAL.evaluation}
-    given = {k: v for k, v in values.items() if v not in (None, rest.get(k))}
-    return [word for k, v in given.items() for word in (f"--{k.replace('_', '-')}", v)]
+    rest = {k: getattr(USUAL, k) for k in ("precision", "compiled", "reuse", "net", "evaluation")}
+    given = {k: v for k, v in values.items() if v is not None and (k not in rest or v != rest[k])}
+    flags = ["--compile"] if given.pop("compiled", False) else []
+    return [*flags, *(word for k, v in given.items() for word in (f"--{k.replace('_', '-')}", v))]
 
 
 def data_words(dataset: Any) -> list[str]:
