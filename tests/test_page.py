@@ -21,6 +21,7 @@ from cl_condense.cli import main
 from cl_condense.condensed import CondensedSet
 from cl_condense.experiment import Run
 from cl_condense.page import write
+from cl_condense.page.words import options
 from cl_condense.published import published
 from cl_condense.settings import Settings
 from cl_condense.standalone import Job, run
@@ -337,3 +338,9 @@ def test_bad_input_gets_one_line_and_exit_code_2(tmp_path, capsys):
         assert shown.err.count("\n") == 1
         assert message in shown.err
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["a.safetensors", "broken", "empty"]
+
+
+def test_a_command_names_what_is_not_at_rest():
+    rest = {"precision": "float32", "compiled": False, "reuse": 1, "net": "convnet", "ipc": None}
+    assert options(rest) == []
+    assert options({**rest, "compiled": True, "reuse": 5, "ipc": 1}) == ["--compile", "--reuse", 5, "--ipc", 1]

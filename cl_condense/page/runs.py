@@ -105,6 +105,6 @@ def _run_command(results: Results, folder: Path, s: Json) -> str:
     words = ["run", "--dataset", s["dataset"], *data_words(s["dataset"])]
     for method in s["methods"]:
         words += ["--method", method]
-    kept = "steps ipc budget orders nets iterations epochs evaluation precision compiled reuse net width seed device".split()
-    kept += ["shrink"] if s.get("budget") else []
+    kept = "steps ipc budget orders nets iterations epochs evaluation precision compiled reuse".split()
+    kept += ["net", "width", "seed", "device", *(["shrink"] if s.get("budget") else [])]
     return shell([*words, *options({k: s.get(k) for k in kept}), "--out", results.name(folder)])
