@@ -59,15 +59,15 @@ def plot(rows, path):
     """Accuracy against seconds, a line a way."""
     import matplotlib.pyplot as plt  # noqa: PLC0415 # slow
 
-    figure, ax = plt.subplots(figsize=(6, 4), layout="constrained")
+    figure, ax = plt.subplots(figsize=(6, 4.5), layout="constrained")
     for key in dict.fromkeys((row["reuse"], row["real_per_class"]) for row in rows):
         own = [row for row in rows if (row["reuse"], row["real_per_class"]) == key]
         accuracy = 100 * torch.tensor([row["accuracies"] for row in own])
         label = f"reuse {key[0]}, {key[1]} real images of a class"
         spread = {"yerr": accuracy.std(1, correction=0), "marker": "o", "capsize": 3, "label": label}
         ax.errorbar([row["seconds"] for row in own], accuracy.mean(1), **spread)
-    ax.set(xlabel="CPU seconds of condensing", ylabel="accuracy, %", xscale="log")
-    ax.legend()
+    ax.set(xlabel="CPU seconds of condensing", ylabel="accuracy, %")
+    figure.legend(loc="outside lower center", ncols=2, fontsize="small")
     figure.savefig(path, dpi=150)
     plt.close(figure)
 
