@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import shutil
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from torchvision.transforms import functional
 
-from cl_condense.files import atomic
 from cl_condense.folder import one_line, opened
+
+try:
+    import fcntl
+except ImportError:  # on Windows, where two processes must not decode the same images at once
+    fcntl = None  # type: ignore[assignment]
 
 OnProgress = Callable[[int, int], None]  # images decoded, images in all
 
@@ -38,8 +45,9 @@ def decoded(
     eighth of its own, never at less than twice ``side``.
 
     They are kept in the folder that the environment variable CL_CONDENSE_CACHE names, else in
-    ``root/.cl-condense-cache``, and decoded anew where names, sizes or times of the files differ. What lies
-    there can be removed at any time; a run that was killed may leave a hidden file.
+    ``root/.cl-condense-cache``, and decoded anew where names, sizes or times of the files differ. Interrupted,
+    the next call goes on with the images that are missing; a second process waits for the first. What lies
+    there can be removed at any time.
 
     Raises:
         ValueError: on an image that is missing, damaged, of too many pixels or not of the exact size, and
@@ -52,10 +60,10 @@ def decoded(
         found = _mapped(path, shape)
         if found is None:
             folder.mkdir(parents=True, exist_ok=True)
-            need, free = int(np.prod(shape)), shutil.disk_usage(folder).free
-            if free < need:
-                raise OSError(f"{need / 1e9:.1f} GB are needed, {free / 1e9:.1f} GB are free")
-            _decode([root / file for file in files], path, shape, fit, on_progress)
+            with _alone(path.with_suffix(".partial")) as out:
+                if _mapped(path, shape) is None:  # nobody else was quicker
+                    _decode([root / file for file in files], out, shape, fit, on_progress)
+                    path.with_suffix(".partial").replace(path)
             found = np.lib.format.open_memmap(path, mode="c")
     except OSError as error:
         raise one_line(
@@ -86,23 +94,54 @@ def _mapped(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
     return found if found.shape == shape and found.dtype == np.uint8 else None
 
 
+@contextmanager
+def _alone(path: Path) -> Iterator[BinaryIO]:
+    """A file to go on with, for one process at a time; it goes away where an image or the disk is at fault."""
+    with path.open("a+b") as out:
+        if fcntl:
+            fcntl.flock(out, fcntl.LOCK_EX)
+        try:
+            yield out
+        except (ValueError, OSError):
+            path.unlink(missing_ok=True)
+            raise
+
+
 def _decode(
-    files: Sequence[Path], path: Path, shape: tuple[int, ...], fit: str, on_progress: OnProgress | None
+    files: Sequence[Path], out: BinaryIO, shape: tuple[int, ...], fit: str, on_progress: OnProgress | None
 ) -> None:
+    """Writes the images that a file lacks."""
+    done = _whole(out, shape)
+    need, free = int(np.prod(shape[1:])) * (shape[0] - done), shutil.disk_usage(out.name).free
+    if free < need:
+        raise OSError(f"{need / 1e9:.1f} GB are needed, {free / 1e9:.1f} GB are free")
     one = partial(_pixels, side=shape[-1], fit=fit)
-    with warnings.catch_warnings(), atomic(path) as temporary:
+    with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         # Written, not mapped: where the disk is full a write is an error, and a map the end of the process.
-        with temporary.open("wb") as out, ThreadPoolExecutor() as pool:
-            header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-            np.lib.format.write_array_header_1_0(out, header)
-            for start in range(0, len(files), _CHUNK):
-                chunk = files[start : start + _CHUNK]
-                for pixels in pool.map(one, chunk):
-                    out.write(pixels.data)
-                if on_progress:
-                    on_progress(start + len(chunk), len(files))
+        for start in range(done, len(files), _CHUNK):
+            chunk = files[start : start + _CHUNK]
+            for pixels in pool.map(one, chunk):
+                out.write(pixels.data)
+            if on_progress:
+                on_progress(start + len(chunk), len(files))
+    out.flush()
+    os.fsync(out.fileno())
+
+
+def _whole(out: BinaryIO, shape: tuple[int, ...]) -> int:
+    """How many images a file has; it ends with the last of them, and begins with numpy's header."""
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    out.seek(0)
+    same = out.read(len(header.getvalue())) == header.getvalue()
+    size, each = os.fstat(out.fileno()).st_size - len(header.getvalue()), int(np.prod(shape[1:]))
+    done = min(size // each, shape[0]) if same else 0
+    out.truncate(len(header.getvalue()) + done * each if same else 0)
+    if not same:
+        out.write(header.getvalue())
+    return done
 
 
 def _pixels(file: Path, side: int, fit: str) -> NDArray[np.uint8]:

@@ -314,8 +314,12 @@ def test_a_damaged_cache_is_written_again(damage, tmp_path, monkeypatch, decodin
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
-def test_an_interrupted_decoding_leaves_nothing(error, tmp_path, monkeypatch, decodings):
+def test_an_interrupted_decoding_goes_on(error, tmp_path, monkeypatch, decodings):
     root = tiny(tmp_path, few(monkeypatch, "tinyimagenet"))
+    whole = load("tinyimagenet", tmp_path)[0].images.clone()
+    (cached,) = root.glob(".cl-condense-cache/*")
+    before = cached.read_bytes()
+    cached.unlink(), decodings.clear()
     monkeypatch.setattr(decoding, "_CHUNK", 4)
 
     def stop(done, total):
@@ -324,11 +328,26 @@ def test_an_interrupted_decoding_leaves_nothing(error, tmp_path, monkeypatch, de
     with pytest.raises(error):
         load("tinyimagenet", tmp_path, on_progress=stop)
     assert len(decodings) == 4
-    assert list(root.glob(".cl-condense-cache/*")) == []
-    assert len(load("tinyimagenet", tmp_path)[0]) == 6
+    (left,) = root.glob(".cl-condense-cache/*.partial")
+    with left.open("ab") as file:
+        file.write(b"half an image")
+    assert torch.equal(load("tinyimagenet", tmp_path)[0].images, whole)
+    assert len(decodings) == 9
+    assert list(root.glob(".cl-condense-cache/*")) == [cached]
+    assert cached.read_bytes() == before
 
 
-def test_a_part_that_a_killed_run_left_is_not_read(tmp_path, monkeypatch):
+def test_what_goes_on_is_no_file_of_another_kind(tmp_path, monkeypatch, decodings):
+    root = tiny(tmp_path, few(monkeypatch, "tinyimagenet"))
+    whole = load("tinyimagenet", tmp_path)[0].images.clone()
+    (cached,) = root.glob(".cl-condense-cache/*")
+    cached.unlink(), decodings.clear()
+    cached.with_suffix(".partial").write_bytes(b"something else" * 10_000)
+    assert torch.equal(load("tinyimagenet", tmp_path)[0].images, whole)
+    assert len(decodings) == 9
+
+
+def test_a_run_that_was_killed_at_the_very_end_has_lost_nothing(tmp_path, monkeypatch, decodings):
     root = tiny(tmp_path, few(monkeypatch, "tinyimagenet"))
 
     def killed(*args):
@@ -336,11 +355,11 @@ def test_a_part_that_a_killed_run_left_is_not_read(tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", killed)
-        patch.setattr(Path, "unlink", lambda *_, **__: None)
         with pytest.raises(KeyboardInterrupt):
             load("tinyimagenet", tmp_path)
-    assert [file.name[0] for file in root.glob(".cl-condense-cache/*")] == ["."]
+    assert [file.suffix for file in root.glob(".cl-condense-cache/*")] == [".partial"]
     assert len(load("tinyimagenet", tmp_path)[0]) == 6
+    assert len(decodings) == 9
     assert len(list(root.glob(".cl-condense-cache/tinyimagenet-*"))) == 1
 
 
