@@ -9,7 +9,7 @@ import shutil
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
@@ -98,8 +98,9 @@ def _mapped(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
 def _alone(path: Path) -> Iterator[BinaryIO]:
     """A file to go on with, for one process at a time; it goes away where an image or the disk is at fault."""
     with path.open("a+b") as out:
-        if fcntl:
-            fcntl.flock(out, fcntl.LOCK_EX)
+        with suppress(OSError):  # of file systems without locks
+            if fcntl:
+                fcntl.flock(out, fcntl.LOCK_EX)
         try:
             yield out
         except (ValueError, OSError):
