@@ -10,6 +10,7 @@ from test_page import Page, call
 
 from cl_condense import datasets
 from cl_condense.condensed import CondensedSet
+from cl_condense.devices import device_name
 from cl_condense.engine import Condensation
 from cl_condense.experiment import method_for
 from cl_condense.page import probe, tsne, write
@@ -84,7 +85,7 @@ def test_the_page_has_the_figures_with_their_sources(results):
     assert "ConvNet of 4 filters, 2 blocks, 1 epochs on 1438 real training images" in text
     assert "cl-condense report results --figures\n" in text
     assert "seed: 0 (network, real images drawn, t-SNE)" in text
-    assert "device: cpu, " in text
+    assert f"device: {device_name('cpu')}, " in text
     assert "Sets of digits beside each other" in page.text
     assert "could not be read" not in text
     both = text.split("### Sets of digits")[1]
