@@ -63,6 +63,8 @@ def decoded(
             with _alone(path.with_suffix(".partial")) as out:
                 if _mapped(path, shape) is None:  # nobody else was quicker
                     _decode([root / file for file in files], out, shape, fit, on_progress)
+                    if not fcntl:
+                        out.close()  # Windows renames no file that is open
                     path.with_suffix(".partial").replace(path)
             found = np.lib.format.open_memmap(path, mode="c")
     except OSError as error:
@@ -104,6 +106,7 @@ def _alone(path: Path) -> Iterator[BinaryIO]:
         try:
             yield out
         except (ValueError, OSError):
+            out.close()
             path.unlink(missing_ok=True)
             raise
 

@@ -96,6 +96,42 @@ class Seen(NamedTuple):
     statistics: tuple[tuple[Tensor, ...], ...]
 
 
+def at_once(net: nn.Module, images: Tensor) -> int:
+    """How many of the images ``[n, c, h, w]`` should go through a network together.
+
+    On a CPU as many as stay near its caches, where images are independent; elsewhere all.
+    """
+    if images.device.type != "cpu" or _across_images(net):
+        return len(images)
+    return max(8, 32 * 1024 // images[0, 0].numel())
+
+
+def _across_images(net: nn.Module) -> nn.Module | None:
+    """A module through which images of a batch depend on one another, or None."""
+    return next((m for m in net.modules() if m.training and isinstance(m, _ACROSS_IMAGES)), None)
+
+
+def see(net: nn.Module, images: Tensor, statistics: tuple[Statistic, ...], precision: Precision) -> Seen:
+    """One pass of ``[k, m, c, h, w]`` through a network."""
+    x, taps = images.flatten(0, 1), frozenset(s.tap for s in statistics)
+    with torch.autocast(x.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+        found: Features = net.features(x, taps)  # type: ignore[operator]
+    tapped = {"maps": found.maps, "convs": found.convs}
+
+    def by_class(x: Tensor) -> Tensor:
+        return (x.float() if x.dtype == torch.bfloat16 else x).unflatten(0, images.shape[:2])
+
+    return Seen(
+        by_class(found.embedding),
+        by_class(found.logits),
+        None if found.pooled is None else found.pooled.shape[1:],
+        tuple(tuple(s.mean(x.unflatten(0, images.shape[:2])) for x in tapped[s.tap]) for s in statistics),
+    )
+
+
+See = Callable[[nn.Module, Tensor, tuple[Statistic, ...], Precision], Seen]
+
+
 class View:
     """A class-major batch of k classes as one network sees it; computed when it is first looked at.
 
@@ -118,10 +154,10 @@ class View:
         accuracy: Tensor | None = None,
         *,
         precision: Precision = "float32",
-        see: See | None = None,
+        see: See = see,
     ) -> None:
         self.net, self.images, self.accuracy = net, images, accuracy
-        self._statistics, self._precision, self._see = statistics, precision, see or _plain
+        self._statistics, self._precision, self._see = statistics, precision, see
         self.classes = len(images)
         self.targets = torch.arange(self.classes, device=images.device) if targets is None else targets
         # What is computed later is differentiable where the images are, as if it had been computed here.
@@ -197,44 +233,6 @@ class View:
             each: Any = vmap(grad(loss), in_dims=(None, 0, 0), chunk_size=chunk)
             gradients: dict[str, Tensor] = each(weights, self.images, self.targets)
         return tuple(gradients.values())
-
-
-def at_once(net: nn.Module, images: Tensor) -> int:
-    """How many of the images ``[n, c, h, w]`` should go through a network together.
-
-    On a CPU as many as stay near its caches, where images are independent: the ConvNet looks at 100 to 256
-    images of 32 pixels in a third less time so, and trains on 100 in a fifth less. Elsewhere all.
-    """
-    if images.device.type != "cpu" or _across_images(net):
-        return len(images)
-    return max(8, 32 * 1024 // images[0, 0].numel())
-
-
-def _across_images(net: nn.Module) -> nn.Module | None:
-    """A module through which images of a batch depend on one another, or None."""
-    return next((m for m in net.modules() if m.training and isinstance(m, _ACROSS_IMAGES)), None)
-
-
-def see(net: nn.Module, images: Tensor, statistics: tuple[Statistic, ...], precision: Precision) -> Seen:
-    """One pass of ``[k, m, c, h, w]`` through a network."""
-    x, taps = images.flatten(0, 1), frozenset(s.tap for s in statistics)
-    with torch.autocast(x.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-        found: Features = net.features(x, taps)  # type: ignore[operator]
-    tapped = {"maps": found.maps, "convs": found.convs}
-
-    def by_class(x: Tensor) -> Tensor:
-        return (x.float() if x.dtype == torch.bfloat16 else x).unflatten(0, images.shape[:2])
-
-    return Seen(
-        by_class(found.embedding),
-        by_class(found.logits),
-        None if found.pooled is None else found.pooled.shape[1:],
-        tuple(tuple(s.mean(x.unflatten(0, images.shape[:2])) for x in tapped[s.tap]) for s in statistics),
-    )
-
-
-See = Callable[[nn.Module, Tensor, tuple[Statistic, ...], Precision], Seen]
-_plain: See = see
 
 
 def _joined(parts: list[list[Seen]]) -> Seen:

@@ -1,5 +1,10 @@
+import importlib
+from pathlib import Path
+
 import pytest
 import torch
+
+from cl_condense import datasets
 
 pytest.register_assert_rewrite("streams")
 
@@ -8,6 +13,26 @@ pytest.register_assert_rewrite("streams")
 def one_thread():
     """Tests work on tiny images, for which a second thread costs more than it does."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def load(monkeypatch):
+    """A module of benchmarks/, by name."""
+    monkeypatch.syspath_prepend(Path(__file__).parent.parent / "benchmarks")
+    return importlib.import_module
+
+
+@pytest.fixture(scope="session")
+def digits_pair():
+    """Training and test images of digits."""
+    return datasets.load("digits")
+
+
+@pytest.fixture
+def small_probe(monkeypatch):
+    """A report looks through four filters after one epoch."""
+    monkeypatch.setattr("cl_condense.page.probe.EPOCHS", 1)
+    monkeypatch.setattr("cl_condense.page.probe.WIDTH", 4)
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,7 @@
 """benchmarks/: every command at a tiny size, and the papers' loops compute what the package does. No timing."""
 
-import importlib
 import json
 import math
-from pathlib import Path
 
 import pytest
 import torch
@@ -18,19 +16,11 @@ from cl_condense.methods import build
 from cl_condense.networks import MakeConvNet
 from cl_condense.sources import Scene
 
-BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.3, 0.25)
 TINY = "--image-size 8 --width 4 --repeats 2 --device cpu --matrix 16".split()
 CONDENSING = "--ipc 1 --real-per-class 3 --images 8 --iterations 1".split()
 EVALUATING = "--networks 2 --epochs 2".split()
 FIGURES = {"seconds", "all_seconds", "peak_bytes", "tflops", "gbs", "share_of_matmul", "share_of_copy"}
-
-
-@pytest.fixture
-def load(monkeypatch):
-    """A module of benchmarks/, by name."""
-    monkeypatch.syspath_prepend(BENCHMARKS)
-    return importlib.import_module
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import torch
 from cl_condense import compiling
 from cl_condense.compiling import compiled
 from cl_condense.engine import Condensation
-from cl_condense.features import View, statistics_of
+from cl_condense.features import View, see, statistics_of
 from cl_condense.imageset import ImageSet
 from cl_condense.methods import build
 from cl_condense.networks import ConvNet, MakeConvNet
@@ -24,9 +24,9 @@ def test_features_statistics_and_gradients_are_those_without_it(precision, near)
     net = ConvNet((3, 16, 16), 4, width=16).requires_grad_(False)
     read = statistics_of(term.objective for term in build("ddm").terms)
     x, seen = torch.randn(2, 5, 3, 16, 16), []
-    for see in (None, compiled()):
+    for through in (see, compiled()):
         leaf = x.clone().requires_grad_()
-        view = View(net, leaf, statistics=read, precision=precision, see=see)
+        view = View(net, leaf, statistics=read, precision=precision, see=through)
         found = [view.embedding, view.logits, *(b for s in read for b in view.blocks(s))]
         gradient = torch.autograd.grad(sum(f.square().sum() for f in found), leaf)[0]
         seen.append([*found, gradient])

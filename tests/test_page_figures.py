@@ -21,15 +21,8 @@ from cl_condense.standalone import Job, run
 FEW = {"steps": 1, "ipc": 2, "iterations": 2, "real_per_class": 4, "width": 4, "depth": 2, "device": "cpu"}
 
 
-@pytest.fixture(scope="module")
-def digits_pair():
-    return datasets.load("digits")
-
-
 @pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    monkeypatch.setattr(probe, "EPOCHS", 1)
-    monkeypatch.setattr(probe, "WIDTH", 4)
+def quick(small_probe, monkeypatch):
     monkeypatch.setattr(tsne, "REAL", 15)
 
 

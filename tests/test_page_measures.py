@@ -3,22 +3,12 @@
 import pytest
 import torch
 
-from cl_condense import datasets
 from cl_condense.page import probe, tsne
 from cl_condense.page.consistency import consistency_ratio
 from cl_condense.page.drift import style_drift, styles
 from cl_condense.page.probe import Probe
 
-
-@pytest.fixture(scope="module")
-def digits_pair():
-    return datasets.load("digits")
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    monkeypatch.setattr(probe, "EPOCHS", 1)
-    monkeypatch.setattr(probe, "WIDTH", 4)
+pytestmark = pytest.mark.usefixtures("small_probe")
 
 
 def test_consistency_is_the_share_of_neighbours_of_the_class():

@@ -1,9 +1,7 @@
 """benchmarks/reproducibility.py: what commands write becomes records, and records become REPRODUCIBILITY.md."""
 
-import importlib
 import json
 from dataclasses import asdict, replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +12,6 @@ from cl_condense.cli import main as cl_condense
 from cl_condense.imageset import ImageSet
 from cl_condense.settings import DEFAULTS, Settings
 
-BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 MADE = {
     "device": "a processor",
     "threads": 1,
@@ -25,13 +22,6 @@ MADE = {
 DIGITS = replace(
     Settings("digits", **DEFAULTS["digits"]), methods=("dm", "ddm"), steps=2, orders=2, device="cpu"
 )
-
-
-@pytest.fixture
-def load(monkeypatch):
-    """A module of benchmarks/, by name."""
-    monkeypatch.syspath_prepend(BENCHMARKS)
-    return importlib.import_module
 
 
 @pytest.fixture
