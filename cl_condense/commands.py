@@ -183,8 +183,8 @@ Examples:
 def table(name: str | None, data: Path | None, dry_run: bool, results: Path, **given: Any) -> None:
     """A paper's table with ours beside it: does the cells that are missing, and shows all.
 
-    Without NAME it lists the tables. Results stay in one folder and are not computed again; of an interrupted
-    class-incremental cell (ddm-fig3b, idm-fig8) what is missing is.
+    Without NAME it lists the tables. Results stay in one folder and are not computed again; interrupted, the
+    same command goes on.
     """
     from cl_condense import tabling  # noqa: PLC0415 - it takes seconds, and --help should not
 
