@@ -90,8 +90,9 @@ def _less_work(record):
     rows = []
     for row in record["rows"]:
         each = row["accuracies"]
-        what = [f"`{row['method']}`", row["reuse"], row["real_per_class"], row["iterations"]]
-        rows.append([*what, f"{row['seconds']:.0f}", _percent(each), len(each)])
+        real = f"{row['real_per_class']}{', running means' if row.get('running') else ''}"
+        what = [f"`{row['method']}`", row["reuse"], real, row["iterations"]]
+        rows.append([*what, f"{row['seconds']:.0f}", _percent(each), np.size(each)])
     head = ("method", "reuse", "real images of a class", "iterations", "CPU seconds", "accuracy", "n")
     return _table(head, rows)
 

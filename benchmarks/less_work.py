@@ -2,12 +2,15 @@
 
     python benchmarks/less_work.py --dataset cifar10 --data ~/data --ipc 10 --json less.json --plot less.png
 
-A way is REUSE:REAL, iterations that share a network and a real batch, and real images of a class. Each
-condenses for the same time, in seconds that one CPU thread is busy, so that other work does not matter. At a
-quarter, half and all of it networks are trained on what there is; their time does not count.
+A way is REUSE:REAL, iterations that share a network and a real batch, and real images of a class; as many as
+--fit are the whole class, once for each network. With a + after it every iteration of a network takes a real
+batch of its own and matches what was seen of all of them so far: running means. Each way condenses for the same
+time, in seconds that one CPU thread is busy, so that other work does not matter. At some shares of it networks
+are trained on what there is; their time does not count.
 """
 
 import json
+import statistics
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -20,6 +23,7 @@ from cl_condense.datasets import load
 from cl_condense.engine import Condensation
 from cl_condense.evaluate import score
 from cl_condense.experiment import method_for, training_for
+from cl_condense.features import joined
 from cl_condense.networks import MakeConvNet
 from cl_condense.origin import command_line, origin
 from cl_condense.settings import DEFAULTS, Settings
@@ -28,31 +32,63 @@ WAYS = ("1:256", "1:64", "5:256", "5:64", "10:256")
 MARKS = (0.25, 0.5, 1.0)
 
 
+class Running(Condensation):
+    """Each iteration of a network has a real batch of its own, in the augmentation that they share."""
+
+    def _batch(self, part, warp, number):
+        return super()._batch(part, warp, self.iteration)
+
+    def _accumulate(self, part, terms, looks):
+        before = self._kept.pop(part.class_ids, {})  # so that a batch is drawn
+        self._before = {nets: view._seen for nets, view in before.items()}
+        return super()._accumulate(part, terms, looks)
+
+    def _look(self, part, looks, images):
+        views = super()._look(part, looks, images)
+        for nets, view in views.items():
+            if nets in self._before and not images.requires_grad:
+                view._seen = joined([[self._before[nets], view._seen]])
+        return views
+
+
 def way(text):
-    """(reuse, real images of a class) of a word such as 5:256."""
+    """(reuse, real images of a class, whether means run) of a word such as 5:256 or 5:64+."""
     try:
-        reuse, real = map(int, text.split(":"))
+        reuse, real = map(int, text.removesuffix("+").split(":"))
     except ValueError:
         raise click.BadParameter(f"{text!r}: give REUSE:REAL, such as 5:256", param_hint="--way") from None
-    return reuse, real
+    return reuse, real, text.endswith("+")
 
 
-def follow(parts, s, seconds):
-    """Rows of one way: iterations, seconds and accuracies at each mark."""
+def follow(parts, s, running, times):
+    """(iterations, seconds, accuracies) of one condensation after each of the times."""
     fit, held = parts
     make_net = MakeConvNet(fit.shape, s.width, s.depth)
     recipe = method_for(s.methods[0], replace(s, iterations=10**9))
-    job = Condensation(fit, recipe, ipc=s.ipc, make_net=make_net, seed=s.seed)
+    job = (Running if running else Condensation)(fit, recipe, ipc=s.ipc, make_net=make_net, seed=s.seed)
     spent = 0.0
-    for mark in MARKS:
-        while spent < mark * seconds:
+    for seconds in times:
+        while spent < seconds:
             start = time.process_time()
             job.step()
             spent += time.process_time() - start
         options = {"make_net": make_net, "training": training_for(s), "networks": s.nets, "keys": (s.seed,)}
-        found = score(*job.result().decode(), held, **options).double().tolist()
-        row = {"reuse": s.reuse, "real_per_class": s.real_per_class, "iterations": job.iteration}
-        yield {"method": s.methods[0], **row, "seconds": spent, "accuracies": found}
+        yield job.iteration, spent, score(*job.result().decode(), held, **options).double().tolist()
+
+
+def rows_of(parts, s, running, times, seeds):
+    """A row a time: means of iterations and seconds, accuracies by condensation."""
+    each = [list(follow(parts, replace(s, seed=seed), running, times)) for seed in range(seeds)]
+    head = {"method": s.methods[0], "reuse": s.reuse, "real_per_class": s.real_per_class, "running": running}
+    for same_time in zip(*each, strict=True):
+        iterations, spent, accuracies = zip(*same_time, strict=True)
+        means = {"iterations": round(statistics.mean(iterations)), "seconds": statistics.mean(spent)}
+        yield {**head, **means, "accuracies": list(accuracies)}
+
+
+def name(row):
+    means = ", running means" if row["running"] else ""
+    return f"reuse {row['reuse']}, {row['real_per_class']} real images of a class{means}"
 
 
 def plot(rows, path):
@@ -60,10 +96,9 @@ def plot(rows, path):
     import matplotlib.pyplot as plt  # noqa: PLC0415 # slow
 
     figure, ax = plt.subplots(figsize=(6, 4.5), layout="constrained")
-    for key in dict.fromkeys((row["reuse"], row["real_per_class"]) for row in rows):
-        own = [row for row in rows if (row["reuse"], row["real_per_class"]) == key]
-        accuracy = 100 * torch.tensor([row["accuracies"] for row in own])
-        label = f"reuse {key[0]}, {key[1]} real images of a class"
+    for label in dict.fromkeys(map(name, rows)):
+        own = [row for row in rows if name(row) == label]
+        accuracy = 100 * torch.tensor([row["accuracies"] for row in own]).flatten(1)
         spread = {"yerr": accuracy.std(1, correction=0), "marker": "o", "capsize": 3, "label": label}
         ax.errorbar([row["seconds"] for row in own], accuracy.mean(1), **spread)
     ax.set(xlabel="CPU seconds of condensing", ylabel="accuracy, %")
@@ -78,6 +113,8 @@ def plot(rows, path):
 @click.option("--method", default="dm", show_default=True)
 @click.option("--way", "ways", multiple=True, help="REUSE:REAL, repeat to compare.  [default: five of them]")
 @click.option("--seconds", default=120.0, show_default=True, help="Of condensing, for each way.")
+@click.option("--mark", "marks", multiple=True, type=float, help="Shares of it.  [default: 0.25, 0.5, 1]")
+@click.option("--seeds", default=1, show_default=True, help="Condensations of each way.")
 @click.option("--fit", default=100, show_default=True, help="Images of each class to condense.")
 @click.option("--held", default=50, show_default=True, help="Images of each class to evaluate on.")
 @click.option("--ipc", type=int)
@@ -86,23 +123,24 @@ def plot(rows, path):
 @click.option("--precision")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="A file for all accuracies.")
 @click.option("--plot", "plot_file", type=click.Path(path_type=Path))
-def main(dataset, ways, json_file, plot_file, **given) -> None:
+def main(dataset, ways, marks, json_file, plot_file, **given) -> None:
     torch.set_num_threads(1)
     made, rows = origin("cpu"), []
-    method, seconds, fit, held = (given.pop(name) for name in ("method", "seconds", "fit", "held"))
+    method, seconds, fit, held, seeds = (given.pop(k) for k in ("method", "seconds", "fit", "held", "seeds"))
     images = load(dataset, given.pop("data"))[0]
     parts = split(images, fit, held)
     given = {k: v for k, v in given.items() if v is not None}
     settings = Settings(dataset, (method,), **DEFAULTS.get(dataset, {}) | given)
+    ways, marks = ways or WAYS, sorted(marks or MARKS)
     print(f"{dataset}: {fit} training images a class condensed to {settings.ipc}, {held} others to evaluate on")
-    for reuse, real in map(way, ways or WAYS):
-        for row in follow(parts, replace(settings, reuse=reuse, real_per_class=real), seconds):
+    for reuse, real, running in map(way, ways):
+        changed = replace(settings, reuse=reuse, real_per_class=real)
+        for row in rows_of(parts, changed, running, [mark * seconds for mark in marks], seeds):
             rows.append(row)
-            accuracy = 100 * torch.tensor(row["accuracies"])
+            accuracy = 100 * torch.tensor(row["accuracies"]).flatten()
             result = f"{accuracy.mean():.1f} ± {accuracy.std(correction=0):.1f} (n = {len(accuracy)})"
-            where = f"{row['iterations']} iterations, {row['seconds']:.0f} s"
-            print(f"reuse {reuse}, {real} real images of a class, {where}: {result}", flush=True)
-        chosen = asdict(settings) | {"fit": fit, "held": held, "ways": ways or WAYS, "marks": MARKS}
+            print(f"{name(row)}, {row['iterations']} iterations, {row['seconds']:.0f} s: {result}", flush=True)
+        chosen = asdict(settings) | {"fit": fit, "held": held, "ways": ways, "marks": marks, "seeds": seeds}
         head = {"kind": "less_work", "command": command_line("python benchmarks/less_work.py"), **made}
         if json_file:
             record = head | {"seed": 0, "settings": chosen, "rows": rows}

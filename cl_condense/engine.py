@@ -121,9 +121,9 @@ class Condensation:
 
     def _accumulate(self, part: Chunk, terms: list[Term], looks: dict[Nets, Look]) -> Tensor:
         """Puts the gradient of a chunk of classes into the step's; its loss."""
-        recipe, keys = self.recipe, (self._seed, self.iteration // self.recipe.reuse)
-        warp = recipe.augment.draw(part.class_ids, *keys, device=self._real.device)
-        real = self._kept.get(part.class_ids) or self._look(part, looks, self._batch(part, warp, keys))
+        recipe, turn = self.recipe, self.iteration // self.recipe.reuse
+        warp = recipe.augment.draw(part.class_ids, self._seed, turn, device=self._real.device)
+        real = self._kept.get(part.class_ids) or self._look(part, looks, self._batch(part, warp, turn))
         if recipe.reuse > 1:
             self._kept[part.class_ids] = real
         leaf = self._pixels[part.rows].requires_grad_()
@@ -133,9 +133,9 @@ class Condensation:
         self._step.gradient[part.rows] = torch.autograd.grad(loss, leaf)[0]
         return loss.detach()
 
-    def _batch(self, part: Chunk, warp: Warp, keys: tuple[int, ...]) -> Tensor:
+    def _batch(self, part: Chunk, warp: Warp, number: int) -> Tensor:
         """Real images ``[k, m, c, h, w]``, augmented."""
-        index = self._real.draw(part.images, Purpose.REAL_BATCH, *keys, rows=part.rows)
+        index = self._real.draw(part.images, Purpose.REAL_BATCH, self._seed, number, rows=part.rows)
         return self.recipe.augment(self._real.take(index), warp)
 
     def _look(self, part: Chunk, looks: dict[Nets, Look], images: Tensor) -> dict[Nets, View]:

@@ -155,7 +155,7 @@ def _backward(nets: Sequence[nn.Module], x: Tensor, y: Tensor, training: Trainin
     right = torch.zeros(len(nets), dtype=torch.int64, device=x.device)
     for i, net in enumerate(nets):
         row = slice(i, i + 1)
-        for part in torch.arange(x.shape[1], device=x.device).split(at_once(net, x[i])):
+        for part in torch.arange(x.shape[1], device=x.device).split(at_once(net, x[i], training=True)):
             logits = net(x[i, part])[None]
             also = mixed and (mixed[0][row, part], mixed[1][row])
             (_loss(logits, y[row, part], also) * (len(part) / x.shape[1])).backward()

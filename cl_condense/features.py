@@ -96,14 +96,15 @@ class Seen(NamedTuple):
     statistics: tuple[tuple[Tensor, ...], ...]
 
 
-def at_once(net: nn.Module, images: Tensor) -> int:
+def at_once(net: nn.Module, images: Tensor, *, training: bool = False) -> int:
     """How many of the images ``[n, c, h, w]`` should go through a network together.
 
-    On a CPU as many as stay near its caches, where images are independent; elsewhere all.
+    On a CPU as many as stay near its caches, where images are independent; elsewhere all. Half of those that
+    train, where a part has costs of its own: larger maps the allocator gives back and asks for anew every time.
     """
     if images.device.type != "cpu" or _across_images(net):
         return len(images)
-    return max(8, 32 * 1024 // images[0, 0].numel())
+    return max(8, (32 if training else 16) * 1024 // images[0, 0].numel())
 
 
 def _across_images(net: nn.Module) -> nn.Module | None:
@@ -167,7 +168,7 @@ class View:
     def _seen(self) -> Seen:
         classes, images = self._parts()
         with torch.set_grad_enabled(self._differentiable):
-            return _joined(
+            return joined(
                 [
                     [self._see(self.net, x, self._statistics, self._precision) for x in row.chunk(images, 1)]
                     for row in self.images.chunk(classes)
@@ -235,8 +236,8 @@ class View:
         return tuple(gradients.values())
 
 
-def _joined(parts: list[list[Seen]]) -> Seen:
-    """What is seen of all classes: ``parts`` has a row for some classes, with some images of each in a part."""
+def joined(parts: list[list[Seen]]) -> Seen:
+    """What is seen of classes together: a row of ``parts`` is some classes, a part some images of each."""
     if len(parts) == len(parts[0]) == 1:
         return parts[0][0]
 

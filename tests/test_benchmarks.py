@@ -184,3 +184,32 @@ def test_the_reference_augments_as_the_package_does(load, operation):
         warp = dsa.draw([0], 3, images=images)
         got = load("reference_loops").OPERATIONS[operation](x[0], warp.u[0])
         torch.testing.assert_close(got, dsa(x, warp)[0], rtol=1e-4, atol=1e-5)
+
+
+def test_means_that_run_over_whole_classes_are_those_of_one_look(load):
+    less, (images, targets) = load("less_work"), made_up(2, 6)
+    real = ImageSet.of(images, targets, normalisation=(MEAN, STD))
+    recipe = build("ddm", iterations=4, real_per_class=6).reusing(2)
+    options = {"ipc": 2, "make_net": MakeConvNet(real.shape, 4)}
+    jobs = [kind(real, recipe, **options) for kind in (Condensation, less.Running)]
+    for _ in range(4):
+        a, b = (job.step() for job in jobs)
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+    sizes = [next(iter(view.values())).embedding.shape[1] for view in jobs[1]._kept.values()]
+    assert sizes == [12]
+
+
+def test_less_work_writes_a_row_a_way_and_time(load, tmp_path):
+    path = tmp_path / "less.json"
+    few = "--seconds 0.02 --fit 6 --held 4 --epochs 1 --ipc 1 --width 4 --mark 1 --seeds 2".split()
+    ways = ["--way", "2:3", "--way", "2:3+"]
+    result = CliRunner().invoke(load("less_work").main, [*few, *ways, "--json", str(path)])
+    assert result.exit_code == 0, result.output
+    rows = json.loads(path.read_text())["rows"]
+    assert [(row["reuse"], row["real_per_class"], row["running"]) for row in rows] == [
+        (2, 3, False),
+        (2, 3, True),
+    ]
+    assert [[len(nets) for nets in row["accuracies"]] for row in rows] == [[3, 3]] * 2
+    refused = CliRunner().invoke(load("less_work").main, ["--way", "much"])
+    assert (refused.exit_code, "REUSE:REAL" in refused.output) == (2, True)

@@ -302,7 +302,7 @@ def test_a_mini_batch_goes_through_in_parts_unless_its_images_depend_on_one_anot
     labels, found = torch.arange(40) % 4, []
     for whole in (False, True):
         if whole:
-            monkeypatch.setattr(evaluate, "at_once", lambda net, x: len(x))
+            monkeypatch.setattr(evaluate, "at_once", lambda net, x, training: len(x))
         nets, sizes = [MakeConvNet((3, 32, 32), width=4, norm=norm)(4).double() for _ in range(2)], []
         for i, net in enumerate(nets):
             Initialiser(net)(0, i)

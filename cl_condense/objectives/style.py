@@ -25,8 +25,11 @@ def _moments(maps: Tensor) -> Tensor:
 
 def _gram(maps: Tensor) -> Tensor:
     """Class means ``[k, c, c]`` of F F^T / (C N), F an image's maps; products in the precision of the maps."""
-    f = maps.flatten(3).flatten(0, 1)
-    grams = (f @ f.transpose(1, 2)).unflatten(0, maps.shape[:2])
+    f = maps.movedim(2, 4)
+    if torch.compiler.is_compiling():  # convolutions then have channels last, so that this is no copy
+        f = f.contiguous()
+    f = f.flatten(2, 3).flatten(0, 1)
+    grams = (f.transpose(1, 2) @ f).unflatten(0, maps.shape[:2])
     return grams.mean(1, dtype=torch.promote_types(maps.dtype, torch.float32)) / f[0].numel()
 
 
