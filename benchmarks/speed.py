@@ -26,11 +26,12 @@ from ceilings import about, ceilings, costs, seconds
 
 from cl_condense.devices import pick_device
 from cl_condense.engine import Condensation
-from cl_condense.evaluate import Training, train
 from cl_condense.imageset import ImageSet
 from cl_condense.methods import build
 from cl_condense.networks import Initialiser, MakeConvNet
+from cl_condense.protocols import Training
 from cl_condense.standing_nets import ModelQueue
+from cl_condense.training import train
 
 SIDES = ("reference", "ours")
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)

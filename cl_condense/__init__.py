@@ -14,14 +14,16 @@ if TYPE_CHECKING:
     from cl_condense.condensed import CondensedSet
     from cl_condense.datasets import load
     from cl_condense.engine import condense
-    from cl_condense.evaluate import Training, predict, train
+    from cl_condense.evaluate import predict
     from cl_condense.imageset import ImageSet
     from cl_condense.methods import build
     from cl_condense.networks import ConvNet, MakeConvNet
     from cl_condense.progress import ProgressBar
+    from cl_condense.protocols import Training
     from cl_condense.recipes import Method, Progress, Recipe, Term
     from cl_condense.strategies import CondensedBuffer, CondensedGDumb
     from cl_condense.synthetic import Partition, Pixels
+    from cl_condense.training import train
 
 # Loaded on first use: torch takes a second, Avalanche several, and neither is needed for --help.
 _HOME = {
@@ -40,11 +42,11 @@ _HOME = {
     "Recipe": "engine",
     "Term": "engine",
     "condense": "engine",
-    "Training": "evaluate",
+    "Training": "protocols",
     "build": "methods",
     "load": "datasets",
     "predict": "evaluate",
-    "train": "evaluate",
+    "train": "training",
 }
 
 __all__ = [

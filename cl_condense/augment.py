@@ -32,6 +32,14 @@ class Warp:
     u: Tensor
 
 
+def _seeds(rows: int, keys: Sequence[int | Sequence[int]]) -> list[int]:
+    """Of each row."""
+    if not any(isinstance(key, Sequence) for key in keys):
+        return [fold(Purpose.AUGMENT, *keys)] * rows  # type: ignore[arg-type]
+    columns = [key if isinstance(key, Sequence) else [key] * rows for key in keys]
+    return [fold(Purpose.AUGMENT, *own) for own in zip(*columns, strict=True)]
+
+
 @dataclass(frozen=True)
 class DSA:
     """Differentiable siamese augmentation (Zhao and Bilen, ICML 2021, arXiv:2102.08259).
@@ -94,20 +102,26 @@ class DSA:
         return tuple(self.strategy.split("_"))
 
     def draw(
-        self, rows: Sequence[int], *keys: int, images: int | None = None, device: torch.device | str = "cpu"
+        self,
+        rows: Sequence[int],
+        *keys: int | Sequence[int],
+        images: int | None = None,
+        device: torch.device | str = "cpu",
     ) -> Warp:
         """One warp for the rows with these ids; a row's draw depends on the keys and its id alone.
 
-        ``images`` is the number of images of a row when each has its own parameters; without it, all share
-        those of the first. Groups are drawn on the host and the rest on the device; neither waits.
+        A key is an integer, or one for each row. ``images`` is the number of images of a row when each has its
+        own parameters; without it, all share those of the first. Groups are drawn on the host and the rest on
+        the device; neither waits.
         """
-        seed, layers = fold(Purpose.AUGMENT, *keys), self._layers()
+        layers, seeds = self._layers(), _seeds(len(rows), keys)
         pinned = torch.device(device).type == "cuda"
-        ids = torch.tensor(rows, dtype=torch.int64, pin_memory=pinned).to(device, non_blocking=True)
+        both = torch.tensor([seeds, [*rows]], dtype=torch.int64, pin_memory=pinned)
+        seed, ids = both.to(device, non_blocking=True)[..., None, None]
         image = torch.arange(images or 1, device=device)
         number = torch.arange(_DRAWS * len(layers), device=device)
-        u = uniform(seed, ids[:, None, None], image[:, None], number)
-        drawn = [fold(seed, int(row)) for row in rows]
+        u = uniform(seed if len({*seeds}) > 1 else seeds[0], ids, image[:, None], number)
+        drawn = [fold(s, int(row)) for s, row in zip(seeds, rows, strict=True)]
         return Warp(tuple("_".join(words[n % len(words)] for words in layers) for n in drawn), u)
 
     def _layers(self) -> tuple[tuple[str, ...], ...]:

@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from cl_condense.condensed import CondensedSet
 from cl_condense.draws import Purpose, permutation
-from cl_condense.evaluate import Training, train
 from cl_condense.imageset import ImageSet, check_ipc
 from cl_condense.networks import Initialiser, MakeNet, make_feature_net
+from cl_condense.protocols import Training
 from cl_condense.recipes import OnStep, Progress
+from cl_condense.training import train
 
 
 @dataclass

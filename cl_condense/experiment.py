@@ -3,43 +3,40 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
-from torch.utils.data import TensorDataset
 
 from cl_condense.augment import DSA
 from cl_condense.devices import pick_device
-from cl_condense.draws import fold
-from cl_condense.evaluate import Training, mixed_training
 from cl_condense.files import atomic
 from cl_condense.imageset import ImageSet
 from cl_condense.methods import build
 from cl_condense.origin import commit, origin
-from cl_condense.recipes import Method, Progress, Recipe
+from cl_condense.protocols import Training, mixed_training
+from cl_condense.recipes import Method, OnStep, Progress, Recipe
 from cl_condense.records import Record, Unit, append, read
-from cl_condense.settings import Settings, check, fingerprint, make_net
+from cl_condense.settings import Settings, check, fingerprint
+from cl_condense.training import train_together
+from cl_condense.walks import Stream, Walk, strategy, streams
 
 
 class Event(NamedTuple):
-    """Where a run is: ``done`` of ``total`` in a phase of a unit; ``record`` once the unit is finished."""
+    """Where a run is: the ``phase`` of a unit, ``record`` once the unit is finished.
+
+    ``share`` is how many units' worth is done that no earlier event had a record of, as if condensing took as
+    long as training: 0 to 1, or more where several units train together.
+    """
 
     unit: Unit
     phase: str
-    done: int
-    total: int
+    share: float
     record: Record | None = None
-
-    @property
-    def share(self) -> float:
-        """How much of the unit is done, from 0 to 1, as if condensing took as long as training."""
-        before, size = {"condense": (0.0, 0.5), "train": (0.5, 0.5), "done": (1.0, 0.0)}[self.phase]
-        return before + size * self.done / self.total
 
 
 @dataclass
@@ -91,89 +88,58 @@ class Run:
         memory after the last step is there, and all that is random has (seed, order, step) as its key.
         """
         missing = self.missing()
+        if not missing:
+            return self.records
         with _fitting_threads(self.train):
-            for order in range(self.settings.orders):
-                todo = {m: [u.step for u in missing if u[:2] == (order, m)] for m in self.settings.methods}
-                if any(todo.values()):
-                    benchmark = self._benchmark(order)
-                    for method, steps in todo.items():
-                        self._do(benchmark, Unit(order, method, 0), steps, on_event)
+            stream = streams(self.settings, self.train, self.test, self.sizes)
+            for orders in self._side_by_side():
+                for method in self.settings.methods:
+                    own = [(o, [u.step for u in missing if u[:2] == (o, method)]) for o in orders]
+                    walks = [self._walk(Unit(o, method, 0), due, stream(o)) for o, due in own if due]
+                    for step in range(1, self.settings.steps + 1):
+                        self._step([walk for walk in walks if step in walk.due], step, on_event)
         return self.records
 
     def memory_file(self, unit: Unit) -> Path:
         """Where the memory after a step is kept (until the next one is done)."""
         return self.out / "memory" / f"{unit.method}-order{unit.order}-step{unit.step}.safetensors"
 
-    def _do(self, benchmark: Any, unit: Unit, steps: list[int], on_event: Callable[[Event], None]) -> None:
-        if not steps:
-            return
-        strategy, now = self._strategy(unit), [unit]
+    def _side_by_side(self) -> list[list[int]]:
+        """Class orders whose networks train together: on a GPU all, since ConvNets are joined there.
 
-        def condensing(progress: Progress) -> None:
-            on_event(Event(now[0], "condense", progress.iteration, progress.iterations))
+        Elsewhere each alone: joined, they would gain little (REPRODUCIBILITY.md), and the accuracies of images
+        with one channel would differ by rounding when a run goes on with more orders.
+        """
+        orders = [*range(self.settings.orders)]
+        together = self.settings.net == "convnet" and self.settings.device.startswith("cuda")
+        return [orders] if together else [[order] for order in orders]
+
+    def _walk(self, start: Unit, due: list[int], stream: Stream) -> Walk:
+        method, training = self._methods[start.method], training_for(self.settings)
+        own = strategy(start.order, method, training, self.settings, self.train)
+        return Walk(start, due, stream, own, self.memory_file)
+
+    def _step(self, walks: list[Walk], step: int, on_event: Callable[[Event], None]) -> None:
+        """Condenses a step of each walk, trains their networks together, and evaluates each."""
+        units = [walk.unit(step) for walk in walks]
+        for walk, condensing in zip(walks, _shares(units, on_event), strict=True):
+            walk.condense(step, condensing)
 
         def training(epoch: int, epochs: int) -> None:
-            on_event(Event(now[0], "train", epoch, epochs))
+            on_event(Event(units[0], "train", len(walks) * (1 + epoch / epochs) / 2))
 
-        strategy.buffer.on_step, strategy.on_epoch = condensing, training
-        kept = [t for t in range(1, steps[0]) if self.memory_file(unit._replace(step=t)).exists()]
-        if kept:
-            strategy.buffer.load(self.memory_file(unit._replace(step=kept[-1])))
-        for step in range(kept[-1] + 1 if kept else 1, self.settings.steps + 1):
-            now[0] = unit._replace(step=step)
-            if step not in steps:  # its record is there and its memory was lost
-                strategy.buffer.post_adapt(strategy, benchmark.train_stream[step - 1])
-                continue
-            strategy.train(benchmark.train_stream[step - 1], eval_streams=[])
-            strategy.eval(benchmark.test_stream[:step])
-            strategy.buffer.save(self.memory_file(now[0]))
-            record = self._record(now[0], strategy)
+        start, lessons = time.perf_counter(), [walk.strategy.lesson for walk in walks]
+        train_together(lessons, training_for(self.settings), training)
+        seconds = (time.perf_counter() - start) / max(1, len(walks))
+        for done, (walk, unit) in enumerate(zip(walks, units, strict=True)):
+            walk.evaluate(step)
+            record = self._record(unit, walk.strategy, seconds)
             append(self.out / "records.jsonl", record)
             self.records.append(record)
-            self.memory_file(unit._replace(step=step - 1)).unlink(missing_ok=True)
-            on_event(Event(now[0], "done", 1, 1, record))
+            walk.leave(step)
+            on_event(Event(unit, "done", len(walks) - done, record))
 
-    def _strategy(self, unit: Unit) -> Any:
-        # Here, because importing Avalanche takes seconds that --help and the checks need not wait for.
-        from cl_condense.strategies import CondensedBuffer, CondensedGDumb  # noqa: PLC0415
-
-        s = self.settings
-        make = make_net(s, self.train.shape)
-        seed = fold(s.seed, unit.order)
-        buffer = CondensedBuffer(
-            s.budget,
-            per_class=s.ipc,
-            shrink=s.shrink,
-            method=self._methods[unit.method],
-            make_net=make,
-            device=s.device,
-            seed=seed,
-            normalisation=(self.train.mean, self.train.std),
-        )
-        return CondensedGDumb(
-            model=make(len(self.train.class_ids)),
-            buffer=buffer,
-            training=training_for(s),
-            networks=s.nets,
-            seed=seed,
-            device=s.device,
-            evaluator=None,
-        )
-
-    def _benchmark(self, order: int) -> Any:
-        from avalanche.benchmarks import nc_benchmark  # noqa: PLC0415
-
-        classes = len(self.train.class_ids)
-        return nc_benchmark(
-            _dataset(self.train),
-            _dataset(self.test),
-            self.settings.steps,
-            False,
-            fixed_class_order=np.random.RandomState(self.settings.seed + order).permutation(classes).tolist(),
-            per_exp_classes=dict(enumerate(self.sizes)),
-        )
-
-    def _record(self, unit: Unit, strategy: Any) -> Record:
+    def _record(self, unit: Unit, strategy: Any, train_seconds: float) -> Record:
         memory = strategy.buffer.memory
         return {
             "method": unit.method,
@@ -186,7 +152,7 @@ class Run:
             "stored_images": len(memory),
             "stored_bytes": memory.nbytes,
             "condense_seconds": round(strategy.buffer.seconds, 3),
-            "train_seconds": round(strategy.train_seconds, 3),
+            "train_seconds": round(strategy.train_seconds + train_seconds, 3),
             "recipe": self._methods[unit.method].settings(),
             "seed": self.settings.seed,
             **origin(self.settings.device),
@@ -218,6 +184,16 @@ class Run:
             with atomic(path) as temporary:
                 temporary.write_text(json.dumps(mine, indent=2) + "\n")
         return [r for r in read(self.out / "records.jsonl") if r["order"] < self.settings.orders]
+
+
+def _shares(units: list[Unit], on_event: Callable[[Event], None]) -> Iterator[OnStep]:
+    """For each unit what tells how far its condensation is, after those before it."""
+    for before, unit in enumerate(units):
+
+        def condensing(progress: Progress, before: int = before, unit: Unit = unit) -> None:
+            on_event(Event(unit, "condense", (before + progress.iteration / progress.iterations) / 2))
+
+        yield condensing
 
 
 def step_sizes(classes: int, steps: int) -> list[int]:
@@ -260,9 +236,3 @@ def _fitting_threads(images: ImageSet) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _dataset(images: ImageSet) -> TensorDataset:
-    dataset = TensorDataset(images.take(torch.arange(len(images))), images.labels)
-    dataset.targets = images.labels.tolist()  # type: ignore[attr-defined] # where Avalanche looks for labels
-    return dataset

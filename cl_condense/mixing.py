@@ -5,10 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cl_condense.draws import Purpose, permutation, uniform
+from cl_condense.draws import Key, Purpose, permutation, uniform
 
 
-def cutmix(x: Tensor, probability: float, *keys: int) -> tuple[Tensor, Tensor, Tensor]:
+def cutmix(
+    x: Tensor, probability: float, *keys: Key, rows: Tensor | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
     """CutMix: pastes a box of another image over each image (Yun et al., ICCV 2019, arXiv:1905.04899).
 
     A row of x is the mini-batch of one network. With the given probability its images take the pixels of one
@@ -24,14 +26,16 @@ def cutmix(x: Tensor, probability: float, *keys: int) -> tuple[Tensor, Tensor, T
     Args:
         x: ``[r, m, c, h, w]``.
         probability: of a row to be mixed.
-        keys: what is drawn from.
+        keys: what is drawn from: integers, or ``[r, 1]``, one for each row.
+        rows: numbers of the rows, ``[r, 1]``; None: 0 to r - 1.
 
     Returns:
         the images, like x; the partner of each, int64 ``[r, m]``; the share of pixels that are an image's own,
         ``[r]`` of x's type: 1 for rows that are not mixed.
     """
     r, m, _, *sides = x.shape
-    rows, number = torch.arange(r, device=x.device)[:, None], torch.arange(4, device=x.device)
+    place, number = torch.arange(r, device=x.device)[:, None], torch.arange(4, device=x.device)
+    rows = place if rows is None else rows
     partner = permutation(m, Purpose.MIX, *keys, 0, rows, device=x.device)
     coin, lam, *centre = uniform(Purpose.MIX, *keys, 1, rows, number)[..., None].unbind(1)
     inside = []
@@ -40,5 +44,5 @@ def cutmix(x: Tensor, probability: float, *keys: int) -> tuple[Tensor, Tensor, T
         offset = torch.arange(size, device=x.device) - (u * size).floor()
         inside.append((offset >= -half) & (offset < half))
     box = (inside[0] & (coin < probability))[:, :, None] & inside[1][:, None, :]
-    mixed = torch.where(box[:, None, None], x[rows, partner], x)
+    mixed = torch.where(box[:, None, None], x[place, partner], x)
     return mixed, partner, 1 - box.to(x.dtype).mean((1, 2))

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from cl_condense.augment import DSA
 from cl_condense.draws import Purpose
-from cl_condense.evaluate import Training, train
 from cl_condense.imageset import ImageSet
 from cl_condense.networks import Initialiser, MakeNet, make_feature_net
+from cl_condense.protocols import Training
+from cl_condense.training import train
 
 Images = Callable[[], Tensor]
 """The synthetic images ``[k, m, c, h, w]`` of the moment, decoded."""

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from cl_condense.draws import Purpose, fold
-from cl_condense.evaluate import Training
 from cl_condense.networks import Initialiser, MakeConvNet, MakeNet, make_feature_net
+from cl_condense.protocols import Training
 from cl_condense.resnets import MakeResNet
 from cl_condense.sources import Images, Look, Scene, Source, State, fit
 from cl_condense.tuned import Tuned, settled

@@ -9,7 +9,7 @@ import torch
 
 from cl_condense.augment import DSA
 from cl_condense.draws import Purpose
-from cl_condense.evaluate import Training
+from cl_condense.protocols import Training
 from cl_condense.sources import Images, Look, Redrawn, Scene, Source, State, fit
 from cl_condense.tuned import Tuned, settled
 

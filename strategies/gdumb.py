@@ -14,17 +14,19 @@ from avalanche.training.templates import SupervisedTemplate
 from torch import Tensor, nn
 
 from cl_condense.devices import pick_device
-from cl_condense.evaluate import OnEpoch, Training, predict, train
+from cl_condense.evaluate import predict
 from cl_condense.networks import Initialiser
+from cl_condense.protocols import Training
 from cl_condense.strategies.buffer import CondensedBuffer
 from cl_condense.strategies.tensors import label_and_task
+from cl_condense.training import Lesson, OnEpoch, train_together
 
 
 class CondensedGDumb(SupervisedTemplate):
     """The evaluation of the condensation papers as an Avalanche strategy (GDumb, Prabhu et al., ECCV 2020).
 
     ``train`` updates the memory with the experience, draws fresh networks and trains them on the memory with
-    the protocol of :class:`cl_condense.evaluate.Training` (its augmentation and schedule are what Avalanche's
+    the protocol of :class:`cl_condense.protocols.Training` (its augmentation and schedule are what Avalanche's
     own GDumb lacks). ``eval`` shows every image to every network: Avalanche's metrics are then means over
     networks. Training is one fast loop, so the callbacks of batches and epochs are not called; those of
     experiences, evaluation and logging are.
@@ -37,14 +39,18 @@ class CondensedGDumb(SupervisedTemplate):
         seed: weights, shuffling and augmentation are drawn from it, the experience and the network's number.
         eval_mb_size, plugins, evaluator, eval_every: as in Avalanche.
         on_epoch: called with (epochs done, epochs in all).
+        defer: ``train`` leaves the networks untrained, so that those of several strategies train together:
+            ``train_together([strategy.lesson for strategy in strategies], training)``.
 
     Attributes:
         networks: the trained networks; ``model`` is the first of them.
+        lesson: what they were trained on; None before the first experience.
         accuracies: of each network, over all images of the last ``eval`` call.
         train_seconds: what the last training took, without condensation (``buffer.seconds``).
     """
 
     model: nn.Module
+    lesson: Lesson | None
 
     def __init__(
         self,
@@ -60,6 +66,7 @@ class CondensedGDumb(SupervisedTemplate):
         evaluator: EvaluationPlugin | Callable[[], EvaluationPlugin] | None = default_evaluator,
         eval_every: int = -1,
         on_epoch: OnEpoch | None = None,
+        defer: bool = False,
     ) -> None:
         if networks < 1:
             raise ValueError(f"{networks} networks: give at least 1")
@@ -82,6 +89,7 @@ class CondensedGDumb(SupervisedTemplate):
             eval_every=eval_every,
         )
         self.buffer, self.training, self.seed, self.on_epoch = buffer, training, seed, on_epoch
+        self.defer, self.lesson = defer, None
         self.networks: list[nn.Module] = [model]
         self.accuracies: list[float] = []
         self.train_seconds = 0.0
@@ -93,17 +101,24 @@ class CondensedGDumb(SupervisedTemplate):
         self.buffer.post_adapt(self, self.experience)
         self.adapted_dataset = self.buffer.buffer.train()
 
-    def _train_exp(self, experience: Any, eval_streams: Any = None, **kwargs: Any) -> None:
-        start = time.perf_counter()
-        assert self.buffer.memory is not None  # for the type checker: the experience has just filled it
+    def prepare(self, number: int) -> Lesson:
+        """Draws new networks for the memory as it is after the experience of this number; sets ``lesson``."""
+        assert self.buffer.memory is not None  # for the type checker: an experience has filled it
         images, ids = self.buffer.memory.decode()
         labels = torch.tensor([label_and_task(int(i))[0] for i in ids], device=self.device)
-        keys = (self.seed, experience.current_experience)
+        keys = (self.seed, number)
         self.networks = [copy.deepcopy(self.model).to(self.device).train() for _ in range(self._number)]
         for i, net in enumerate(self.networks):
             Initialiser(net)(*keys, i)
-        train(self.networks, images.to(self.device), labels, self.training, keys=keys, on_epoch=self.on_epoch)
         self.model = self.networks[0]
+        self.lesson = Lesson(self.networks, images.to(self.device), labels, keys)
+        return self.lesson
+
+    def _train_exp(self, experience: Any, eval_streams: Any = None, **kwargs: Any) -> None:
+        start = time.perf_counter()
+        lesson = self.prepare(experience.current_experience)
+        if not self.defer:
+            train_together([lesson], self.training, self.on_epoch)
         self.train_seconds = time.perf_counter() - start
 
     def eval(self, exp_list: Any, **kwargs: Any) -> Any:

@@ -10,11 +10,12 @@ from click.testing import CliRunner
 from cl_condense.augment import DSA
 from cl_condense.draws import Purpose
 from cl_condense.engine import Condensation
-from cl_condense.evaluate import Training, train
 from cl_condense.imageset import ImageSet
 from cl_condense.methods import build
 from cl_condense.networks import MakeConvNet
+from cl_condense.protocols import Training
 from cl_condense.sources import Scene
+from cl_condense.training import train
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.3, 0.25)
 TINY = "--image-size 8 --width 4 --repeats 2 --device cpu --matrix 16".split()

@@ -15,8 +15,8 @@ from streams import METHODS, buffer, ci, counts, equal, experience, message, nc,
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import Compose, Normalize, RandomCrop, ToTensor
 
-from cl_condense.evaluate import Training
 from cl_condense.networks import MakeConvNet
+from cl_condense.protocols import Training
 from cl_condense.strategies import CondensedGDumb
 
 # in Avalanche's strategies

@@ -13,10 +13,11 @@ from cl_condense.augment import DSA
 from cl_condense.datasets import load
 from cl_condense.draws import Purpose
 from cl_condense.engine import Condensation, condense
-from cl_condense.evaluate import Training, score
+from cl_condense.evaluate import score
 from cl_condense.imageset import ImageSet
 from cl_condense.methods import BASES, COMPOSED, MODIFIERS, build
 from cl_condense.networks import ConvNet, Initialiser, MakeConvNet
+from cl_condense.protocols import Training
 from cl_condense.recipes import Recipe
 from cl_condense.sources import RandomNets, Scene
 from cl_condense.synthetic import Partition, Pixels

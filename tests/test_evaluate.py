@@ -8,12 +8,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from cl_condense import evaluate
+from cl_condense import training as training_module
 from cl_condense.augment import DSA
 from cl_condense.draws import Purpose, permutation
-from cl_condense.evaluate import Training, mixed_training, predict, train
+from cl_condense.evaluate import predict
 from cl_condense.mixing import cutmix
 from cl_condense.networks import ConvNet, Initialiser, MakeConvNet
+from cl_condense.protocols import Training, mixed_training
+from cl_condense.training import train
 
 SHAPE, CLASSES, N = (2, 8, 8), 3, 11
 KEYS = (4, 2)
@@ -302,7 +304,7 @@ def test_a_mini_batch_goes_through_in_parts_unless_its_images_depend_on_one_anot
     labels, found = torch.arange(40) % 4, []
     for whole in (False, True):
         if whole:
-            monkeypatch.setattr(evaluate, "at_once", lambda net, x, training: len(x))
+            monkeypatch.setattr(training_module, "at_once", lambda net, x, training: len(x))
         nets, sizes = [MakeConvNet((3, 32, 32), width=4, norm=norm)(4).double() for _ in range(2)], []
         for i, net in enumerate(nets):
             Initialiser(net)(0, i)

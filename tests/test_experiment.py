@@ -1,15 +1,16 @@
 import json
 from dataclasses import replace
+from operator import itemgetter
 
 import numpy as np
 import pytest
 
-from cl_condense import experiment
+from cl_condense import experiment, training, walks
 from cl_condense.condensed import CondensedSet
 from cl_condense.datasets import load
-from cl_condense.evaluate import mixed_training
-from cl_condense.experiment import Event, Run, method_for, training_for
+from cl_condense.experiment import Run, method_for, training_for
 from cl_condense.imageset import ImageSet
+from cl_condense.protocols import mixed_training
 from cl_condense.records import Unit
 from cl_condense.settings import Settings
 
@@ -87,7 +88,7 @@ def test_class_orders_are_those_of_the_published_runs(data, tmp_path):
     run = Run(replace(TINY, methods=("random",), seed=3), *data, tmp_path)
     for order in (0, 1):
         expected = np.random.RandomState(3 + order).permutation(4).tolist()
-        assert list(run._benchmark(order).classes_order) == expected
+        assert list(walks.streams(run.settings, *data, run.sizes)(order).classes_order) == expected
 
 
 def test_the_same_seed_gives_the_same_records_and_another_seed_others(data, tmp_path):
@@ -144,11 +145,25 @@ def test_a_crash_between_memory_and_record_loses_nothing(data, tmp_path, monkeyp
     assert plain(Run(TINY, *data, tmp_path)()) == uninterrupted
 
 
+def test_an_interruption_of_training_keeps_the_memory(data, tmp_path, uninterrupted):
+    def stop(event):
+        if event.phase == "train":
+            raise Stop
+
+    settings = replace(TINY, methods=("dm",))
+    with pytest.raises(Stop):
+        Run(settings, *data, tmp_path)(stop)
+    events = []
+    records = Run(settings, *data, tmp_path)(events.append)
+    assert [e.phase for e in events if e.unit == Unit(0, "dm", 1)] == ["train"] * TINY.epochs + ["done"]
+    assert plain(records) == [r for r in uninterrupted if r["method"] == "dm"]
+    assert records[0]["condense_seconds"] > 0
+
+
 def test_a_last_record_that_was_cut_off_is_done_again(data, tmp_path, uninterrupted):
     Run(TINY, *data, tmp_path)()
     path = tmp_path / "records.jsonl"
     path.write_text(path.read_text()[:-40])
-    # The memory of the step before is gone by then, and has to be made again.
     run = Run(TINY, *data, tmp_path)
     assert [unit.step for unit in run.missing()] == [2]
     assert plain(run()) == uninterrupted
@@ -225,10 +240,59 @@ def test_more_orders_go_on_and_fewer_take_what_is_there(data, tmp_path):
     assert Run(settings, *data, tmp_path / "run").missing() == []
 
 
-def test_how_much_of_a_unit_is_done():
-    unit = Unit(0, "dm", 1)
-    done = [Event(unit, *how).share for how in (("condense", 0, 4), ("condense", 4, 4), ("train", 1, 2))]
-    assert [*done, Event(unit, "done", 1, 1, {}).share] == [0, 0.5, 0.75, 1]
+def shares(events):
+    """How many units are done by each event: with those whose records came before it."""
+    done, found = 0, []
+    for event in events:
+        found.append(done + event.share)
+        done += event.record is not None
+    return found
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_events_say_how_much_is_done(together, data, tmp_path, monkeypatch):
+    if together:
+        monkeypatch.setattr(Run, "_side_by_side", lambda run: [[0, 1]])
+    events = []
+    Run(TINY, *data, tmp_path)(events.append)
+    found = shares(events)
+    assert found == sorted(found)
+    assert (found[-1], len(set(found)) > 2 * 8) == (8, True)
+    assert {"condense", "train", "done"} == {event.phase for event in events}
+
+
+def test_orders_side_by_side_give_what_each_gives_alone(data, tmp_path, monkeypatch):
+    """As on a GPU. Images have three channels: with one, joined convolutions differ by rounding."""
+    three = [replace(x, images=x.images.repeat(1, 3, 1, 1), mean=3 * x.mean, std=3 * x.std) for x in data]
+    alone = plain(Run(TINY, *three, tmp_path / "alone")())
+    monkeypatch.setattr(Run, "_side_by_side", lambda run: [[0, 1]])
+    joined, sizes = training.forward_joined, set()
+
+    def watch(nets, x):
+        sizes.add(len(nets))
+        return joined(nets, x)
+
+    monkeypatch.setattr(training, "forward_joined", watch)
+    both = plain(Run(TINY, *three, tmp_path / "together")())
+    key = itemgetter("order", "method", "step")
+    assert sorted(both, key=key) == sorted(alone, key=key)
+    assert [r["step"] for r in both] == [1, 1, 2, 2] * 2
+    assert sizes == {4}
+
+
+@pytest.mark.parametrize("at", range(8))
+def test_an_interrupted_run_of_orders_side_by_side_goes_on(at, data, tmp_path, monkeypatch):
+    def stop(event):
+        if len(run.records) == at:
+            raise Stop
+
+    monkeypatch.setattr(Run, "_side_by_side", lambda run: [[0, 1]])
+    run = Run(TINY, *data, tmp_path)
+    with pytest.raises(Stop):
+        run(stop)
+    again = Run(TINY, *data, tmp_path)
+    assert len(again.missing()) == 8 - at
+    assert {(r["order"], r["method"], r["step"]) for r in again()} == {*uninterrupted_units()}
 
 
 def test_a_run_does_not_go_on_with_other_images(data, tmp_path):
@@ -276,9 +340,12 @@ def test_a_damaged_memory_is_named(data, tmp_path):
 
     with pytest.raises(Stop):
         Run(settings, *data, tmp_path)(stop)
-    next((tmp_path / "memory").iterdir()).write_bytes(b"half")
-    with pytest.raises(ValueError, match=r"random-order0-step1.safetensors cannot be read.*remove it"):
+    damaged = tmp_path / "memory/random-order0-step2.safetensors"
+    damaged.write_bytes(b"half")
+    with pytest.raises(ValueError, match=rf"{damaged.name} cannot be read.*remove it"):
         Run(settings, *data, tmp_path)()
+    damaged.unlink()
+    assert [r["step"] for r in Run(settings, *data, tmp_path)()] == [1, 2]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from avalanche.training.plugins import EvaluationPlugin
 from streams import MAKE_NET, buffer, ci, message, nc
 from torch import nn
 
-from cl_condense.evaluate import Training
+from cl_condense.protocols import Training
 from cl_condense.strategies import CondensedGDumb
 
 

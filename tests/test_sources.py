@@ -5,9 +5,9 @@ import torch
 from torch import nn
 
 from cl_condense.augment import DSA
-from cl_condense.evaluate import Training
 from cl_condense.imageset import ImageSet
 from cl_condense.networks import Initialiser, MakeConvNet
+from cl_condense.protocols import Training
 from cl_condense.sources import RandomNets, Redrawn, Scene, fit
 
 MAKE = MakeConvNet((1, 8, 8), width=2)

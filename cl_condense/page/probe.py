@@ -10,11 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from cl_condense.draws import Purpose
-from cl_condense.evaluate import Training, predict, train
+from cl_condense.evaluate import predict
 from cl_condense.features import Features, Tap
 from cl_condense.imageset import ImageSet
 from cl_condense.networks import Initialiser, MakeConvNet, make_feature_net
+from cl_condense.protocols import Training
 from cl_condense.recipes import OnStep, Progress
+from cl_condense.training import train
 
 WIDTH, EPOCHS, SEED = 32, 10, 0
 _TRAINED_ON, _VALUES = 5_000, 1 << 26  # images, and numbers in them: a quarter of a GB

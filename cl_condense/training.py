@@ -1,0 +1,179 @@
+"""Training networks on small sets, many side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cl_condense.draws import Key, Purpose, isolated, permutation
+from cl_condense.features import at_once
+from cl_condense.mixing import cutmix
+from cl_condense.networks import forward_joined, joinable
+from cl_condense.protocols import Training
+
+OnEpoch = Callable[[int, int], None]
+"""Called with (epochs done, epochs in all)."""
+
+
+class Lesson(NamedTuple):
+    """Networks and what they learn, as :func:`train` takes them."""
+
+    nets: Sequence[nn.Module]
+    images: Tensor
+    labels: Tensor
+    keys: tuple[int, ...]
+
+
+def train(
+    nets: Sequence[nn.Module],
+    images: Tensor,
+    labels: Tensor,
+    training: Training,
+    *,
+    keys: tuple[int, ...],
+    on_epoch: OnEpoch | None = None,
+) -> Tensor:
+    """Trains networks side by side, each in its own order and with its own augmentation.
+
+    Args:
+        nets: modules of one architecture that give logits ``[n, classes]``, on the device of the images.
+        images: ``[n, c, h, w]`` float32, normalised.
+        labels: ``[n]`` int64.
+        training: the protocol.
+        keys: what shuffling, augmentation and mixing are drawn from, with the number of the network.
+        on_epoch: called after every epoch.
+
+    Returns:
+        float32 ``[len(nets)]``, on the device: the share of the images that each network got right in the last
+        epoch, as augmented and mixed and before the step on their mini-batch; a mixed image's label is its own.
+    """
+    return train_together([Lesson(nets, images, labels, keys)], training, on_epoch)[0]
+
+
+def train_together(
+    lessons: Sequence[Lesson], training: Training, on_epoch: OnEpoch | None = None
+) -> list[Tensor]:
+    """Gives what :func:`train` gives for each lesson; joined where their networks and images allow it.
+
+    That is where all are ConvNets that run faster joined (:func:`~cl_condense.networks.joinable`), and for
+    lessons of equally many images: the memories of several class orders after one step, say. Joined or not, a
+    network draws the same numbers. ``on_epoch`` counts those of all groups.
+    """
+    joint = len(lessons) > 1 and joinable([net for each in lessons for net in each.nets], lessons[0].images)
+    groups: dict[Any, list[int]] = {}
+    for i, lesson in enumerate(lessons):
+        groups.setdefault((lesson.images.shape, len(lesson.keys)) if joint else i, []).append(i)
+    found: dict[int, Tensor] = {}
+    for number, members in enumerate(groups.values()):
+
+        def count(epoch: int, before: int = number * training.epochs) -> None:
+            if on_epoch:
+                on_epoch(before + epoch, len(groups) * training.epochs)
+
+        right = _train(_Rows([lessons[i] for i in members]), training, count)
+        found |= zip(members, right.split([len(lessons[i].nets) for i in members]), strict=True)
+    return [found[i] for i in range(len(lessons))]
+
+
+class _Rows:
+    """A row for each network of lessons of equally many images.
+
+    Attributes:
+        images, labels: ``[lessons, n, ...]``.
+        lesson, number: of each network, ``[r, 1]``: its lesson, and its number in it.
+        keys: integers, or where lessons differ a list of one for each network.
+        device_keys: the same as draws on the device take them, ``[r, 1]`` for a list.
+    """
+
+    def __init__(self, lessons: Sequence[Lesson]) -> None:
+        self.nets = [net for lesson in lessons for net in lesson.nets]
+        self.images = _stacked([lesson.images for lesson in lessons])
+        self.labels = _stacked([lesson.labels for lesson in lessons])
+        device = self.images.device
+        places = [(k, i) for k, lesson in enumerate(lessons) for i in range(len(lesson.nets))]
+        self.numbers = [i for _, i in places]
+        self.lesson, self.number = torch.tensor(places, device=device).T[..., None]
+        columns = zip(*(lessons[k].keys for k, _ in places), strict=True)
+        self.keys = tuple(each[0] if len({*each}) == 1 else list(each) for each in columns)
+        self.device_keys: tuple[Key, ...] = tuple(
+            torch.tensor(k, device=device)[:, None] if isinstance(k, list) else k for k in self.keys
+        )
+
+
+def _stacked(x: list[Tensor]) -> Tensor:
+    return torch.stack(x) if len(x) > 1 else x[0][None]  # which is no copy
+
+
+def _train(rows: _Rows, training: Training, on_epoch: Callable[[int], None]) -> Tensor:
+    """Trains all networks side by side; the share of images that each got right, ``[r]``."""
+    n, device = rows.images.shape[1], rows.images.device
+    parameters = [p for net in rows.nets for p in net.parameters() if p.requires_grad]
+    right = torch.zeros(len(rows.nets), dtype=torch.int64, device=device)
+    own = (key[0] if isinstance(key, list) else key for key in rows.keys)
+    with isolated(Purpose.SHUFFLE, *own, device=device):  # dropout draws from the global generator
+        optimizer = _sgd(parameters, training, training.lr)
+        falls = [int(share * training.epochs) for share in training.milestones]
+        for epoch in range(training.epochs):
+            for group in optimizer.param_groups:
+                group["lr"] *= training.decay ** falls.count(epoch)
+            if not falls and epoch == training.epochs // 2 + 1 and training.decay != 1:
+                # Not lr * decay: 0.1 is not a tenth, but 1 / 0.1 is 10, and so the papers' rate is exact.
+                optimizer = _sgd(parameters, training, training.lr / (1 / training.decay))
+            order = permutation(n, Purpose.SHUFFLE, *rows.device_keys, epoch, rows.number, device=device)
+            for batch, index in enumerate(order.split(training.batch_size, dim=1)):
+                optimizer.zero_grad()
+                hits = _backward(rows, index, training, epoch, batch)
+                optimizer.step()
+                if epoch + 1 == training.epochs:
+                    right += hits
+            on_epoch(epoch + 1)
+    return right / n
+
+
+Mixed = tuple[Tensor, Tensor]
+"""Labels of what is mixed in, ``[r, m]``, and the share of pixels that are an image's own, ``[r]``."""
+
+
+def _backward(rows: _Rows, index: Tensor, training: Training, *keys: int) -> Tensor:
+    """Adds the gradients of a mini-batch ``[r, m]``; how many of it each network got right, ``[r]``."""
+    nets, x, y = rows.nets, rows.images[rows.lesson, index], rows.labels[rows.lesson, index]
+    if training.augment:
+        warp = training.augment.draw(rows.numbers, *rows.keys, *keys, images=x.shape[1], device=x.device)
+        x = training.augment(x, warp)
+    mixed = None
+    if training.cutmix:
+        x, partner, share = cutmix(x, training.cutmix, *rows.device_keys, *keys, rows=rows.number)
+        mixed = y.gather(1, partner), share
+    if joinable(nets, x):
+        logits = forward_joined(nets, x)
+        _loss(logits, y, mixed).backward()  # type: ignore[no-untyped-call]
+        return (logits.argmax(2) == y).sum(1)
+    right = torch.zeros(len(nets), dtype=torch.int64, device=x.device)
+    for i, net in enumerate(nets):
+        row = slice(i, i + 1)
+        for part in torch.arange(x.shape[1], device=x.device).split(at_once(net, x[i], training=True)):
+            logits = net(x[i, part])[None]
+            also = mixed and (mixed[0][row, part], mixed[1][row])
+            (_loss(logits, y[row, part], also) * (len(part) / x.shape[1])).backward()
+            right[i] += (logits.argmax(2) == y[row, part]).sum()
+    return right
+
+
+def _loss(logits: Tensor, y: Tensor, mixed: Mixed | None) -> Tensor:
+    """Mean cross-entropy of each network's images, summed over networks."""
+    if mixed is None:
+        # A mean over all would divide every network's gradient by their number.
+        return F.cross_entropy(logits.flatten(0, 1), y.flatten()) * len(logits)
+    (other, share), each = mixed, logits.transpose(1, 2)
+    own, others = (F.cross_entropy(each, t, reduction="none").mean(1) for t in (y, other))
+    return (share * own + (1 - share) * others).sum()
+
+
+def _sgd(parameters: Sequence[Tensor], training: Training, lr: float) -> torch.optim.SGD:
+    return torch.optim.SGD(
+        parameters, lr=lr, momentum=training.momentum, weight_decay=training.weight_decay, foreach=True
+    )
