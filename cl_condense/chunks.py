@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import functools
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -23,23 +25,23 @@ class Chunk(NamedTuple):
     rows: Tensor
     class_ids: tuple[int, ...]
 
+    def size(self) -> int:
+        """Real images in all."""
+        return self.images * len(self.class_ids)
 
-def chunks(
-    real: ImageSet, real_per_class: int, stored: int, *, size: int | None = None, joint: bool = False
-) -> list[Chunk]:
-    """Splits the classes: ``size`` at a time, or as many as fit the device, or all where they are ``joint``.
+
+def chunks(real: ImageSet, real_per_class: int, size: int, *, joint: bool = False) -> list[Chunk]:
+    """Splits the classes, ``size`` at a time, or all together where they are ``joint``.
 
     Args:
         real: the images.
         real_per_class: real images in a step, or all of a class that has fewer.
-        stored: synthetic images of a class that go through the network with them.
-        size: classes of a chunk; None: about 640 images on a CPU, a quarter of the free memory elsewhere.
+        size: classes of a chunk.
         joint: one chunk, every class with as many images as the largest has.
     """
     batches = [_batch(n, real_per_class) for n in real.counts]
     if joint:
         batches, size = [max(batches)] * len(batches), len(batches)
-    size = size or _fitting(real, max(batches) + stored)
     found = []
     for images in sorted(set(batches)):
         rows = [i for i, n in enumerate(batches) if n == images]
@@ -50,19 +52,65 @@ def chunks(
     return found
 
 
+class Memory(Protocol):
+    """A device's memory, in bytes."""
+
+    def free(self) -> int:
+        """What can still be taken."""
+        ...
+
+    def peak(self, work: Callable[[], object]) -> int:
+        """What some work takes at most."""
+        ...
+
+
+class CudaMemory:
+    """That of a CUDA device; what torch keeps for later counts as free."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+
+    def free(self) -> int:
+        kept = torch.cuda.memory_reserved(self._device) - torch.cuda.memory_allocated(self._device)
+        return torch.cuda.mem_get_info(self._device)[0] + kept
+
+    def peak(self, work: Callable[[], object]) -> int:
+        before = torch.cuda.memory_allocated(self._device)
+        torch.cuda.reset_peak_memory_stats(self._device)
+        work()
+        return torch.cuda.max_memory_allocated(self._device) - before
+
+
+def memory_of(device: torch.device) -> Memory | None:
+    """None for a device that cannot be asked, and for a CPU, where few images together are the fastest."""
+    return CudaMemory(device) if device.type == "cuda" else None
+
+
+def few(real: ImageSet, real_per_class: int, stored: int) -> int:
+    """Classes of about 640 images together, ``stored`` of each synthetic: enough to keep a CPU busy."""
+    return max(1, 640 // (max(_batch(n, real_per_class) for n in real.counts) + stored))
+
+
+def fitting(work: Callable[[int], object], classes: int, memory: Memory) -> int:
+    """How many classes to take at once: 1, 2, 4, ... or all, with at most half of the free memory.
+
+    Found by doing the ``work`` for a growing number of them. Powers of two, so that a little more or less of
+    free memory seldom changes the number, and with it the rounding.
+
+    Raises:
+        torch.cuda.OutOfMemoryError: where one class does not fit.
+    """
+    budget, size = memory.free() // 2, 1
+    while True:
+        used = memory.peak(functools.partial(work, size))
+        if size >= classes or 2 * used > budget:
+            return min(size, classes)
+        size *= 2
+
+
 def _batch(count: int, real_per_class: int) -> int:
     """Real images a step of a class of ``count``: of a small class all, from 65 on up to 15 of them twice.
 
     So classes of about one size share a forward pass, and yet the number depends on the class alone.
     """
     return min(real_per_class, count if count <= 64 else -(-count // 16) * 16)
-
-
-def _fitting(real: ImageSet, images: int) -> int:
-    if real.device.type == "cpu":
-        return max(1, 640 // images)
-    # An image of the papers' ConvNet: the first block's convolution, norm and pooling, 128 filters, and half
-    # as much again for the others.
-    per_image = 4 * 128 * real.shape[1] * real.shape[2] * 4
-    free = torch.cuda.mem_get_info(real.device)[0] if real.device.type == "cuda" else 2**32
-    return max(1, int(free / 4 // (images * per_image)))

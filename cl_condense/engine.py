@@ -8,13 +8,14 @@ import torch
 from torch import Tensor
 
 from cl_condense.augment import Warp
-from cl_condense.chunks import Chunk, chunks
+from cl_condense.chunks import Chunk, Memory, chunks, few, fitting, memory_of
 from cl_condense.compiling import compiled
 from cl_condense.condensed import CondensedSet
 from cl_condense.draws import Purpose
 from cl_condense.features import View, see, statistics_of
 from cl_condense.imageset import ImageSet, check_ipc
 from cl_condense.networks import MakeNet
+from cl_condense.pixels import PixelStep
 from cl_condense.recipes import OnStep, Progress, Recipe, Term, kinds
 from cl_condense.sources import Look, Nets, Scene, State
 from cl_condense.synthetic import decode
@@ -56,11 +57,12 @@ class Condensation:
         self._sources = {nets: nets.start(scene) for nets in kinds(recipe)}
         self._see = compiled() if recipe.compiled else see
         self._pixels = recipe.synthetic.start(real, ipc, seed).contiguous()
-        self._step = _Step(real, recipe, self._pixels)
-        joint = any(term.joint for term in recipe.terms)
-        stored = ipc * recipe.synthetic.factor**2
+        self._step = PixelStep(real, recipe, self._pixels)
+        self._joint = any(term.joint for term in recipe.terms)
         self._kept: dict[tuple[int, ...], dict[Nets, View]] = {}
-        self._chunks = chunks(real, settled(recipe.real_per_class), stored, size=chunk, joint=joint)
+        self._memory = None if chunk or self._joint else memory_of(real.device)
+        stored = ipc * recipe.synthetic.factor**2
+        self._chunks = self._split(chunk or few(real, settled(recipe.real_per_class), stored))
 
     def step(self) -> Tensor:
         """Does one iteration and returns its loss, on the device.
@@ -74,7 +76,7 @@ class Condensation:
         age = looks[self.recipe.nets].age
         done = self.iteration / self.iterations
         terms = [term for term in self.recipe.terms if term.when is None or term.when(done, age)]
-        loss = torch.stack([self._accumulate(part, terms, looks) for part in self._chunks]).sum()
+        loss = self._gradient(terms, looks)
         self._step(done)
         self.iteration += 1
         last = self.iteration == self.iterations
@@ -118,6 +120,38 @@ class Condensation:
 
     def _images(self) -> Tensor:
         return decode(self._pixels, self.recipe.synthetic.factor)
+
+    def _split(self, size: int) -> list[Chunk]:
+        return chunks(self._real, settled(self.recipe.real_per_class), size, joint=self._joint)
+
+    def _gradient(self, terms: list[Term], looks: dict[Nets, Look]) -> Tensor:
+        """Fills the step's gradient, in chunks that fit the memory; the loss."""
+        if self._memory:
+            self._measure(self._memory, terms, looks)
+        while True:
+            try:
+                return torch.stack([self._accumulate(part, terms, looks) for part in self._chunks]).sum()
+            except torch.cuda.OutOfMemoryError:  # others may take memory at any time
+                self._kept.clear()
+                size = max(len(part.class_ids) for part in self._chunks)
+                if self._joint or size == 1:
+                    raise ValueError(_too_large(self.recipe, self._real, size)) from None
+                self._chunks = self._split(size // 2)
+
+    def _measure(self, memory: Memory, terms: list[Term], looks: dict[Nets, Look]) -> None:
+        """Finds how many classes to take at once, before the first step."""
+
+        def trial(classes: int) -> None:
+            self._accumulate(max(self._split(classes), key=Chunk.size), terms, looks)
+            self._kept.clear()
+
+        fast, self._see = self._see, see  # not compiled for every number of classes
+        try:
+            self._chunks = self._split(fitting(trial, len(self._real.class_ids), memory))
+        except torch.cuda.OutOfMemoryError:
+            raise ValueError(_too_large(self.recipe, self._real, 1)) from None
+        finally:
+            self._see, self._memory = fast, None
 
     def _accumulate(self, part: Chunk, terms: list[Term], looks: dict[Nets, Look]) -> Tensor:
         """Puts the gradient of a chunk of classes into the step's; its loss."""
@@ -167,14 +201,15 @@ def condense(
         make_net: makes the network to look through; its ``features`` gives embedding and maps.
         seed: one integer for everything that is random.
         on_step: called after every iteration.
-        chunk: classes per forward pass; None fits it to the device (about 640 images on a CPU, a
-            quarter of the free memory elsewhere).
+        chunk: classes per forward pass; None fits it to the device: about 640 images on a CPU, what is found to
+            take at most half of the free memory on a GPU. Where memory runs out they become fewer.
 
     Returns:
         the set, on the CPU.
 
     Raises:
-        ValueError: for a budget that does not fit the classes, or pixels that stopped being finite.
+        ValueError: for a budget that does not fit the classes, pixels that stopped being finite, or too little
+            memory.
     """
     job = Condensation(real, recipe, ipc=ipc, make_net=make_net, seed=seed, chunk=chunk)
     while job.iteration < job.iterations:
@@ -184,34 +219,12 @@ def condense(
     return job.result()
 
 
-class _Step:
-    """One optimiser step on all pixels ``[k, ipc, c, h, w]``, in place, from ``gradient``."""
-
-    def __init__(self, real: ImageSet, recipe: Recipe, pixels: Tensor) -> None:
-        self._recipe, self._pixels = recipe, pixels
-        self.gradient = pixels.grad = torch.zeros_like(pixels)
-        self._sgd = torch.optim.SGD([pixels], lr=recipe.lr, momentum=recipe.momentum)  # type: ignore[arg-type]
-        mean, std = (torch.tensor(x, device=real.device).view(-1, 1, 1) for x in (real.mean, real.std))
-        self._black, self._white = -mean / std, (1 - mean) / std
-
-    def __call__(self, done: float) -> None:
-        """Takes the step, with ``done`` of the iterations behind it, 0 to 1."""
-        recipe = self._recipe
-        halved = sum(done >= share for share in recipe.halvings)
-        self._sgd.param_groups[0]["lr"] = recipe.lr * 0.5**halved  # type: ignore[operator]
-        if recipe.space == "unit":  # a step on p = x std + mean is one on x with the rate over std^2
-            self.gradient.mul_((self._white - self._black).square())
-        self._sgd.step()
-        if recipe.space == "unit":
-            self._pixels.clamp_(self._black, self._white)
-
-    def state(self) -> State:
-        buffer = self._sgd.state[self._pixels].get("momentum_buffer")
-        return {} if buffer is None else {"momentum": buffer}
-
-    def restore(self, state: State) -> None:
-        if "momentum" in state:
-            self._sgd.state[self._pixels]["momentum_buffer"] = state["momentum"].to(self._pixels, copy=True)
+def _too_large(recipe: Recipe, real: ImageSet, classes: int) -> str:
+    count = "one class" if classes == 1 else f"{classes} classes, which it takes together,"
+    return (
+        f"{recipe.name}: the memory of {real.device} is too small for {count} of {recipe.real_per_class} real "
+        "images: lower real_per_class or the images per class, or take another device"
+    )
 
 
 def _check_finite(pixels: Tensor, recipe: Recipe, iteration: int) -> None:
