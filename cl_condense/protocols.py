@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import get_args
 
 from cl_condense.augment import DSA
+from cl_condense.features import Precision
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class Training:
             with it the momentum.
         milestones: shares of the epochs, 0 to 1, after which the rate is multiplied by ``decay`` instead, each
             time, and the momentum goes on: ``floor(share * epochs)`` epochs keep the rate before.
+        precision: of convolutions; loss, gradients of weights and the step are float32 all the same.
 
     Raises:
         ValueError: for no epochs, empty batches, or a number out of its range.
@@ -39,6 +42,7 @@ class Training:
     cutmix: float = 0.0
     decay: float = 0.1
     milestones: tuple[float | Fraction, ...] = ()
+    precision: Precision = "float32"
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch_size < 1:
@@ -49,6 +53,8 @@ class Training:
             raise ValueError(f"decay {self.decay}: give a number above 0 and at most 1 (a constant rate)")
         if not all(0 <= share <= 1 for share in self.milestones):
             raise ValueError(f"milestones {', '.join(map(str, self.milestones))}: give shares from 0 to 1")
+        if self.precision not in get_args(Precision):
+            raise ValueError(f"precision {self.precision!r}: use {' or '.join(get_args(Precision))}")
 
 
 def mixed_training(epochs: int = 1000, strategy: str = DSA.strategy) -> Training:

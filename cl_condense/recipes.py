@@ -96,8 +96,9 @@ class Recipe:
         space: what the rate is relative to and whether pixels are clamped: ``normalised`` values, free, or
             ``unit``, 0 to 1 from black to white.
         dataset: the name by which tuned numbers are chosen.
-        precision: of the networks' convolutions and of DDM's Gram matrices; ``bfloat16`` is faster where the
-            hardware has it, with losses, gradients of weights and pixels in float32.
+        precision: of the networks' convolutions, of DDM's Gram matrices, and of the training of networks in
+            between; ``bfloat16`` is faster where the hardware has it, with losses, weights and pixels in
+            float32. Gradient matching stays in float32.
         compiled: networks go through torch.compile: half a minute at first, less time an iteration after it.
         reuse: iterations that share a real batch, its augmentation and its features, which are computed once
             and kept for all classes; see :meth:`reusing`.

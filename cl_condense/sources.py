@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from cl_condense.augment import DSA
 from cl_condense.draws import Purpose
+from cl_condense.features import Precision
 from cl_condense.imageset import ImageSet
 from cl_condense.networks import Initialiser, MakeNet, make_feature_net
 from cl_condense.protocols import Training
@@ -25,12 +26,13 @@ State = dict[str, Tensor]
 
 
 class Scene(NamedTuple):
-    """What networks may be made from and trained on."""
+    """What networks may be made from and trained on, and how."""
 
     real: ImageSet
     make_net: MakeNet
     augment: DSA
     seed: int
+    precision: Precision = "float32"
 
 
 class Look(NamedTuple):

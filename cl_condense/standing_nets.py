@@ -65,7 +65,7 @@ class _Queue:
         chosen = self._choice(iteration, 1)[: nets.trained]
         count = settled(nets.train_steps) * self._batch
         index, targets = real.sample(count, Purpose.TRAIN_NET, seed, iteration)
-        training = Training(1, batch_size=self._batch, augment=None, decay=1.0)
+        training = Training(1, batch_size=self._batch, augment=None, decay=1.0, precision=self._scene.precision)
         found = fit([self.members[i] for i in chosen], real.take(index), targets, training, seed, iteration)
         for i, accuracy in zip(chosen, found, strict=True):
             self.accuracies[i] = accuracy
@@ -145,7 +145,8 @@ class _Pool:
         self._initialise(*keys)
         net = copy.deepcopy(self._blank)
         images, targets = real.take(torch.arange(len(real), device=real.device)), real.targets
-        fit([net], images, targets, Training(self._pool.epochs, augment=None, decay=1.0), *keys)
+        training = Training(self._pool.epochs, augment=None, decay=1.0, precision=self._scene.precision)
+        fit([net], images, targets, training, *keys)
         return net
 
 

@@ -149,18 +149,25 @@ def _backward(rows: _Rows, index: Tensor, training: Training, *keys: int) -> Ten
         x, partner, share = cutmix(x, training.cutmix, *rows.device_keys, *keys, rows=rows.number)
         mixed = y.gather(1, partner), share
     if joinable(nets, x):
-        logits = forward_joined(nets, x)
+        logits = _logits(lambda x: forward_joined(nets, x), x, training)
         _loss(logits, y, mixed).backward()  # type: ignore[no-untyped-call]
         return (logits.argmax(2) == y).sum(1)
     right = torch.zeros(len(nets), dtype=torch.int64, device=x.device)
     for i, net in enumerate(nets):
         row = slice(i, i + 1)
         for part in torch.arange(x.shape[1], device=x.device).split(at_once(net, x[i], training=True)):
-            logits = net(x[i, part])[None]
+            logits = _logits(net, x[i, part], training)[None]
             also = mixed and (mixed[0][row, part], mixed[1][row])
             (_loss(logits, y[row, part], also) * (len(part) / x.shape[1])).backward()
             right[i] += (logits.argmax(2) == y[row, part]).sum()
     return right
+
+
+def _logits(net: Callable[[Tensor], Tensor], x: Tensor, training: Training) -> Tensor:
+    if training.precision == "float32":
+        return net(x)
+    with torch.autocast(x.device.type, torch.bfloat16):
+        return net(x).float()
 
 
 def _loss(logits: Tensor, y: Tensor, mixed: Mixed | None) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 
@@ -32,7 +32,7 @@ class InnerLoop:
 class _Inner:
     def __init__(self, nets: InnerLoop, scene: Scene) -> None:
         self._outer, self._redrawn = settled(nets.outer), Redrawn(scene)
-        self._training = _plain_sgd(settled(nets.inner), scene.augment)
+        self._training = _plain_sgd(settled(nets.inner), scene)
         self.state, self.restore = self._redrawn.state, self._redrawn.restore
 
     def at(self, iteration: int) -> Look:
@@ -68,7 +68,7 @@ class _Dynamic:
     def __init__(self, nets: DynamicLoop, scene: Scene) -> None:
         self._nets, self._scene, self._redrawn = nets, scene, Redrawn(scene)
         self._count, self._outer = 0, _Watcher(nets.window)
-        self._training = _plain_sgd(1, scene.augment)
+        self._training = _plain_sgd(1, scene)
 
     def at(self, iteration: int) -> Look:
         return self._redrawn.draw(self._count)
@@ -135,7 +135,8 @@ class RealTraining:
 class _RealTraining:
     def __init__(self, nets: RealTraining, scene: Scene) -> None:
         self._nets, self._real, self._seed, self._redrawn = nets, scene.real, scene.seed, Redrawn(scene)
-        self._training = Training(1, batch_size=64, cutmix=nets.cutmix, augment=nets.augment, decay=1.0)
+        training = Training(1, batch_size=64, decay=1.0, precision=scene.precision)
+        self._training = replace(training, cutmix=nets.cutmix, augment=nets.augment)
         self.state, self.restore = self._redrawn.state, self._redrawn.restore
 
     def at(self, iteration: int) -> Look:
@@ -149,6 +150,7 @@ class _RealTraining:
             fit([self._redrawn.net], self._real.take(index), targets, self._training, self._seed, iteration)
 
 
-def _plain_sgd(epochs: int, augment: DSA) -> Training:
+def _plain_sgd(epochs: int, scene: Scene) -> Training:
     """DC's: learning rate 0.01 and nothing else."""
-    return Training(epochs, momentum=0.0, weight_decay=0.0, augment=augment, decay=1.0)
+    plain = Training(epochs, momentum=0.0, weight_decay=0.0, decay=1.0)
+    return replace(plain, augment=scene.augment, precision=scene.precision)

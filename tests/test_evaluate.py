@@ -10,6 +10,7 @@ from torch import nn
 
 from cl_condense import training as training_module
 from cl_condense.augment import DSA
+from cl_condense.datasets import load
 from cl_condense.draws import Purpose, permutation
 from cl_condense.evaluate import predict
 from cl_condense.mixing import cutmix
@@ -273,6 +274,7 @@ def test_no_epochs_or_empty_batches_are_refused(setting):
     [
         *(({"cutmix": p}, f"cutmix {p} is no probability: give 0 .* to 1") for p in (-0.1, 1.5, float("nan"))),
         *(({"decay": d}, f"decay {d}: give a number above 0 and at most 1") for d in (0, -1, 1.1)),
+        ({"precision": "float16"}, "precision 'float16': use float32 or bfloat16"),
         *(({"milestones": (0.5, m)}, f"milestones 0.5, {m}: give shares from 0 to 1") for m in (-0.1, 1.5)),
     ],
 )
@@ -280,6 +282,28 @@ def test_refuses_numbers_out_of_range(setting, said):
     with pytest.raises(ValueError, match=said) as error:
         Training(**setting)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("size", [8, 32])
+def test_reduced_precision_trains_float32_weights_that_do_as_well(size):
+    """Joined at 8 pixels, one after another at 32."""
+    fit, test = (part.only([0, 1, 2, 3]) for part in load("digits"))
+    index = fit.draw(10, 0)
+    x, y = fit.take(index).flatten(0, 1), torch.arange(4).repeat_interleave(10)
+    seen, want = test.take(torch.arange(len(test))), test.targets
+    x, seen = (F.interpolate(each, size=size) for each in (x, seen))
+    accuracies, weights = [], []
+    for precision in ("float32", "bfloat16"):
+        nets = [MakeConvNet((1, size, size), width=8)(4) for _ in range(3)]
+        for i, net in enumerate(nets):
+            Initialiser(net)(0, i)
+        train(nets, x, y, Training(15, lr=0.05, augment=None, precision=precision), keys=(0,))
+        accuracies.append((predict(nets, seen).argmax(2) == want).double().mean().item())
+        weights.append(nets[0].classifier.weight)
+    assert weights[1].dtype == torch.float32
+    assert not torch.equal(*weights)
+    assert min(accuracies) > 0.8
+    assert abs(accuracies[0] - accuracies[1]) < 0.02
 
 
 def test_the_defaults_are_the_protocol_of_the_papers():
