@@ -92,20 +92,26 @@ def few(real: ImageSet, real_per_class: int, stored: int) -> int:
 
 
 def fitting(work: Callable[[int], object], classes: int, memory: Memory) -> int:
-    """How many classes to take at once: 1, 2, 4, ... or all, with at most half of the free memory.
+    """How many classes to take at once: 1, 2, 4, ... or all, with about half of the free memory.
 
-    Found by doing the ``work`` for a growing number of them. Powers of two, so that a little more or less of
+    Found by doing the ``work`` for a growing number of them, as long as twice as many would fit. Powers of two, so that a little more or less of
     free memory seldom changes the number, and with it the rounding.
 
     Raises:
         torch.cuda.OutOfMemoryError: where one class does not fit.
     """
     budget, size = memory.free() // 2, 1
-    while True:
-        used = memory.peak(functools.partial(work, size))
-        if size >= classes or 2 * used > budget:
-            return min(size, classes)
+    while size < classes:
+        try:
+            used = memory.peak(functools.partial(work, size))
+        except torch.cuda.OutOfMemoryError:
+            if size == 1:
+                raise
+            return size // 2
+        if 2 * used > budget:
+            return size
         size *= 2
+    return classes
 
 
 def _batch(count: int, real_per_class: int) -> int:

@@ -202,7 +202,7 @@ def condense(
         seed: one integer for everything that is random.
         on_step: called after every iteration.
         chunk: classes per forward pass; None fits it to the device: about 640 images on a CPU, what is found to
-            take at most half of the free memory on a GPU. Where memory runs out they become fewer.
+            take about half of the free memory on a GPU. Where memory runs out they become fewer.
 
     Returns:
         the set, on the CPU.

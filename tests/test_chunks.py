@@ -64,8 +64,17 @@ def limited(monkeypatch):
 def test_what_fits_takes_at_most_half_of_the_free_memory(classes, budget, fit):
     memory = Counted(budget)
     assert fitting(memory.take, classes, memory) == fit
-    assert memory.asked == [n for n in (1, 2, 4, 8) if n < 2 * fit]
+    assert memory.asked == [n for n in (1, 2, 4) if n < min(2 * fit, classes)]
     assert fit == 1 or memory.peak(lambda: memory.take(fit)) <= memory.free() / 2
+
+
+def test_more_that_turns_out_not_to_fit_is_not_taken():
+    memory = Counted(3)
+    memory.free = lambda: 10**6
+    assert fitting(memory.take, 7, memory) == 2
+    memory.classes = 0
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        fitting(memory.take, 7, memory)
 
 
 @pytest.mark.parametrize("name", ["ddm", "idm", "dc"])
