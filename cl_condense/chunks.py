@@ -94,8 +94,8 @@ def few(real: ImageSet, real_per_class: int, stored: int) -> int:
 def fitting(work: Callable[[int], object], classes: int, memory: Memory) -> int:
     """How many classes to take at once: 1, 2, 4, ... or all, with about half of the free memory.
 
-    Found by doing the ``work`` for a growing number of them, as long as twice as many would fit. Powers of two, so that a little more or less of
-    free memory seldom changes the number, and with it the rounding.
+    Found by doing the ``work`` for a growing number of them, as long as twice as many would fit. Powers of two,
+    so that a little more or less of free memory seldom changes the number, and with it the rounding.
 
     Raises:
         torch.cuda.OutOfMemoryError: where one class does not fit.
