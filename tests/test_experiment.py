@@ -261,6 +261,17 @@ def test_events_say_how_much_is_done(together, data, tmp_path, monkeypatch):
     assert {"condense", "train", "done"} == {event.phase for event in events}
 
 
+@pytest.mark.parametrize(
+    ("device", "net", "orders"), [("cpu", "convnet", 1), ("cuda:0", "convnet", 2), ("cuda:0", "resnet18", 1)]
+)
+def test_orders_are_side_by_side_where_their_networks_are_joined(device, net, orders, data, tmp_path):
+    run = Run(TINY, *data, tmp_path)
+    run.settings = replace(run.settings, device=device, net=net)
+    found = run._side_by_side()
+    assert [len(group) for group in found] == [orders] * (2 // orders)
+    assert sum(found, []) == [0, 1]
+
+
 def test_orders_side_by_side_give_what_each_gives_alone(data, tmp_path, monkeypatch):
     """As on a GPU. Images have three channels: with one, joined convolutions differ by rounding."""
     three = [replace(x, images=x.images.repeat(1, 3, 1, 1), mean=3 * x.mean, std=3 * x.std) for x in data]
