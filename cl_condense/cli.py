@@ -225,17 +225,30 @@ def _console() -> Console:
     return Console() if sys.stdout.isatty() else Console(width=100)
 
 
+def _warn(message: Warning | str, *where: Any) -> None:
+    """One line: where in the code a warning comes from is no matter of the user's."""
+    click.echo("Warning: " + " ".join(str(message).split()), err=True)
+
+
 def main(args: list[str] | None = None) -> None:
     """Entry point: whatever the user can mend is one line on stderr and exit code 2."""
-    warnings.filterwarnings("ignore", module="avalanche")
-    warnings.filterwarnings("ignore", message="no QP solver found")  # Avalanche's GEM alone needs one
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="avalanche")
+        warnings.filterwarnings("ignore", message="no QP solver found")  # Avalanche's GEM alone needs one
+        warnings.showwarning = _warn  # type: ignore[assignment] # one that takes any arguments
+        code = _code(args)
+    sys.exit(code)
+
+
+def _code(args: list[str] | None) -> int:
+    """Does the command; the exit code."""
     try:
         code = cli.main(args=args, prog_name="cl-condense", standalone_mode=False)
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted: the same command goes on.", err=True)
-        code = 130
+        return 130
     except (click.ClickException, ValueError, OSError) as error:
         message = error.format_message() if isinstance(error, click.ClickException) else str(error)
         click.echo("Error: " + " ".join(message.split()), err=True)
-        code = 2
-    sys.exit(code if isinstance(code, int) else 0)
+        return 2
+    return code if isinstance(code, int) else 0

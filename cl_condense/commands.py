@@ -165,6 +165,7 @@ Examples:
 @click.option("--ipc", type=int, help="One number of images per class.")
 @click.option("--method", "methods", multiple=True, help="Repeat: ours or as printed.  [default: all]")
 @click.option("--data", type=click.Path(path_type=Path), help="Folder of the data sets' files.")
+@click.option("--download", is_flag=True, help="Fetch a data set into --data if it is not there.")
 @click.option("--dry-run", is_flag=True, help="List what would be done, with an estimate of time.")
 @click.option("--repetitions", type=int, help="Sets of each cell.  [default: 1]")
 @click.option("--orders", type=int, help="Class orders, where class-incremental.  [default: 5]")

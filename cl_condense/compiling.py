@@ -32,6 +32,8 @@ def compiled() -> See:
                     warnings.filterwarnings("ignore", "The .grad attribute")  # dynamo looks at it
                     found: Seen = fast(net, *args)
                 return found
+            except torch.cuda.OutOfMemoryError:
+                raise  # the engine takes fewer classes then
             except RuntimeError as error:  # what dynamo and its compilers raise
                 works = False
                 reason = next((line for line in str(error).splitlines() if line.strip()), "")

@@ -37,6 +37,7 @@ def show(
     results: Path,
     *,
     dataset: str | None,
+    download: bool,
     ipc: int | None,
     methods: tuple[str, ...],
     device: str,
@@ -63,7 +64,7 @@ def show(
 
     @cache
     def load(known: str) -> tuple[ImageSet, ImageSet]:
-        return datasets.load(known, data, on_progress=decoding(known))
+        return datasets.load(known, data, download=download, on_progress=decoding(known))
 
     given = {k: v for k, v in changes.items() if v is not None} | {"device": str(pick_device(device))}
     bench = Bench(results, load, given, **repeats)

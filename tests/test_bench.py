@@ -1,5 +1,7 @@
 """The papers' tables with ours beside them: what is missing, done once, and how it is shown."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from rich.console import Console
@@ -14,7 +16,7 @@ from cl_condense.published import published, tables
 REDUCED = {"iterations": 2, "real_per_class": 4, "epochs": 2, "width": 8, "nets": 2, "device": "cpu"}
 
 
-def load(name, data=None, on_progress=None):
+def load(name, data=None, *, download=False, on_progress=None):
     """Made-up images in the shape of CIFAR-10."""
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (140, 3, 32, 32), dtype=torch.uint8, generator=generator)
@@ -142,6 +144,20 @@ def test_the_command_lists_does_and_shows(tmp_path, capsys, monkeypatch):
     assert call(*DDM, *QUICK) == 0
     again = capsys.readouterr()
     assert (again.out, again.err) == (first.out, "")
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_the_command_fetches_data_where_it_is_told_to(given, tmp_path, monkeypatch):
+    asked = []
+
+    def fetch(name, folder=None, *, download=False, **options):
+        asked.append((name, folder, download))
+        return load(name)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("cl_condense.datasets.load", fetch)
+    assert call(*DDM, *QUICK, "--dry-run", "--data", "there", *["--download"] * given) == 0
+    assert asked == [("cifar10", Path("there"), given)]
 
 
 @pytest.mark.parametrize(

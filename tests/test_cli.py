@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 
 import pytest
 import torch
@@ -321,3 +322,14 @@ def test_bad_sets_get_one_line_and_exit_code_2_and_write_nothing(words, message,
 )
 def test_epochs_are_the_data_sets_own_or_the_published(dataset, evaluation, epochs):
     assert default_epochs(dataset, evaluation) == epochs
+
+
+def test_a_warning_is_one_line_that_names_no_code(capsys, monkeypatch):
+    def warned(*args, **options):
+        warnings.warn("torch.compile failed,\ngoing on", stacklevel=2)
+
+    monkeypatch.setattr("cl_condense.catalogue.about", warned)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        assert call("methods", "dm") == 0
+    assert capsys.readouterr().err == "Warning: torch.compile failed, going on\n"

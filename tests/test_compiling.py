@@ -36,6 +36,18 @@ def test_features_statistics_and_gradients_are_those_without_it(precision, near)
     assert any(bool((a != b).any()) for a, b in zip(*seen, strict=True)), "nothing was compiled"
 
 
+def test_memory_that_runs_out_is_no_failure_of_the_compiler(monkeypatch):
+    def full(function, dynamic):
+        def run(*args):
+            raise torch.cuda.OutOfMemoryError
+
+        return run
+
+    monkeypatch.setattr(compiling.torch, "compile", full)
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        compiled()(None, None, (), "float32")
+
+
 def test_a_compiler_that_fails_is_said_once_and_done_without(monkeypatch):
     def broken(function, dynamic):
         def run(*args):
