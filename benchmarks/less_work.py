@@ -88,14 +88,14 @@ def rows_of(parts, s, running, times, seeds):
 
 def name(row):
     means = ", running means" if row["running"] else ""
-    return f"reuse {row['reuse']}, {row['real_per_class']} real images of a class{means}"
+    return f"reuse {row['reuse']}, {row['real_per_class']} real of a class{means}"
 
 
 def plot(rows, path):
     """Accuracy against seconds, a line a way."""
     import matplotlib.pyplot as plt  # noqa: PLC0415 # slow
 
-    figure, ax = plt.subplots(figsize=(6, 4.5), layout="constrained")
+    figure, ax = plt.subplots(figsize=(7, 5), layout="constrained")
     for label in dict.fromkeys(map(name, rows)):
         own = [row for row in rows if name(row) == label]
         accuracy = 100 * torch.tensor([row["accuracies"] for row in own]).flatten(1)
