@@ -104,6 +104,12 @@ def test_all_runs_everything_into_one_record(measure):
         check(record[kind][0])
 
 
+def test_all_on_a_gpu_has_the_shapes_of_cifar100(load):
+    job = load("speed").settle("all", torch.device("cuda"), 1, {"repeats": 3, "ipc": None})
+    assert (job.classes, job.images, job.ipc, job.size, job.width, job.real) == (100, 500, 10, 32, 128, 0)
+    assert load("speed").settle("condense", torch.device("cuda"), 1, {"repeats": 3}).classes == 10
+
+
 def test_a_device_that_is_not_there_is_a_usage_error(load):
     result = CliRunner().invoke(load("speed").main, ["condense", "--device", "tpu"])
     assert result.exit_code == 2
