@@ -107,8 +107,8 @@ class Run:
     def _side_by_side(self) -> list[list[int]]:
         """Class orders whose networks train together: on a GPU all, since ConvNets are joined there.
 
-        Elsewhere each alone: only those for at most 16 pixels are joined there, and the accuracies of images with
-        one channel would differ by rounding when a run goes on with more orders.
+        Elsewhere each alone: only those for at most 16 pixels are joined there, and with one channel accuracies
+        would differ by rounding when a run goes on with more orders.
         """
         orders = [*range(self.settings.orders)]
         together = self.settings.net == "convnet" and self.settings.device.startswith("cuda")
