@@ -225,7 +225,7 @@ def test_a_way_that_is_no_pair_of_numbers_is_a_usage_error(load):
     assert "'5': give REUSE:REAL, such as 5:256" in result.output
 
 
-def made_up(name, data=None, on_progress=None):
+def made_up(name, data=None, *, download=False, on_progress=None):
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (140, 3, 32, 32), dtype=torch.uint8, generator=generator)
     labels = torch.arange(10).repeat_interleave(14)
