@@ -453,3 +453,15 @@ def test_refuses_a_warp_of_other_rows_or_images():
     for shape in ((2, 4), (3, 5)):
         with pytest.raises(ValueError, match=re.escape("3 rows, 4 draws each, does not fit")):
             DSA()(images(*shape, 1, 4, 4), warp)
+
+
+@pytest.mark.parametrize("every", [False, True])
+def test_rows_with_keys_of_their_own_draw_as_they_would_alone(every):
+    dsa, rows, keys = DSA(every=every), [0, 1, 0, 4], [7, 7, 2**62, 3]
+    together = dsa.draw(rows, keys, 6, images=3)
+    for i, (row, key) in enumerate(zip(rows, keys, strict=True)):
+        alone = dsa.draw([row], key, 6, images=3)
+        assert together.groups[i] == alone.groups[0]
+        assert torch.equal(together.u[i], alone.u[0])
+    with pytest.raises(ValueError, match="argument 2 is shorter"):
+        dsa.draw(rows, keys, [1, 2])

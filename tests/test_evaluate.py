@@ -16,7 +16,7 @@ from cl_condense.evaluate import predict
 from cl_condense.mixing import cutmix
 from cl_condense.networks import ConvNet, Initialiser, MakeConvNet
 from cl_condense.protocols import Training, mixed_training
-from cl_condense.training import train
+from cl_condense.training import Lesson, train, train_together
 
 SHAPE, CLASSES, N = (2, 8, 8), 3, 11
 KEYS = (4, 2)
@@ -337,3 +337,24 @@ def test_a_mini_batch_goes_through_in_parts_unless_its_images_depend_on_one_anot
         found.append([accuracy, *(p for net in nets for p in net.parameters())])
         assert sizes == ([32, 4, 32, 4, 4, 4] if norm == "instance" and not whole else [36, 36, 4, 4]) * 2
     torch.testing.assert_close(*found, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("make", [convnet, mlp])
+def test_lessons_together_give_what_each_gives_alone(make):
+    """Two of them have equally many images, and only ConvNets are joined."""
+    protocol = Training(4, lr=0.1, batch_size=4, augment=DSA(), cutmix=0.5)
+    x, y = data()
+    lessons = [
+        Lesson(networks(make, *numbers), x[:n] + shift, y[:n], (2**62 + shift, 1))
+        for n, numbers, shift in ((N, (0, 1), 0), (N, (5,), 1), (N - 3, (0,), 2))
+    ]
+    alone = copy.deepcopy(lessons)
+    want = [train(each.nets, each.images, each.labels, protocol, keys=each.keys) for each in alone]
+    calls = []
+    got = train_together(lessons, protocol, lambda *call: calls.append(call))
+    total = 8 if make is convnet else 12
+    assert calls == [(epoch, total) for epoch in range(1, total + 1)]
+    torch.testing.assert_close(got, want)
+    for one, other in zip(lessons, alone, strict=True):
+        for a, b in zip(one.nets, other.nets, strict=True):
+            torch.testing.assert_close([*a.parameters()], [*b.parameters()], rtol=1e-9, atol=1e-11)

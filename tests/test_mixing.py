@@ -157,3 +157,12 @@ def test_gradients_reach_an_image_through_its_partners():
         for k in range(3):
             want[partner[i, k]] += torch.where(box, weight[i, k], torch.zeros_like(grad[i, k]))
         torch.testing.assert_close(grad[i], want)
+
+
+def test_rows_with_keys_and_numbers_of_their_own_draw_as_they_would_alone():
+    x, keys, numbers = images(4, 5, 2, 8, 8), [7, 7, 2**62, 3], [0, 1, 0, 4]
+    own = [torch.tensor(column)[:, None] for column in (keys, numbers)]
+    together = cutmix(x, 0.7, own[0], 6, rows=own[1])
+    for i in range(4):
+        alone = cutmix(x[[i] * (numbers[i] + 1)], 0.7, keys[i], 6)
+        assert all(torch.equal(a[i], b[numbers[i]]) for a, b in zip(together, alone, strict=True))
