@@ -96,7 +96,7 @@ class Run:
                 for method in self.settings.methods:
                     own = [(o, [u.step for u in missing if u[:2] == (o, method)]) for o in orders]
                     walks = [self._walk(Unit(o, method, 0), due, stream(o)) for o, due in own if due]
-                    for step in range(1, self.settings.steps + 1):
+                    for step in sorted({step for walk in walks for step in walk.due}):
                         self._step([walk for walk in walks if step in walk.due], step, on_event)
         return self.records
 
@@ -130,7 +130,7 @@ class Run:
 
         start, lessons = time.perf_counter(), [walk.strategy.lesson for walk in walks]
         train_together(lessons, training_for(self.settings), training)
-        seconds = (time.perf_counter() - start) / max(1, len(walks))
+        seconds = (time.perf_counter() - start) / len(walks)
         for done, (walk, unit) in enumerate(zip(walks, units, strict=True)):
             walk.evaluate(step)
             record = self._record(unit, walk.strategy, seconds)

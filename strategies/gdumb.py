@@ -39,12 +39,12 @@ class CondensedGDumb(SupervisedTemplate):
         seed: weights, shuffling and augmentation are drawn from it, the experience and the network's number.
         eval_mb_size, plugins, evaluator, eval_every: as in Avalanche.
         on_epoch: called with (epochs done, epochs in all).
-        defer: ``train`` leaves the networks untrained, so that those of several strategies train together:
-            ``train_together([strategy.lesson for strategy in strategies], training)``.
+        defer: ``train`` leaves the networks untrained; :func:`cl_condense.training.train_together` then takes
+            the ``lesson`` of several strategies at once.
 
     Attributes:
         networks: the trained networks; ``model`` is the first of them.
-        lesson: what they were trained on; None before the first experience.
+        lesson: the networks and what they are trained on; None before the first experience.
         accuracies: of each network, over all images of the last ``eval`` call.
         train_seconds: what the last training took, without condensation (``buffer.seconds``).
     """
