@@ -20,7 +20,8 @@ from cl_condense.settings import DEFAULTS, Settings, default_epochs
 HEAD = "kind command commit device threads versions date seed settings".split()
 SIDES = ("reference", "ours")
 _OPTIONS = (
-    *("steps", "ipc", "budget", "shrink", "orders", "nets", "iterations", "epochs", "evaluation"),
+    *("steps", "ipc", "budget", "max_bytes", "codec", "shrink", "orders", "nets", "iterations", "epochs"),
+    "evaluation",
     *("precision", "compiled", "reuse", "net", "width", "seed"),
 )
 _COLUMNS = "step classes_seen stored_images stored_bytes condense_seconds train_seconds accuracies".split()
@@ -131,14 +132,15 @@ def run_command(settings):
     """
     s = Settings(**settings | {"methods": tuple(settings["methods"])})
     usual = Settings(s.dataset, **DEFAULTS.get(s.dataset, {}))
-    usual = replace(usual, ipc=None) if s.budget else usual
+    usual = usual if s.ipc else replace(usual, ipc=None)
     usual = replace(usual, epochs=default_epochs(s.dataset, s.evaluation))
     same = replace(usual, methods=s.methods, device=s.device, data=s.data)
     words = ["cl-condense", "run"]
     words += [] if s.dataset == "digits" else ["--dataset", s.dataset, "--data", "DIR"]
     for name in _OPTIONS:
         if getattr(s, name) != getattr(usual, name):
-            words += ["--compile"] if name == "compiled" else [f"--{name}", str(getattr(s, name))]
+            option = {"max_bytes": "--bytes"}.get(name, f"--{name}")
+            words += ["--compile"] if name == "compiled" else [option, str(getattr(s, name))]
             same = replace(same, **{name: getattr(s, name)})
     if same != s:
         raise ValueError(f"a run of {s.dataset} with settings that no command has: records are of commands")

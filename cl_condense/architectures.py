@@ -12,8 +12,9 @@ from torch import nn
 
 from cl_condense.classic_nets import MLP, VGG11, AlexNet, LeNet
 from cl_condense.densenets import DenseNet
-from cl_condense.networks import ConvNet, MakeConvNet, MakeNet, choice
+from cl_condense.networks import ConvNet, MakeConvNet, MakeNet
 from cl_condense.resnets import MakeResNet, ResNet
+from cl_condense.suggest import choice
 
 
 class Architecture(NamedTuple):

@@ -18,11 +18,12 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from cl_condense.commands import computing, condense, evaluate, export, report, table
+from cl_condense.commands import computing, condense, evaluate, export, report, storing, table
 
 if TYPE_CHECKING:
     from cl_condense.experiment import Event, Run
     from cl_condense.records import Record
+    from cl_condense.settings import Settings
 
 _EXAMPLES = """
 \b
@@ -65,6 +66,10 @@ def cli(context: click.Context) -> None:
     "--ipc", type=int, help="Images per class: the memory grows.  [default: digits 2, cifar100 20, else 10]"
 )
 @click.option("--budget", type=int, help="Images in all instead, shared by the classes seen so far.")
+@click.option(
+    "--bytes", "max_bytes", type=int, help="Bytes in all instead, of images and labels, shared likewise."
+)
+@storing
 @click.option("--shrink", help="How a budget's classes shrink: recondense or prefix.  [default: recondense]")
 @click.option("--orders", type=int, help="Class orders.  [default: 5]")
 @click.option("--nets", type=int, help="Networks trained on each memory.  [default: 3]")
@@ -96,9 +101,10 @@ def run(dataset: str, data: Path | None, download: bool, out: Path | None, **giv
     from cl_condense.settings import DEFAULTS, Settings, default_epochs, fingerprint  # noqa: PLC0415
 
     chosen = {k: v for k, v in given.items() if v not in (None, ())}
-    if "budget" in chosen and "ipc" in chosen:
-        raise ValueError(f"--ipc {chosen['ipc']} and --budget {chosen['budget']}: give one of them")
-    if "budget" in chosen:
+    budgets = {"ipc": "--ipc", "budget": "--budget", "max_bytes": "--bytes"}
+    if len(both := [f"{option} {chosen[k]}" for k, option in budgets.items() if k in chosen]) > 1:
+        raise ValueError(f"{' and '.join(both)}: give one of them")
+    if both and "ipc" not in chosen:
         chosen["ipc"] = None
     if "evaluation" in chosen:
         chosen.setdefault("epochs", default_epochs(dataset, chosen["evaluation"]))
@@ -139,7 +145,7 @@ def _announce(task: Run, console: Console) -> None:
     sizes, s = task.sizes, task.settings
     even = len(set(sizes)) == 1
     split = f"{sizes[0]} new classes each" if even else f"uneven: {', '.join(map(str, sizes))} new classes"
-    memory = f"{_count(s.ipc, 'image')} per class" if s.ipc else f"{_count(s.budget or 0, 'image')} in all"
+    memory = f"{_budget(s)} as {s.codec}"
     repeats = f"{_count(s.orders, 'class order')} x {_count(s.nets, 'network')}"
     _say(console, f"{s.dataset}: {_count(s.steps, 'step')} ({split}), {memory}, {repeats}, {s.device}")
     left, units = len(task.missing()), len(task.units)
@@ -193,6 +199,12 @@ def _count(n: int, noun: str) -> str:
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
+def _budget(s: Settings) -> str:
+    if s.max_bytes:
+        return f"{_count(s.max_bytes, 'byte')} in all"
+    return f"{_count(s.ipc, 'image')} per class" if s.ipc else f"{_count(s.budget or 0, 'image')} in all"
+
+
 def _line(record: Record, done: int, total: int) -> str:
     return (
         f"[{done}/{total}] {record['method']} order {record['order'] + 1} step {record['step']}: "
@@ -209,8 +221,8 @@ def _show(task: Run, console: Console) -> None:
 
     s = task.settings
     console.print(report.accuracy_table(task.records, console.width))
-    budget = f"{s.ipc} images per class" if s.ipc else f"{s.budget} images"
-    report.accuracy_plot(task.records, task.out / "accuracy.png", f"{s.dataset}, {s.steps} steps, {budget}")
+    title = f"{s.dataset}, {s.steps} steps, {_budget(s)} as {s.codec}"
+    report.accuracy_plot(task.records, task.out / "accuracy.png", title)
     pages = {}
     for method in s.methods:
         memory = CondensedSet.load(task.memory_file(Unit(0, method, s.steps)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,13 @@ Examples:
 """
 
 
+def storing(command: Any) -> Any:
+    """The option on how images are stored."""
+    return click.option("--codec", help="How images are stored: uint8, float16, float32.  [default: uint8]")(
+        command
+    )
+
+
 def _with_data(command: Any) -> Any:
     for option in reversed(_DATA):
         command = option(command)
@@ -60,6 +68,8 @@ def computing(command: Any) -> Any:
 @_with_data
 @click.option("--method", default="ddm", show_default=True, help="As for run: cl-condense methods lists them.")
 @click.option("--ipc", type=int, help="Images per class.  [default: digits 2, cifar100 20, else 10]")
+@click.option("--bytes", "max_bytes", type=int, help="Bytes in all instead, of images and labels.")
+@storing
 @click.option("--iterations", type=int, help="[default: digits 200, else the method's own]")
 @click.option("--real-per-class", type=int, help="Real images a class and step.  [default: the method's own]")
 @computing
@@ -81,7 +91,7 @@ def condense(dataset: str, method: str, start: Path | None, out: Path | None, **
     from cl_condense import datasets  # noqa: PLC0415 - they take seconds, and --help should not
     from cl_condense.devices import pick_device  # noqa: PLC0415
     from cl_condense.progress import ProgressBar, decoding  # noqa: PLC0415
-    from cl_condense.settings import DEFAULTS, Settings, check, fingerprint  # noqa: PLC0415
+    from cl_condense.settings import DEFAULTS, Settings, check, fingerprint, ipc_within  # noqa: PLC0415
     from cl_condense.standalone import Job, run  # noqa: PLC0415
 
     data, download = given.pop("data"), given.pop("download")
@@ -93,7 +103,12 @@ def condense(dataset: str, method: str, start: Path | None, out: Path | None, **
         "data": fingerprint(train),
         "device": str(pick_device(given["device"])),
     }
+    max_bytes = chosen.pop("max_bytes", None)
     settings = Settings(dataset, **chosen)
+    if max_bytes is not None:
+        if given["ipc"] is not None:
+            raise ValueError(f"--ipc {given['ipc']} and --bytes {max_bytes}: give one of them")
+        settings = replace(settings, ipc=ipc_within(max_bytes, train, settings.codec))
     check(settings, train, test)
     path = out or Path("condensed") / f"{dataset}-{method}-ipc{settings.ipc}-seed{settings.seed}.safetensors"
     if path.suffix != ".safetensors":

@@ -70,6 +70,11 @@ def fold(*keys: int) -> int:
     return h >> 1
 
 
+def subseed(*keys: int) -> int:
+    """A seed of 32 bits, for a part that takes a seed as users give it, from several integer keys."""
+    return fold(*keys) >> 31
+
+
 def bits(*keys: Key) -> Tensor:
     """Random int64 tensor of the keys' broadcast shape, on the device of the tensor keys."""
     h: Key = 0

@@ -11,13 +11,14 @@ from cl_condense.augment import Warp
 from cl_condense.chunks import Chunk, Memory, chunks, few, fitting, memory_of
 from cl_condense.compiling import compiled
 from cl_condense.condensed import CondensedSet
+from cl_condense.coresets import Coreset
 from cl_condense.draws import Purpose
-from cl_condense.features import View, see, statistics_of
+from cl_condense.features import View, across_images, see, statistics_of
 from cl_condense.imageset import ImageSet, check_ipc
-from cl_condense.networks import MakeNet
+from cl_condense.networks import MakeNet, make_feature_net
 from cl_condense.pixels import PixelStep
-from cl_condense.recipes import OnStep, Progress, Recipe, Term, kinds
-from cl_condense.sources import Look, Nets, Scene, State
+from cl_condense.recipes import Method, OnStep, Progress, Recipe, Term, kinds
+from cl_condense.sources import Look, Nets, RandomNets, Scene, State
 from cl_condense.synthetic import decode
 from cl_condense.tuned import settled
 
@@ -31,7 +32,8 @@ class Condensation:
     Every draw has (seed, class, iteration) as its key and objectives sum over classes, so that with untrained
     networks the images of a class do not depend on the other classes (but for rounding). That is also what
     bounds the memory: classes go through the network in chunks and their gradients add up. Terms that are joint
-    take all classes at once.
+    take all classes at once, and so do networks in which the images of a batch depend on one another.
+    Batch norm's statistics are those of the real images of all classes, or of the synthetic ones, as in DM's code.
 
     Args as in :func:`condense`.
 
@@ -58,7 +60,7 @@ class Condensation:
         self._see = compiled() if recipe.compiled else see
         self._pixels = recipe.synthetic.start(real, ipc, seed).contiguous()
         self._step = PixelStep(real, recipe, self._pixels)
-        self._joint = any(term.joint for term in recipe.terms)
+        self._joint = _together(recipe, make_net)
         self._kept: dict[tuple[int, ...], dict[Nets, View]] = {}
         self._memory = None if chunk or self._joint else memory_of(real.device)
         stored = ipc * recipe.synthetic.factor**2
@@ -217,6 +219,26 @@ def condense(
         if on_step:
             on_step(Progress(job.iteration, job.iterations, loss))
     return job.result()
+
+
+def class_independent(method: Method, make_net: MakeNet) -> bool:
+    """Whether the images that a method makes for a class depend on no other class.
+
+    So it is for draws of real images, and under untrained networks in which images do not depend on one
+    another; not where networks train on the classes, and not for a method that is neither recipe nor coreset.
+    """
+    if isinstance(method, Coreset):
+        return not method.iterations
+    if not isinstance(method, Recipe):
+        return False
+    return all(isinstance(nets, RandomNets) for nets in kinds(method)) and not _together(method, make_net)
+
+
+def _together(recipe: Recipe, make_net: MakeNet) -> bool:
+    """Whether all classes have to go through the network in one batch."""
+    if any(term.joint for term in recipe.terms):
+        return True
+    return across_images(make_feature_net(make_net, 1, torch.device("cpu"))) is not None
 
 
 def _too_large(recipe: Recipe, real: ImageSet, classes: int) -> str:

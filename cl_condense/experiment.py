@@ -151,9 +151,10 @@ class Run:
             "accuracies": strategy.accuracies,
             "stored_images": len(memory),
             "stored_bytes": memory.nbytes,
+            "codec": memory.codec,
             "condense_seconds": round(strategy.buffer.seconds, 3),
             "train_seconds": round(strategy.train_seconds + train_seconds, 3),
-            "recipe": self._methods[unit.method].settings(),
+            "recipe": memory.recipe,
             "seed": self.settings.seed,
             **origin(self.settings.device),
         }

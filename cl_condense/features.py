@@ -102,12 +102,12 @@ def at_once(net: nn.Module, images: Tensor, *, training: bool = False) -> int:
     On a CPU as many as stay near its caches, where images are independent; elsewhere all. Half of those that
     train, where a part has costs of its own: larger maps the allocator gives back and asks for anew every time.
     """
-    if images.device.type != "cpu" or _across_images(net):
+    if images.device.type != "cpu" or across_images(net):
         return len(images)
     return max(8, (32 if training else 16) * 1024 // images[0, 0].numel())
 
 
-def _across_images(net: nn.Module) -> nn.Module | None:
+def across_images(net: nn.Module) -> nn.Module | None:
     """A module through which images of a batch depend on one another, or None."""
     return next((m for m in net.modules() if m.training and isinstance(m, _ACROSS_IMAGES)), None)
 
@@ -215,7 +215,7 @@ class View:
         Raises:
             ValueError: for a network with batch norm or dropout, in which images depend on one another.
         """
-        if module := _across_images(self.net):
+        if module := across_images(self.net):
             raise ValueError(
                 f"{type(module).__name__} in {type(self.net).__name__}: gradient matching takes gradients "
                 "class by class, for which it has to go: instance norm does"

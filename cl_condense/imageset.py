@@ -140,6 +140,16 @@ class ImageSet:
             weights=None if self.weights is None else self.weights[keep],
         )
 
+    def filled(self, m: int) -> ImageSet:
+        """The same set, but classes of fewer than m images are gone through again, up to m."""
+        if min(self.counts) >= m:
+            return self
+        rows = [torch.arange(max(n, m), device=self.device) % n for n in self.counts]
+        starts = self._rows[1].tolist()
+        index = torch.cat([start + own for start, own in zip(starts, rows, strict=True)])
+        weights = None if self.weights is None else self.weights[index]
+        return replace(self, images=self.images[index], counts=tuple(map(len, rows)), weights=weights)
+
     def take(self, index: Tensor) -> Tensor:
         """Network inputs ``[*index.shape, c, h, w]`` in float32, normalised."""
         x = self.images[index]

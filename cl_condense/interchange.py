@@ -90,7 +90,7 @@ def _of(real: ImageSet, normalisation: Normalisation) -> CondensedSet:
     mean, std = (tuple(map(float, values)) for values in normalisation)
     real = replace(real, mean=mean, std=std)
     return CondensedSet(
-        pixels=real.take(torch.arange(len(real))).clone(),
+        real.take(torch.arange(len(real))).clone(),  # type: ignore[arg-type] # stored by the codec
         class_ids=real.class_ids,
         counts=real.counts,
         mean=mean,

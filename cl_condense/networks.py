@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 
 from cl_condense.draws import Purpose, isolated, uniform
 from cl_condense.features import Features, Tap
+from cl_condense.suggest import choice
 
 MakeNet = Callable[[int], nn.Module]
 """Makes an untrained network for a number of classes."""
@@ -55,20 +55,6 @@ _POOLINGS: dict[str, Callable[[Tensor], Tensor]] = {
     "none": lambda x: x,
 }
 _PUBLISHED = ("instance", "relu", "avg")
-
-
-def choice(what: str, value: str, known: Iterable[str]) -> str:
-    """``value``, where it is a known one.
-
-    Raises:
-        ValueError: where it is not, with the nearest one.
-    """
-    known = [*known]
-    if value in known:
-        return value
-    near = difflib.get_close_matches(str(value).lower(), known, 1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    raise ValueError(f"unknown {what} {value!r}: {hint}known are {', '.join(known)}")
 
 
 def norm_layer(norm: str, channels: int, height: int = 1, width: int = 1) -> nn.Module:

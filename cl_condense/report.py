@@ -67,7 +67,7 @@ def summarise(records: Sequence[Record]) -> list[Summary]:
 
 
 def accuracy_table(records: Sequence[Record], width: int = 100) -> Table:
-    """A table with a row a method: accuracy after each step, images stored and seconds taken.
+    """A table with a row a method: accuracy after each step, images stored, their KiB, and seconds taken.
 
     Of more steps than fit in ``width`` columns some are left out, never the first or the last. "average" is
     the mean over all steps, shown or not, and "-" stands for what has not been run. The best final mean is
@@ -163,7 +163,7 @@ def _table(records: Sequence[Record], curves: Mapping[str, Curve], shown: Sequen
     table.add_column("method", overflow="fold")
     seen = {step: _range([r["classes_seen"] for r in records if r["step"] == step]) for step in shown}
     headers = [f"step {step}\n{seen[step]} {'class' if seen[step] == '1' else 'classes'}" for step in shown]
-    for header in (*headers, "average", "images", "seconds", *(["n"] if len(ns) > 1 else [])):
+    for header in (*headers, "average", "images", "KiB", "seconds", *(["n"] if len(ns) > 1 else [])):
         table.add_column(header, justify="right", overflow="fold")
     for method, curve in curves.items():
         own = [r for r in records if r["method"] == method]
@@ -175,8 +175,9 @@ def _table(records: Sequence[Record], curves: Mapping[str, Curve], shown: Sequen
         average = f"{100 * sum(s.mean for s in curve.values()) / len(steps):.1f}" if through else "-"
         seconds = sum(r["condense_seconds"] + r["train_seconds"] for r in own)
         images = str(max(r["stored_images"] for r in own))
+        size = f"{max(r['stored_bytes'] for r in own) / 1024:.1f}"
         last = [_range([s.n for s in curve.values()])] if len(ns) > 1 else []
-        table.add_row(Text(method), *cells, average, images, f"{seconds:.{int(seconds < 10)}f}", *last)
+        table.add_row(Text(method), *cells, average, images, size, f"{seconds:.{int(seconds < 10)}f}", *last)
     return table
 
 

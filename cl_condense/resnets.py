@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cl_condense.features import Features, Tap
-from cl_condense.networks import check_taps, choice, norm_layer
+from cl_condense.networks import check_taps, norm_layer
+from cl_condense.suggest import choice
 
 Blocks = tuple[int, int, int, int]
 """Basic blocks of each stage."""

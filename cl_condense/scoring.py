@@ -65,6 +65,7 @@ def evaluate_set(made: CondensedSet, test: ImageSet, s: Settings) -> dict[str, A
     )
     return {
         "recipe": made.recipe,
+        "codec": made.codec,
         "dataset": s.dataset,
         "accuracies": [round(a, 6) for a in found.tolist()],
         "mean": float(found.double().mean()),
@@ -81,8 +82,8 @@ def evaluate_set(made: CondensedSet, test: ImageSet, s: Settings) -> dict[str, A
 
 def _fitting(file: Path, made: CondensedSet, test: ImageSet) -> CondensedSet:
     """Raises ValueError for a set of other images than the test images."""
-    if tuple(made.pixels.shape[1:]) != test.shape:
-        raise ValueError(f"{file} has images of {tuple(made.pixels.shape[1:])}, the data set of {test.shape}")
+    if made.shape != test.shape:
+        raise ValueError(f"{file} has images of {made.shape}, the data set of {test.shape}")
     absent = sorted(set(made.class_ids) - set(test.class_ids))
     if absent:
         raise ValueError(

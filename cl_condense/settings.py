@@ -7,6 +7,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from cl_condense import codecs
 from cl_condense.architectures import architecture
 from cl_condense.augment import DSA
 from cl_condense.condensed import SHRINK
@@ -22,7 +23,9 @@ class Settings:
         dataset: its name, for the records.
         methods: names for :func:`cl_condense.methods.build`, compared in one run.
         steps: experiences; classes that do not divide evenly go to the first ones.
-        ipc: images per class, or None with ``budget``: images in all, shared by the classes seen.
+        ipc: images per class; or None with ``budget``, images in all, or ``max_bytes``, bytes in all, which are
+            shared by the classes seen.
+        codec: how images are stored, see :mod:`cl_condense.codecs`.
         shrink: how images become fewer under a budget, see CondensedBuffer.
         orders: class orders; order i is numpy's RandomState(seed + i).permutation, as in the published runs.
         nets: networks trained on each memory.
@@ -45,6 +48,8 @@ class Settings:
     steps: int = 5
     ipc: int | None = 10
     budget: int | None = None
+    max_bytes: int | None = None
+    codec: str = codecs.DEFAULT
     shrink: str = "recondense"
     orders: int = 5
     nets: int = 3
@@ -69,7 +74,7 @@ class Settings:
 
 
 OF_A_SET = (
-    *("dataset", "methods", "ipc", "iterations", "real_per_class", "precision", "compiled", "reuse"),
+    *("dataset", "methods", "ipc", "codec", "iterations", "real_per_class", "precision", "compiled", "reuse"),
     *("width", "depth", "net", "augment", "seed", "data"),
 )
 """The settings that a standalone condensation depends on."""
@@ -116,6 +121,20 @@ def make_net(s: Settings, shape: tuple[int, int, int]) -> MakeNet:
     return MakeConvNet(shape, s.width, s.depth) if s.net == "convnet" else architecture(s.net, shape)
 
 
+def ipc_within(max_bytes: int, images: ImageSet, codec: str) -> int:
+    """Images of each class that a budget in bytes holds as the codec stores them, the same number of each.
+
+    Raises:
+        ValueError: for fewer than 1.
+    """
+    classes = len(images.class_ids)
+    each = codecs.images_in(max_bytes, classes, codec, images.shape) // classes
+    if each < 1:
+        least = classes * (codecs.image_bytes(codec, images.shape) + codecs.LABEL_BYTES)
+        raise ValueError(f"{max_bytes} bytes are below one image per class as {codec}: give at least {least}")
+    return each
+
+
 def fingerprint(*sets: ImageSet) -> str:
     """Eight characters that differ where images, labels or class names do."""
     digest = hashlib.sha256()
@@ -123,6 +142,32 @@ def fingerprint(*sets: ImageSet) -> str:
         digest.update(repr((images.shape, images.class_ids, images.counts, images.names)).encode())
         digest.update(images.images.cpu().contiguous().numpy().data)
     return digest.hexdigest()[:8]
+
+
+def _check_budget(s: Settings, train: ImageSet) -> None:
+    classes = len(train.class_ids)
+    if [s.ipc, s.budget, s.max_bytes].count(None) != 2:
+        raise ValueError("give one of ipc (images per class), budget (images in all), max_bytes (bytes in all)")
+    codecs.codec(s.codec)
+    if s.max_bytes is not None:
+        ipc_within(s.max_bytes, train, s.codec)
+    if s.ipc is not None and s.ipc < 1:
+        raise ValueError(f"ipc {s.ipc} is below one image per class: give at least 1")
+    if s.budget is not None and s.budget < classes:
+        raise ValueError(f"budget {s.budget} is below one image per class: give at least {classes}")
+
+
+def _check_budget(s: Settings, train: ImageSet) -> None:
+    classes = len(train.class_ids)
+    if [s.ipc, s.budget, s.max_bytes].count(None) != 2:
+        raise ValueError("give one of ipc (images per class), budget (images in all), max_bytes (bytes in all)")
+    codecs.codec(s.codec)
+    if s.max_bytes is not None:
+        ipc_within(s.max_bytes, train, s.codec)
+    if s.ipc is not None and s.ipc < 1:
+        raise ValueError(f"ipc {s.ipc} is below one image per class: give at least 1")
+    if s.budget is not None and s.budget < classes:
+        raise ValueError(f"budget {s.budget} is below one image per class: give at least {classes}")
 
 
 def check(s: Settings, train: ImageSet, test: ImageSet) -> None:
@@ -139,12 +184,7 @@ def check(s: Settings, train: ImageSet, test: ImageSet) -> None:
         raise ValueError(f"iterations {s.iterations}: give at least 1")
     if s.steps > classes:
         raise ValueError(f"{s.steps} steps for {classes} classes of {s.dataset}: give at most {classes}")
-    if (s.ipc is None) == (s.budget is None):
-        raise ValueError("give one of ipc (images per class) and budget (images in all)")
-    if s.ipc is not None and s.ipc < 1:
-        raise ValueError(f"ipc {s.ipc} is below one image per class: give at least 1")
-    if s.budget is not None and s.budget < classes:
-        raise ValueError(f"budget {s.budget} is below one image per class: give at least {classes}")
+    _check_budget(s, train)
     if test.class_ids != train.class_ids or test.shape != train.shape:
         raise ValueError(f"training and test images of {s.dataset} differ in classes or in size")
     if s.evaluation not in EVALUATIONS:

@@ -13,7 +13,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from cl_condense.condensed import CondensedSet
-from cl_condense.draws import fold
+from cl_condense.draws import subseed
 from cl_condense.engine import Condensation
 from cl_condense.experiment import method_for
 from cl_condense.files import atomic
@@ -68,7 +68,7 @@ class Saved:
 
     def start(self, real: ImageSet, ipc: int, seed: int) -> Tensor:
         saved = self.condensed
-        theirs = (saved.class_ids, set(saved.counts), tuple(saved.pixels.shape[1:]))
+        theirs = (saved.class_ids, set(saved.counts), saved.shape)
         if theirs != (real.class_ids, {ipc}, real.shape):
             each = ", ".join(map(str, sorted(set(saved.counts))))
             raise ValueError(
@@ -105,6 +105,7 @@ def run(job: Job, real: ImageSet, on_step: OnStep | None = None) -> dict[str, An
     else:
         made = method(real, ipc=s.ipc or 0, make_net=make, seed=s.seed, on_step=on_step)
         job.path.parent.mkdir(parents=True, exist_ok=True)
+    made = made.coded(s.codec)
     record = {
         **job.identity(),
         "recipe": made.recipe,
@@ -128,7 +129,7 @@ def _start(job: Job, recipe: Recipe) -> tuple[Recipe, int]:
         return recipe, job.settings.seed
     saved = CondensedSet.load(job.start)
     before = int(saved.recipe.get("iterations", 0))
-    return replace(recipe, synthetic=Saved(saved)), fold(job.settings.seed, before)
+    return replace(recipe, synthetic=Saved(saved)), subseed(job.settings.seed, before)
 
 
 def _finish(

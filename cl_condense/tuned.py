@@ -67,3 +67,23 @@ def settle(part: T, dataset: str, ipc: int) -> T:
         }
         return replace(part, **changed)
     return part
+
+
+def borrowed(recipe: Any, dataset: str, ipc: int) -> str:
+    """The data set whose settings stand in for those that a recipe has not; empty where all are alike."""
+    for table in _tables(recipe):
+        known = [*dict.fromkeys(name for name, _, _ in table.rows)]
+        if dataset not in known and len({table.at(name, ipc) for name in known}) > 1:
+            return known[0]
+    return ""
+
+
+def _tables(part: Any) -> list[Tuned]:
+    """All tuned numbers in a recipe, or in a part of one."""
+    if isinstance(part, Tuned):
+        return [part]
+    if isinstance(part, tuple):
+        return [table for each in part for table in _tables(each)]
+    if is_dataclass(part) and not isinstance(part, type):
+        return [table for f in fields(part) if f.init for table in _tables(getattr(part, f.name))]
+    return []

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,14 +16,20 @@ from avalanche.benchmarks.utils import AvalancheDataset
 from avalanche.training.storage_policy import ExemplarsBuffer
 from torch import Tensor
 
+from cl_condense import codecs
+from cl_condense.budgets import Budget
 from cl_condense.condensed import SHRINK, CondensedSet, read_header
 from cl_condense.devices import pick_device
-from cl_condense.draws import Purpose, fold
+from cl_condense.draws import Purpose, subseed
+from cl_condense.engine import class_independent
 from cl_condense.imageset import ImageSet
 from cl_condense.methods import build
 from cl_condense.networks import MakeConvNet, MakeNet
 from cl_condense.recipes import Method, OnStep, Recipe
 from cl_condense.strategies.tensors import ItemFormat, memory_dataset, read_items
+from cl_condense.tuned import borrowed
+
+_OLD = "is of a version in which all experiences drew the same random numbers: make the memory again"
 
 
 class CondensedBuffer(ExemplarsBuffer):
@@ -31,17 +39,23 @@ class CondensedBuffer(ExemplarsBuffer):
     a storage policy: ``ReplayPlugin(mem_size=200, storage_policy=CondensedBuffer(200))``, or overwrite the
     ``storage_policy`` of a GDumbPlugin or an ER_ACE.
 
-    One of two budgets: ``max_size`` images shared by all classes seen so far, so that each class's part
-    shrinks as classes come (the first classes of the stream get what does not divide evenly); or
+    One of three budgets: ``max_size`` images, or ``max_bytes``, shared by all classes seen so far, so that each
+    class's part shrinks as classes come (the first classes of the stream get what does not divide evenly); or
     ``per_class`` images for every class, so that the memory grows: the protocol of the condensation papers.
     A class never gets more images than it has shown. A label that comes under two task labels counts as two
     classes. A class that returns is condensed anew from its new images and its memory, each stored image
-    standing for its share of the images seen before.
+    standing for its share of the images seen before. Every experience draws random numbers of its own.
 
     Args:
         max_size: images in all, shared by the classes.
         method: a name such as ``ddm``, ``dm+sm``, ``herding``, or a method of your own.
         per_class: images of each class; ``max_size`` is then 0, and so is the ReplayPlugin's ``mem_size``.
+        max_bytes: bytes in all, of images and labels as ``codec`` stores them; ``max_size`` is then 0 too.
+        codec: how images are stored, real and condensed alike: ``uint8`` (8 bits with a range for every image
+            and channel), ``float16`` or ``float32``; see :mod:`cl_condense.codecs`.
+        dataset: a name such as ``cifar10`` that chooses among a method's published settings; without one a
+            method whose settings differ takes those of its table's first data set, and warns of it. ``recipe``
+            has what was chosen.
         make_net: makes the network that condensation looks through, from a number of classes. Default: the
             papers' ConvNet for the images' size, 128 filters wide.
         device: where to condense; ``auto`` is a CUDA GPU where there is one.
@@ -59,6 +73,7 @@ class CondensedBuffer(ExemplarsBuffer):
 
     Attributes:
         memory: the CondensedSet, or None before the first experience.
+        experiences: how many were taken in.
         seconds: what the last update took.
 
     Raises:
@@ -72,6 +87,9 @@ class CondensedBuffer(ExemplarsBuffer):
         *,
         method: str | Method = "ddm",
         per_class: int | None = None,
+        max_bytes: int | None = None,
+        codec: str = codecs.DEFAULT,
+        dataset: str = "",
         make_net: MakeNet | None = None,
         device: str | torch.device = "auto",
         seed: int = 0,
@@ -83,28 +101,45 @@ class CondensedBuffer(ExemplarsBuffer):
         num_workers: int = 0,
         on_step: OnStep | None = None,
     ) -> None:
-        if (max_size is None) == (per_class is None):
-            raise ValueError("give one budget: max_size images shared by all classes, or per_class images each")
-        if min(n for n in (max_size, per_class) if n is not None) < 1:
-            raise ValueError(
-                f"a budget of {max_size if per_class is None else per_class} images: give at least 1"
-            )
         if shrink not in SHRINK:
             raise ValueError(f"shrink {shrink!r}: use {' or '.join(SHRINK)}")
+        codecs.codec(codec)  # raises for one that is not known
         # The base class's constructor would make a dataset that no one uses and every pickle carries.
-        self.max_size = max_size or 0
-        self.per_class = per_class
-        self.method = build(method) if isinstance(method, str) else method
+        self._budget = Budget(max_size, max_bytes, per_class)
+        self.codec, self.dataset = codec, dataset
+        self.method = build(method, dataset) if isinstance(method, str) else method
         if iterations is not None and isinstance(self.method, Recipe):
             self.method = replace(self.method, iterations=iterations)
         self.make_net, self.device, self.seed = make_net, str(pick_device(device)), seed
         self.shrink, self.transform, self.task_labels = shrink, transform, task_labels
         self.normalisation, self.num_workers, self.on_step = normalisation, num_workers, on_step
         self.memory: CondensedSet | None = None
+        self.experiences = 0
         self.seconds = 0.0
+        self._said = False
         self._seen: dict[int, int] = {}  # images seen of each class, in order of arrival
         self._format = ItemFormat(tensor_labels=False, task_labels=True)
         self._dataset: AvalancheDataset[Any] | None = None
+
+    @property
+    def max_size(self) -> int:
+        """Images in all, which ReplayPlugin and GDumbPlugin read; 0 where the budget is another."""
+        return self._budget.max_size or 0
+
+    @property
+    def per_class(self) -> int | None:
+        """Images of each class, or None where the budget is shared."""
+        return self._budget.per_class
+
+    @property
+    def max_bytes(self) -> int | None:
+        """Bytes in all, or None where the budget is another."""
+        return self._budget.max_bytes
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """Name and settings of the method as the memory was last made; empty before the first experience."""
+        return self.memory.recipe if self.memory else {}
 
     @property
     def buffer(self) -> AvalancheDataset[Any]:
@@ -132,24 +167,28 @@ class CondensedBuffer(ExemplarsBuffer):
         del images
         counts = dict(zip(real.class_ids, real.counts, strict=True))
         seen = self._seen | {c: n + self._seen.get(c, 0) for c, n in counts.items()}
-        quotas = self._quotas(seen)
+        quotas = self._budget.quotas(seen, self.codec, real.shape)
         kept = self._shrunk({c: q for c, q in quotas.items() if c not in counts})
-        fresh = self._condensed(self._with_memory(real), {c: quotas[c] for c in counts}, self.seed)
+        # A seed for each experience: with one for all, a class that returns would draw its old images again.
+        seed = subseed(self.seed, self.experiences)
+        fresh = self._condensed(self._with_memory(real), {c: quotas[c] for c in counts}, seed)
         self.memory = kept.merged(fresh) if kept else fresh
-        self._seen = seen
+        self._seen, self.experiences = seen, self.experiences + 1
         self._format = form if self.task_labels is None else form._replace(task_labels=self.task_labels)
         self._dataset = None
         self.seconds = time.perf_counter() - start
 
     def resize(self, strategy: Any, new_size: int) -> None:
         """Sets ``max_size`` and shrinks the memory to it; a larger size is filled by later experiences."""
-        if self.per_class is not None:
-            raise ValueError(f"the memory has {self.per_class} images per class, not a total size to change")
-        before, self.max_size = self.max_size, new_size
+        if self._budget.max_size is None:
+            each = f"{self.per_class} images per class" if self.per_class else f"{self.max_bytes} bytes"
+            raise ValueError(f"the memory has {each}, not a total size to change")
+        before, self._budget = self._budget, Budget(new_size)
         try:
-            self.memory = self._shrunk(self._quotas(self._seen))
+            if self.memory:
+                self.memory = self._shrunk(self._budget.quotas(self._seen, self.codec, self.memory.shape))
         except ValueError:
-            self.max_size = before
+            self._budget = before
             raise
         self._dataset = None
 
@@ -158,7 +197,8 @@ class CondensedBuffer(ExemplarsBuffer):
         if self.memory is None:
             raise ValueError("the memory is empty: nothing to save before the first experience")
         seen = [[c, n] for c, n in self._seen.items()]
-        self.memory.save(path, seen=seen, format=list(self._format), **extra)
+        own = {"seen": seen, "format": list(self._format), "experiences": self.experiences}
+        self.memory.save(path, **own, **extra)
 
     def load(self, path: str | Path) -> dict[str, Any]:
         """Takes over a saved memory and returns the extra entries; errors as CondensedSet.load."""
@@ -169,25 +209,24 @@ class CondensedBuffer(ExemplarsBuffer):
             raise ValueError(
                 f"{path} is a condensed set but not a saved buffer: use CondensedSet.load"
             ) from None
+        experiences = extra.pop("experiences", None)
+        if type(experiences) is not int or experiences < 1:
+            raise ValueError(f"{path} {_OLD}")
+        if memory.codec != self.codec:
+            raise ValueError(
+                f"{path} holds images as {memory.codec}, not {self.codec}: give codec={memory.codec!r} to go on"
+            )
         self.memory, self._seen, self._format, self._dataset = memory, seen, form, None
+        self.experiences = experiences
         return extra
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if "experiences" not in state:
+            raise ValueError(f"the pickled buffer {_OLD}")
+        self.__dict__.update(state)
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_dataset": None, "on_step": None}
-
-    def _quotas(self, seen: dict[int, int]) -> dict[int, int]:
-        """Images that each class may have."""
-        if not seen:
-            return {}
-        if self.per_class is not None:
-            return {c: min(self.per_class, n) for c, n in seen.items()}
-        if self.max_size < len(seen):
-            raise ValueError(
-                f"a memory of {self.max_size} images cannot hold {len(seen)} classes: "
-                "raise max_size to one image for every class of the stream"
-            )
-        share, rest = divmod(self.max_size, len(seen))
-        return {c: min(share + (i < rest), n) for i, (c, n) in enumerate(seen.items())}
 
     def _shrunk(self, quotas: dict[int, int]) -> CondensedSet | None:
         """The memory of these classes, those above their quota made smaller."""
@@ -198,9 +237,11 @@ class CondensedBuffer(ExemplarsBuffer):
         over = {c: q for c, q in quotas.items() if q < has[c]}
         if not over or self.shrink == "prefix" or not isinstance(self.method, Recipe):
             return kept
-        x, y = self.memory.only(list(over)).decode()
-        small = ImageSet.of(x, y, normalisation=(self.memory.mean, self.memory.std))
-        return kept.merged(self._condensed(small, over, fold(Purpose.RECONDENSE, self.seed)))
+        x, y = self.memory.only(list(quotas)).decode()
+        stored = ImageSet.of(x, y, normalisation=(self.memory.mean, self.memory.std))
+        return kept.merged(
+            self._condensed(stored, over, subseed(Purpose.RECONDENSE, self.seed, self.experiences))
+        )
 
     def _with_memory(self, real: ImageSet) -> ImageSet:
         """The new images, with the memory's images of classes that return."""
@@ -218,14 +259,34 @@ class CondensedBuffer(ExemplarsBuffer):
         )
 
     def _condensed(self, real: ImageSet, quotas: dict[int, int], seed: int) -> CondensedSet:
-        """Each class condensed to its quota, the classes of one quota together."""
-        make_net = self.make_net or MakeConvNet(real.shape)
-        real, result = real.to(self.device), None
+        """Each class of ``quotas`` condensed to its quota.
+
+        Where a class's images depend on no other class, the classes of one quota go together. Else all of
+        ``real`` do, at the largest quota, and each class keeps its first images, so that networks that train
+        see every class.
+        """
+        real = real.to(self.device)
         there = dict(zip(real.class_ids, real.counts, strict=True))  # of a class that returns, fewer than seen
         quotas = {c: min(q, there[c]) for c, q in quotas.items()}
-        for ipc in sorted(set(quotas.values()), reverse=True):
-            part = real.only([c for c, q in quotas.items() if q == ipc])
-            made = self.method(part, ipc=ipc, make_net=make_net, seed=seed, on_step=self.on_step)
-            result = result.merged(made) if result else made
-        assert result is not None  # for the type checker: quotas are never empty
-        return result
+        if not class_independent(self.method, self.make_net or MakeConvNet(real.shape)):
+            most = max(quotas.values())
+            return self._made(real.filled(most), most, seed).first(quotas)
+        parts = [
+            self._made(real.only([c for c, q in quotas.items() if q == ipc]), ipc, seed)
+            for ipc in sorted(set(quotas.values()), reverse=True)
+        ]
+        return functools.reduce(CondensedSet.merged, parts)
+
+    def _made(self, real: ImageSet, ipc: int, seed: int) -> CondensedSet:
+        make_net = self.make_net or MakeConvNet(real.shape)
+        self._say_settings(ipc)
+        made = self.method(real, ipc=ipc, make_net=make_net, seed=seed, on_step=self.on_step)
+        return made.coded(self.codec)
+
+    def _say_settings(self, ipc: int) -> None:
+        """Warns, once, where settings of another data set stand in for those that the method has not."""
+        stand_in = borrowed(self.method, self.dataset, ipc)
+        if stand_in and not self._said:
+            self._said = True
+            why = f"it has none for {self.dataset}" if self.dataset else "give dataset= a name to choose others"
+            warnings.warn(f"{self.method.name} takes its settings for {stand_in}: {why}", stacklevel=5)

@@ -24,6 +24,7 @@ from streams import (
 
 from cl_condense.condensed import CondensedSet
 from cl_condense.methods import build
+from cl_condense.networks import MakeConvNet
 from cl_condense.strategies import CondensedBuffer
 from cl_condense.synthetic import Partition
 
@@ -206,7 +207,7 @@ def test_no_image_is_stored_twice_where_classes_return():
 @pytest.mark.parametrize("method", METHODS)
 def test_a_label_of_two_tasks_is_two_classes(digits, method):
     stream = nc(*digits, task_labels=True, class_ids_from_zero_in_each_exp=True)
-    memory = buffer(30, method=method)
+    memory = buffer(30, method=method, codec="float32")
     strategy = strategy_of(replay, memory)
     for t, exp in enumerate(stream.train_stream):
         strategy.train(exp)
@@ -301,3 +302,84 @@ def test_progress_and_time_are_told():
     memory.post_adapt(None, noise(0, 1))
     assert [p.iteration for p in seen] == [1, 2]
     assert memory.seconds > 0
+
+
+# how images are stored
+
+
+@pytest.mark.parametrize("codec", ["uint8", "float16", "float32"])
+@pytest.mark.parametrize("method", METHODS)
+def test_a_memory_stores_images_by_its_codec(tmp_path, method, codec):
+    memory = buffer(per_class=3, method=method, codec=codec)
+    memory.post_adapt(None, noise(0, 1))
+    assert memory.memory.codec == codec
+    assert memory.memory.nbytes == 6 * {"uint8": 68, "float16": 128, "float32": 256}[codec] + 2 * 16
+    memory.save(tmp_path / "memory.safetensors")
+    other = buffer(per_class=3, method=method, codec="float16" if codec == "uint8" else "uint8")
+    with pytest.raises(ValueError, match=f"codec='{codec}'"):
+        other.load(tmp_path / "memory.safetensors")
+    assert other.memory is None
+
+
+@pytest.mark.parametrize("codec", ["uint8", "float32"])
+@pytest.mark.parametrize("method", METHODS)
+def test_a_budget_in_bytes_is_never_exceeded(method, codec):
+    memory = buffer(max_bytes=3000, method=method, codec=codec)
+    each = {"uint8": 68, "float32": 256}[codec]
+    for t in range(4):
+        memory.post_adapt(None, noise(2 * t, 2 * t + 1, n=60, seed=t))
+        assert 3000 - each < memory.memory.nbytes <= 3000
+        assert max(counts(memory).values()) - min(counts(memory).values()) <= 1
+    assert (memory.max_size, memory.max_bytes, memory.per_class) == (0, 3000, None)
+    with pytest.raises(ValueError, match="3000 bytes"):
+        memory.resize(None, 5)
+
+
+def test_too_few_bytes_are_an_error_that_says_how_many_images_they_hold():
+    memory = buffer(max_bytes=200)
+    memory.post_adapt(None, noise(0))
+    with pytest.raises(ValueError, match=r"200 bytes \(1 images\) cannot hold 3 classes: raise max_bytes"):
+        memory.post_adapt(None, noise(1, 2))
+
+
+# methods whose networks see all classes
+
+
+@pytest.mark.parametrize("method", ["dm+queue+ce", "herding", "dsa"])
+def test_networks_that_train_see_every_class_whatever_the_quotas(method):
+    """A budget of 5 gives two classes 3 and 2 images: condensed apart, each network would know one class."""
+    seen = []
+
+    def make_net(classes):
+        seen.append(classes)
+        return MakeConvNet((1, 8, 8), width=4)(classes)
+
+    built = build(method)
+    memory = buffer(5, method=replace(built, iterations=2), make_net=make_net)
+    memory.post_adapt(None, noise(0, 1))
+    assert counts(memory) == {0: 3, 1: 2}
+    memory.post_adapt(None, noise((2, 30), (3, 1), seed=1))
+    assert counts(memory) == {0: 2, 1: 1, 2: 1, 3: 1}
+    assert {n for n in seen if n > 1} == {2}, "1 is a look at the architecture"
+    assert seen.count(2) == len([n for n in seen if n > 1])
+
+
+# settings by data set
+
+
+def test_settings_of_another_data_set_are_said():
+    memory = buffer(per_class=2, method="idm")
+    with pytest.warns(UserWarning, match="idm takes its settings for cifar10: give dataset="):
+        memory.post_adapt(None, noise(0, 1))
+    memory.post_adapt(None, noise(2, 3))
+    named = buffer(per_class=2, method="idm", dataset="digits")
+    named.post_adapt(None, noise(0, 1))
+    assert named.recipe["name"] == "idm"
+    strange = buffer(per_class=2, method="idm", dataset="svhn")
+    with pytest.warns(UserWarning, match="idm takes its settings for cifar10: it has none for svhn"):
+        strange.post_adapt(None, noise(0, 1))
+
+
+def test_settings_that_are_the_same_for_all_are_not_spoken_of():
+    memory = buffer(per_class=2, method="ddm")
+    memory.post_adapt(None, noise(0, 1))

@@ -168,7 +168,7 @@ def test_pictures_are_remembered_by_the_evaluation_transform(method):
     data, made = Pictures([12] * 100), []
     transforms = {"train_transform": Compose([RandomCrop(12, 4), normalise]), "eval_transform": normalise}
     for seed in (0, 1):
-        memory = buffer(20, method=method, make_net=MakeConvNet((3, 12, 12), width=8))
+        memory = buffer(20, method=method, make_net=MakeConvNet((3, 12, 12), width=8), codec="float32")
         torch.manual_seed(seed)
         common = {"model": MakeConvNet((3, 12, 12), width=8)(10), "train_mb_size": 16, "evaluator": None}
         common["optimizer"] = torch.optim.SGD(common["model"].parameters(), 0.01)

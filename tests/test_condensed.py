@@ -16,13 +16,13 @@ from safetensors.torch import save_file
 from cl_condense.condensed import CondensedSet, read_header
 from cl_condense.imageset import ImageSet
 
-META = "cl-condense 1"
+META = "cl-condense 2"
 
 
 def sample(counts=(2, 1, 3), factor=1, names=("ant", "bee", "cat"), seed=0, shape=(3, 8, 8)):
     generator = torch.Generator().manual_seed(seed)
     return CondensedSet(
-        pixels=torch.randn((sum(counts), *shape), generator=generator),
+        torch.randn((sum(counts), *shape), generator=generator),
         class_ids=(1, 4, (7 << 32) + 2)[: len(counts)],
         counts=counts,
         mean=(0.1, 0.2, 1 / 3)[: shape[0]],
@@ -36,9 +36,10 @@ def sample(counts=(2, 1, 3), factor=1, names=("ant", "bee", "cat"), seed=0, shap
 
 
 def same(a, b):
-    assert torch.equal(a.pixels, b.pixels)
+    assert a.stored.keys() == b.stored.keys()
+    assert all(torch.equal(a.stored[name], b.stored[name]) for name in a.stored)
     for field in fields(CondensedSet):
-        if field.name != "pixels":
+        if field.name != "stored":
             assert getattr(a, field.name) == getattr(b, field.name)
             assert type(getattr(a, field.name)) is type(getattr(b, field.name))
 
@@ -55,7 +56,7 @@ def test_a_file_gives_back_every_field(tmp_path, as_type, name):
 def test_views_and_odd_values_are_kept_to_the_bit(tmp_path):
     path = tmp_path / "a.safetensors"
     pixels = torch.tensor([0.0, -0.0, 1e-45, 3e38]).repeat(8, 6, 4, 1).transpose(0, 1)[::2, :3]
-    one = replace(sample(), pixels=pixels, class_ids=(1,), counts=(3,), names=())
+    one = replace(sample(), stored=pixels, class_ids=(1,), counts=(3,), names=())
     one.save(path)
     assert torch.equal(CondensedSet.load(path).pixels.view(torch.int32), pixels.contiguous().view(torch.int32))
 
@@ -151,7 +152,7 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path):
     refused(tmp_path)
 
 
-@pytest.mark.parametrize("meta", [None, {}, {"format": "pt"}, {"format": "cl-condense 2"}])
+@pytest.mark.parametrize("meta", [None, {}, {"format": "pt"}, {"format": "cl-condense 3"}])
 def test_a_safetensors_file_of_another_kind_is_refused(tmp_path, meta):
     path = tmp_path / "a.safetensors"
     save_file({"pixels": torch.zeros(1, 1, 4, 4)}, path, metadata=meta)
@@ -188,7 +189,7 @@ def test_broken_metadata_is_refused(tmp_path, meta):
 @pytest.mark.parametrize(
     "header",
     [{name.name: None} for name in fields(CondensedSet) if name.name in ("class_ids", "counts", "mean", "std")]
-    + [{"surprise": 1}, {"pixels": 1}]
+    + [{"surprise": 1}, {"pixels": 1}, {"stored": 1}, {"codec": "uint8"}, {"codec": "jpeg"}, {"codec": 3}]
     + [{"counts": [2, 1]}, {"counts": [2, 1, 4]}, {"counts": 6}, {"counts": "213"}, {"counts": [-1, 3, 4]}]
     + [{"counts": [1.5, 1.5, 3]}, {"class_ids": [1, 4]}, {"class_ids": [1, 1, 4]}, {"class_ids": [4, 1, 9]}]
     + [{"class_ids": ["a", "b", "c"]}, {"class_ids": 3}, {"mean": [0.1]}, {"mean": ["a", "b", "c"]}]
@@ -230,20 +231,20 @@ def test_pixels_that_are_not_finite_are_refused(value):
     pixels = sample().pixels.clone()
     pixels[3, 1, 2, 2] = value
     with pytest.raises(ValueError, match="NaN or infinite"):
-        replace(sample(), pixels=pixels)
+        replace(sample(), stored=pixels)
 
 
 def test_labels_follow_the_counts():
     assert sample().labels.tolist() == [1, 1, 4] + [(7 << 32) + 2] * 3
     assert len(sample()) == 6
-    assert sample().nbytes == 6 * 3 * 64 * 4
+    assert sample().nbytes == 6 * 3 * 64 * 4 + 3 * 16
 
 
 @pytest.mark.parametrize("factor", [1, 2, 4])
 def test_decoded_images_keep_their_class(factor):
     one = sample(factor=factor)
     # Each class's pixels are constant, and so are the images that they decode to.
-    one = replace(one, pixels=torch.tensor([5.0, 5, 6, 7, 7, 7]).view(-1, 1, 1, 1).expand(6, 3, 8, 8))
+    one = replace(one, stored=torch.tensor([5.0, 5, 6, 7, 7, 7]).view(-1, 1, 1, 1).expand(6, 3, 8, 8))
     images, labels = one.decode()
     assert images.shape == (6 * factor**2, 3, 8, 8)
     values = {1: 5.0, 4: 6.0, (7 << 32) + 2: 7.0}
@@ -338,7 +339,8 @@ def test_sets_of_different_images_do_not_merge(other):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"pixels": torch.zeros(6, 3, 8)},
+        {"stored": torch.zeros(6, 3, 8)},
+        {"codec": "uint8"},
         {"counts": (2, 1)},
         {"class_ids": (1, 4)},
         {"mean": (0.1,)},

@@ -12,7 +12,7 @@ from torch import nn
 from cl_condense.augment import DSA
 from cl_condense.datasets import load
 from cl_condense.draws import Purpose
-from cl_condense.engine import Condensation, condense
+from cl_condense.engine import Condensation, class_independent, condense
 from cl_condense.evaluate import score
 from cl_condense.imageset import ImageSet
 from cl_condense.methods import BASES, COMPOSED, MODIFIERS, build
@@ -137,7 +137,7 @@ def test_what_is_stored_is_the_budget_and_nothing_else(name, dtype):
     assert result.pixels.shape == (9, *real.shape)
     assert (result.pixels.dtype, result.pixels.device.type) == (torch.float32, "cpu")
     assert not result.pixels.requires_grad
-    assert result.pixels.untyped_storage().nbytes() == result.nbytes == 9 * 64 * 4
+    assert result.pixels.untyped_storage().nbytes() == 9 * 64 * 4 == result.nbytes - 3 * 16
     assert result.pixels.untyped_storage().data_ptr() != real.images.untyped_storage().data_ptr()
     assert len(pickle.dumps(result)) < result.nbytes + 2048
     factor = made.synthetic.factor if isinstance(made, Recipe) else 1
@@ -356,3 +356,50 @@ def test_reduced_precision_condenses_images_that_train_as_well(name):
     assert sets[1].pixels.dtype == torch.float32
     assert accuracies[0] > 0.5
     assert abs(accuracies[0] - accuracies[1]) < 0.05
+
+
+@pytest.mark.parametrize("chunk", [None, 1, 2])
+def test_batch_norm_sees_all_classes_together(chunk):
+    """The images are those of a loop with one pass over all real images, and one over all synthetic ones."""
+    real = problem(counts=(9, 9, 9))
+    make_net = MakeConvNet(real.shape, width=4, norm="batch")
+    recipe = replace(build("dm"), iterations=3, augment=DSA("none"))
+    made = condense(real, recipe, ipc=IPC, make_net=make_net, seed=5, chunk=chunk)
+    close(made.pixels, reference_together(real, recipe, make_net, seed=5))
+
+
+def reference_together(real, recipe, make_net, seed):
+    pixels = recipe.synthetic.start(real, IPC, seed).requires_grad_()
+    sgd = torch.optim.SGD([pixels], 1.0, 0.5)
+    net = make_net(3).train()
+    draw = Initialiser(net)
+    for iteration in range(recipe.iterations):
+        draw(seed, iteration)
+        index = real.draw(9, Purpose.REAL_BATCH, seed, iteration)
+        means = []
+        for x in (real.take(index), pixels):
+            embedding = net.features(x.flatten(0, 1)).embedding
+            means.append(embedding.unflatten(0, x.shape[:2]).mean(1))
+        sgd.zero_grad()
+        (means[0].detach() - means[1]).square().sum().backward()
+        sgd.step()
+    return pixels.detach().flatten(0, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "norm", "independent"),
+    [
+        ("dm", "instance", True),
+        ("ddm", "instance", True),
+        ("m3d", "instance", True),
+        ("random", "instance", True),
+        ("dm", "batch", False),
+        ("idm", "instance", False),
+        ("iid", "instance", False),
+        ("dsa", "instance", False),
+        ("cafe", "instance", False),
+        ("herding", "instance", False),
+    ],
+)
+def test_which_methods_make_a_class_without_the_others(name, norm, independent):
+    assert class_independent(build(name), MakeConvNet((1, 8, 8), width=4, norm=norm)) is independent

@@ -15,8 +15,8 @@ from cl_condense.records import Unit
 from cl_condense.settings import Settings
 
 FIELDS = (
-    "method dataset order step classes_seen accuracy accuracies stored_images stored_bytes condense_seconds "
-    "train_seconds recipe seed device threads versions commit date"
+    "method dataset order step classes_seen accuracy accuracies stored_images stored_bytes codec "
+    "condense_seconds train_seconds recipe seed device threads versions commit date"
 ).split()
 TINY = Settings(
     "digits",
@@ -68,7 +68,8 @@ def test_a_run_leaves_a_record_for_every_method_order_and_step(data, tmp_path):
         assert list(r) == FIELDS
         assert r["classes_seen"] == 2 * r["step"]
         assert r["stored_images"] == 4 * r["step"]
-        assert r["stored_bytes"] == r["stored_images"] * 64 * 4
+        assert r["codec"] == "uint8"
+        assert r["stored_bytes"] == r["stored_images"] * (64 + 4) + r["classes_seen"] * 16
         assert len(r["accuracies"]) == 2
         assert r["accuracy"] == pytest.approx(np.mean(r["accuracies"]))
         assert all(

@@ -104,7 +104,10 @@ def test_the_page_has_each_piece(results):
         assert "Zhao and Bilen, WACV 2023, arXiv:2110.04181" in text
         assert "cl-condense table ddm-1 --only cifar10 --ipc 10 --method random --method dm --data DATA" in text
         assert "--networks 2 --repetitions 1 --results results/table" in text
-        assert "--method random --method dm --steps 2 --ipc 1 --orders 2 --nets 2 --iterations 4" in text
+        assert (
+            "--method random --method dm --steps 2 --ipc 1 --codec uint8 --orders 2 --nets 2 --iterations 4"
+            in text
+        )
         assert "cl-condense condense --dataset digits --method dm+sm --ipc 2 --iterations 4" in text
         assert "could not be read" not in text
     alts = [img["alt"] for img in page.all("img")]
@@ -233,7 +236,14 @@ def test_published_finals_stand_beside_runs_on_cifar100(tmp_path):
     folder.mkdir(parents=True)
     s = Settings("cifar100", methods=("dm",), steps=10, ipc=20, device="cpu")
     (folder / "settings.json").write_text(json.dumps(asdict(s)))
-    base = {"method": "dm", "dataset": "cifar100", "order": 0, "stored_images": 1, "accuracies": [0.5, 0.4]}
+    base = {
+        "method": "dm",
+        "dataset": "cifar100",
+        "order": 0,
+        "stored_images": 1,
+        "stored_bytes": 9,
+        "accuracies": [0.5, 0.4],
+    }
     base |= {"condense_seconds": 1, "train_seconds": 1, "device": "cpu", "versions": {}}
     records = [{**base, "step": t, "classes_seen": 10 * t} for t in range(1, 11)]
     text = "".join(json.dumps(r) + "\n" for r in records) + '{"method": "d'

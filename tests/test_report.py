@@ -104,10 +104,10 @@ def test_the_table_has_the_cells():
         *(record("random", o, t, [0.25, 0.25], condense_seconds=0.5) for o in (0, 1) for t in (1, 2)),
     ]
     table = accuracy_table(records)
-    assert rows(table)["dm"] == ["90.0 ± 7.1", "55.0 ± 5.0", "72.5", "20", "86"]
-    assert rows(table)["random"] == ["25.0 ± 0.0", "25.0 ± 0.0", "25.0", "20", "8.0"]
+    assert rows(table)["dm"] == ["90.0 ± 7.1", "55.0 ± 5.0", "72.5", "20", "1.2", "86"]
+    assert rows(table)["random"] == ["25.0 ± 0.0", "25.0 ± 0.0", "25.0", "20", "1.2", "8.0"]
     assert "mean ± std over n = 4 accuracies (2 orders x 2 networks); average: over 2 steps" in table.caption
-    assert rows(table)["method"] == ["2 classes", "4 classes", "average", "images", "seconds"]
+    assert rows(table)["method"] == ["2 classes", "4 classes", "average", "images", "KiB", "seconds"]
 
 
 def test_the_best_final_mean_alone_is_bold():

@@ -105,8 +105,8 @@ def test_the_methods_of_a_run(run, shown):
 
 def test_the_steps_of_a_run_are_as_on_the_terminal(run, shown):
     text = shown(run, "steps")
-    assert "dm      60.0 ± 7.1  35.0 ± 11.2     47.5      20       64    4" in text
-    assert "ddm     80.0 ± 7.1   80.0 ± 0.0     80.0      20       43  2–4" in text
+    assert "dm      60.0 ± 7.1  35.0 ± 11.2     47.5      20  1.2       64    4" in text
+    assert "ddm     80.0 ± 7.1   80.0 ± 0.0     80.0      20  1.2       43  2–4" in text
 
 
 def test_a_method_without_its_last_step_has_no_average(tmp_path, shown):

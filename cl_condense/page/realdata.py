@@ -76,7 +76,7 @@ class RealData:
         if record.get("data") and record["data"] != source.mark:
             raise ValueError(f"the images of {name} here are not those it was made of")
         real = source.train
-        theirs = (made.class_ids, tuple(made.pixels.shape[1:]), made.mean, made.std)
+        theirs = (made.class_ids, made.shape, made.mean, made.std)
         if theirs != (real.class_ids, real.shape, real.mean, real.std):
             raise ValueError(f"its classes, image size or normalisation are not those of {name}")
         return source

@@ -28,7 +28,8 @@ def run_sections(results: Results, folder: Path) -> list[Section]:
     summaries = summarise(records)
     marks = _published_finals(s)
     last = [r for r in records if r["order"] == records[0]["order"]][-1]
-    budget = f"{s['ipc']} images per class" if s.get("ipc") else f"{s.get('budget')} images in all"
+    shared = f"{s['max_bytes']} bytes" if s.get("max_bytes") else f"{s.get('budget')} images"
+    budget = f"{s['ipc']} images per class" if s.get("ipc") else f"{shared} in all"
     title = f"{s['dataset']}, {s['steps']} steps, {budget}: {', '.join(map(str, s['methods']))}"
     blocks: list[Block] = [table, _curves(summaries, marks)]
     if marks:
@@ -105,6 +106,7 @@ def _run_command(results: Results, folder: Path, s: Json) -> str:
     words = ["run", "--dataset", s["dataset"], *data_words(s["dataset"])]
     for method in s["methods"]:
         words += ["--method", method]
-    kept = "steps ipc budget orders nets iterations epochs evaluation precision compiled reuse".split()
-    kept += ["net", "width", "seed", "device", *(["shrink"] if s.get("budget") else [])]
-    return shell([*words, *options({k: s.get(k) for k in kept}), "--out", results.name(folder)])
+    kept = "steps ipc budget codec orders nets iterations epochs evaluation precision compiled reuse".split()
+    kept += ["net", "width", "seed", "device", *([] if s.get("ipc") else ["shrink"])]
+    given = {k: s.get(k) for k in kept} | {"bytes": s.get("max_bytes")}
+    return shell([*words, *options(given), "--out", results.name(folder)])

@@ -75,7 +75,7 @@ def _images(results: Results, record: Json, made: CondensedSet, source: Source |
 
 def gallery(made: CondensedSet, what: str, before: CondensedSet | None = None, origin: str = "") -> Gallery:
     """The first images of the first classes, as many as a page can bear; left of them what they were before."""
-    most_classes, most = (10, 10) if max(made.pixels.shape[2:]) <= 64 else (5, 4)
+    most_classes, most = (10, 10) if max(made.shape[1:]) <= 64 else (5, 4)
     most = most if before is None else (most + 3) // 2  # two strips in the width of a page
     few = dict.fromkeys(made.class_ids[:most_classes], most)
     columns = {what: made.first(few)}
@@ -86,7 +86,7 @@ def gallery(made: CondensedSet, what: str, before: CondensedSet | None = None, o
         rows.append([strip(name, one.only([i]).to_pixels(), column) for column, one in columns.items()])
     shown = len(columns[what])
     left = "" if shown == len(made) else f"; {shown} of {len(made)} images shown"
-    shape = "x".join(map(str, made.pixels.shape[2:]))
+    shape = "x".join(map(str, made.shape[1:]))
     caption = f"{'; '.join(columns)}: {len(made.class_ids)} classes, {shape} pixels{left}"
     return Gallery(rows, caption, tuple(columns) if before is not None else ())
 
