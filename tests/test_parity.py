@@ -47,9 +47,9 @@ class Ours(NamedTuple):
 
     Attributes:
         method: its recipe has the weights, for CIFAR-10 at IPC images per class.
-        objectives: of the recipe; None: all.
+        objectives: of the recipe; none named: all.
         scale: what an objective is multiplied by to be theirs.
-        joint: the number is of all classes together, not of each.
+        joint: the number is of all classes together; else it is one a class.
         norm: of the network.
         tolerance: relative.
     """
@@ -100,7 +100,7 @@ KINDS = (
     ("norm", (nn.GroupNorm, nn.BatchNorm2d), 102),
     ("linear", nn.Linear, 400),
 )
-PARTITIONED = ("idc", "idm")  # files whose synthetic images are decoded
+FACTORS = {"idc": 2, "idm": 2}  # of the files whose synthetic images are decoded
 
 
 def numbers(stream, *shape):
@@ -162,37 +162,30 @@ def terms_of(ours):
     return [(ours.scale.get(t.objective, 1) * t.weight, t.objective) for t in chosen]
 
 
-def loss_of(file, ours, real, syn, targets):
-    terms, net = terms_of(ours), network(targets[-1] + 1 if ours.joint else 3, ours.norm)
+def loss_of(ours, net, real, syn, targets):
+    """Of the classes ``targets``, whose images these are."""
+    terms = terms_of(ours)
     read = statistics_of(objective for _, objective in terms)
-    decoded = decode(syn, 2) if file in PARTITIONED else syn
-    views = [View(net, x, torch.tensor(targets), read, torch.tensor(ACCURACY)) for x in (real, decoded)]
+    views = [View(net, x, torch.tensor(targets), read, torch.tensor(ACCURACY)) for x in (real, syn)]
     return sum(weight * objective(*views) for weight, objective in terms)
-
-
-def losses_of(file, ours, real, syn):
-    """Of each class, or of all together."""
-    every = list(range(len(real)))
-    if ours.joint:
-        return [loss_of(file, ours, real, syn, every)]
-    return [loss_of(file, ours, real[[c]], syn[[c]], [c]) for c in every]
 
 
 @pytest.mark.parametrize(("file", "number"), OURS)
 def test_losses_and_gradients_are_the_authors(file, number):
     found, ours = stored(file), OURS[file, number]
     theirs = found["numbers"][number]
-    real, syn = images(**found["images"])
-    syn.requires_grad_()
-    losses = losses_of(file, ours, real, syn)
-    assert [x.item() for x in losses] == close(theirs["losses"], ours.tolerance)
-    (gradient,) = torch.autograd.grad(sum(losses), syn)
+    real, pixels = images(**found["images"])
+    syn = decode(pixels.requires_grad_(), FACTORS.get(file, 1))
+    net, every = network(len(real), ours.norm), list(range(len(real)))
+    together = loss_of(ours, net, real, syn, every)
+    with torch.no_grad():
+        each = [together] if ours.joint else [loss_of(ours, net, real[[c]], syn[[c]], [c]) for c in every]
+    assert [loss.item() for loss in each] == close(theirs["losses"], ours.tolerance)
+    assert together.item() == close(sum(theirs["losses"]), ours.tolerance)
+    (gradient,) = torch.autograd.grad(together, pixels)
     assert [norm_of(g) for g in gradient] == close(theirs["gradient_norms"], ours.tolerance)
     for g, expected in zip(gradient, theirs["gradient_projections"], strict=True):
         assert [projection(g, s) for s in (301, 302, 303)] == close(expected, ours.tolerance)
-    if not ours.joint:
-        together = loss_of(file, ours, real, syn, list(range(len(real)))).item()
-        assert together == close(sum(theirs["losses"]), ours.tolerance)
 
 
 def seen(net, x):
@@ -209,7 +202,7 @@ def test_networks_are_the_authors(file):
     found = stored(file)
     _, syn = images(**found["images"])
     if "decoded" in found:
-        syn = decode(syn, 2)
+        syn = decode(syn, FACTORS[file])
         assert {"norm": norm_of(syn), "projection": projection(syn, 313)} == close(found["decoded"])
     for norm, theirs in (("instance", found), ("batch", found.get("batch_norm"))):
         if theirs:
