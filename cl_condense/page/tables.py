@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
+
+from rich.table import Table
 
 from cl_condense.bench import Bench, side_by_side
 from cl_condense.imageset import ImageSet
@@ -83,14 +85,10 @@ def _changes(record: Json, work: Json) -> Json:
 def _table(results: Results, name: str, bench: _Scored, filled: list[Cell], own: list[_Score]) -> Section:
     cells = tables()[name].cells
     grid = pivot(cells)
-    keep = [0] + [
-        1 + j
-        for j in range(len(grid.columns))
-        if any(c in filled for row in grid.rows.values() for c in row[j])
+    keep = [
+        j for j in range(len(grid.columns)) if any(c in filled for row in grid.rows.values() for c in row[j])
     ]
-    shown = Grid.of(side_by_side("", cells, bench), keep)
-    used = [i for i, row in enumerate(shown.rows) if any(row[1:])]
-    beside = Grid(shown.header, [shown.rows[i] for i in used], shown.caption)
+    beside = _beside(side_by_side("", cells, bench, keep))
     words = ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in bench.changes.items())
     how = Paragraph("Measured at the papers' settings.", "note")
     if words:
@@ -100,7 +98,7 @@ def _table(results: Results, name: str, bench: _Scored, filled: list[Cell], own:
             "warning",
         )
     source = cite(name.partition("-")[0])
-    left = len(grid.columns) + 1 - len(keep)
+    left = len(grid.columns) - len(keep)
     facts = Facts(
         {
             "table": f"{name}: {len(filled)} of its {len(cells)} numbers have one of ours"
@@ -112,8 +110,15 @@ def _table(results: Results, name: str, bench: _Scored, filled: list[Cell], own:
         (c.dataset, c.ipc): [d for d in filled if (d.dataset, d.ipc) == (c.dataset, c.ipc)] for c in filled
     }
     lines = [_table_command(results, name, bench, some) for some in where.values()]
-    blocks: list[Block] = [how, beside, facts, Command(lines), _measured(own)]
+    blocks: list[Block] = [how, *beside, facts, Command(lines), _measured(own)]
     return Section(3, f"{name}: {TITLES[name]}", blocks)
+
+
+def _beside(table: Table) -> list[Block]:
+    """A table, and the notes below it, if it has any, by their marks."""
+    caption, *lines = str(table.caption).splitlines()
+    marked = Facts(dict(line.split(" ", 1) for line in lines))
+    return [replace(Grid.of(table), caption=caption), *([marked] if lines else [])]
 
 
 def _measured(scores: Sequence[_Score]) -> Grid:
