@@ -141,10 +141,11 @@ def side_by_side(
         table.add_column(", ".join(words), justify="right")
     for label, row in grid.rows.items():
         parts = [row[j] for j in shown]
-        common = shared(cell for own in parts for cell in own if runnable(cell))
+        every = [cell for own in parts for cell in own]
+        common = shared([cell for cell in every if runnable(cell)] or every)
         name = label + footnotes.mark(common)
         texts = ["\n".join(_both(cell, footnotes, common, bench, results) for cell in own) for own in parts]
-        if columns is None or any(texts):
+        if columns is None or every:
             table.add_row(name, *texts)
     head = ["published | ours ± std (n); * outside the published mean ± std", _means(cells)]
     head += [bench.assumed(cells)]

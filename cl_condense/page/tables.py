@@ -90,7 +90,8 @@ def _table(results: Results, name: str, bench: _Scored, filled: list[Cell], own:
     ]
     beside = _beside(side_by_side("", cells, bench, keep))
     words = ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in bench.changes.items())
-    how = Paragraph("Measured at the papers' settings.", "note")
+    noted = " but for what the notes below the table say" if len(beside) > 1 else ""
+    how = Paragraph(f"Measured at the papers' settings{noted}.", "note")
     if words:
         how = Paragraph(
             f"Not the papers' settings: {words.replace('nets', 'networks')}. At these, a difference from a "
