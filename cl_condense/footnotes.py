@@ -32,13 +32,15 @@ PLAIN = frozenset(
 """Notes of the published numbers that are not shown."""
 
 
+def differences(cell: Cell) -> tuple[str, ...]:
+    """Where ours are measured otherwise than a published number; sentences."""
+    return printed(cell).notes if condensed_once(cell) and cell.mean is not None else ()
+
+
 def notes(cell: Cell) -> tuple[str, ...]:
-    """Where ours are measured otherwise than a published number, and what is odd about that; sentences."""
-    if cell.mean is None:
-        return ()
-    odd = "" if cell.notes in PLAIN else cell.notes
-    own = printed(cell).notes if condensed_once(cell) else ()
-    return (*own, *([f"The published number: {odd}."] if odd else []))
+    """Those, and what is odd about the published number."""
+    odd = cell.mean is not None and cell.notes and cell.notes not in PLAIN
+    return (*differences(cell), *([f"The published number: {cell.notes}."] if odd else []))
 
 
 def shared(cells: Iterable[Cell]) -> list[str]:

@@ -9,9 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from rich.table import Table
-
 from cl_condense.bench import Bench, side_by_side
+from cl_condense.footnotes import differences
 from cl_condense.imageset import ImageSet
 from cl_condense.page.parts import Block, Command, Facts, Grid, Paragraph, Section
 from cl_condense.page.results import FAULTS, Json, Results, read_json, reason
@@ -88,9 +87,11 @@ def _table(results: Results, name: str, bench: _Scored, filled: list[Cell], own:
     keep = [
         j for j in range(len(grid.columns)) if any(c in filled for row in grid.rows.values() for c in row[j])
     ]
-    beside = _beside(side_by_side("", cells, bench, keep))
+    shown = side_by_side("", cells, bench, keep)
+    caption, *footnotes = str(shown.caption).splitlines()
+    beside = replace(Grid.of(shown), caption=caption)
     words = ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in bench.changes.items())
-    noted = " but for what the notes below the table say" if len(beside) > 1 else ""
+    noted = " but for what the notes below the table say" if any(map(differences, filled)) else ""
     how = Paragraph(f"Measured at the papers' settings{noted}.", "note")
     if words:
         how = Paragraph(
@@ -101,7 +102,8 @@ def _table(results: Results, name: str, bench: _Scored, filled: list[Cell], own:
     source = cite(name.partition("-")[0])
     left = len(grid.columns) - len(keep)
     facts = Facts(
-        {
+        dict(line.split(" ", 1) for line in footnotes)
+        | {
             "table": f"{name}: {len(filled)} of its {len(cells)} numbers have one of ours"
             + (f"; {left} columns without are left out" if left else ""),
             "published in": source or "see the notes of its numbers in the package",
@@ -111,15 +113,8 @@ def _table(results: Results, name: str, bench: _Scored, filled: list[Cell], own:
         (c.dataset, c.ipc): [d for d in filled if (d.dataset, d.ipc) == (c.dataset, c.ipc)] for c in filled
     }
     lines = [_table_command(results, name, bench, some) for some in where.values()]
-    blocks: list[Block] = [how, *beside, facts, Command(lines), _measured(own)]
+    blocks: list[Block] = [how, beside, facts, Command(lines), _measured(own)]
     return Section(3, f"{name}: {TITLES[name]}", blocks)
-
-
-def _beside(table: Table) -> list[Block]:
-    """A table, and the notes below it, if it has any, by their marks."""
-    caption, *lines = str(table.caption).splitlines()
-    marked = Facts(dict(line.split(" ", 1) for line in lines))
-    return [replace(Grid.of(table), caption=caption), *([marked] if lines else [])]
 
 
 def _measured(scores: Sequence[_Score]) -> Grid:
