@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
+from cl_condense.footnotes import Footnotes, notes, shared
 from cl_condense.origin import together
+from cl_condense.printed import NETWORKS
 from cl_condense.published import Cell, pivot
 from cl_condense.recipes import OnStep
 from cl_condense.set_work import condensed_once, set_works
@@ -83,7 +85,7 @@ class Bench:
         return 100 * np.array([a for group in groups for a in group])
 
     def rows(self, cells: Sequence[Cell]) -> list[Json]:
-        """The cells that were measured: the published number, ours and their origins.
+        """The cells that were measured: the published number, ours, their origins and a note on both.
 
         Ours are fractions of 1, those of networks that share their images together: by set, or by class order.
         """
@@ -92,7 +94,9 @@ class Bench:
             done = [work for work in self.works(cell) if work.accuracies(results)]
             accounts = [work.account(self.folder, results) for work in done]
             if done:
-                facts = {k: v for k, v in asdict(cell).items() if k != "notes"}
+                facts = {k: v for k, v in asdict(cell).items() if k != "notes"} | {
+                    "note": " ".join(notes(cell))
+                }
                 ours = {
                     "accuracies": [group for work in done for group in work.accuracies(results)],
                     "seconds": [seconds for account in accounts for seconds in account.seconds],
@@ -119,22 +123,47 @@ def runnable(cell: Cell) -> bool:
     return condensed_once(cell) or incremental(cell)
 
 
-def side_by_side(title: str, cells: Sequence[Cell], bench: Bench) -> Table:
-    """Published and ours in a table; ``*`` marks ours outside the published mean ± std."""
-    grid, results = pivot(cells), bench.results(cells)
-    caption = ["published | ours ± std (n); * outside the published mean ± std", bench.assumed(cells)]
-    table = Table(title=title, caption="; ".join(filter(None, caption)))
+def side_by_side(
+    title: str, cells: Sequence[Cell], bench: Bench, columns: Sequence[int] | None = None
+) -> Table:
+    """Published and ours in a table; ``*`` marks ours outside the published mean ± std.
+
+    Numbers in brackets are of notes (:func:`cl_condense.footnotes.notes`): beside a method where they hold for
+    all its numbers that are ours to run, else beside the number. The caption has a line on the table and one
+    for each note. ``columns`` are those of the pivot to show; methods without a number there are left out.
+    """
+    grid, results, footnotes = pivot(cells), bench.results(cells), Footnotes()
+    shown = range(len(grid.columns)) if columns is None else columns
+    table = Table(title=title, caption_justify="left")
     table.add_column("method")
-    for column in grid.columns:
+    for column in (grid.columns[j] for j in shown):
         words = [f"{v} steps" if f == "steps" else str(v) for f, v in zip(grid.fields, column, strict=True)]
         table.add_column(", ".join(words), justify="right")
     for label, row in grid.rows.items():
-        table.add_row(label, *("\n".join(_both(cell, bench, results) for cell in own) for own in row))
+        parts = [row[j] for j in shown]
+        every = [cell for own in parts for cell in own]
+        common = shared([cell for cell in every if runnable(cell)] or every)
+        name = label + footnotes.mark(common)
+        texts = ["\n".join(_both(cell, footnotes, common, bench, results) for cell in own) for own in parts]
+        if columns is None or every:
+            table.add_row(name, *texts)
+    head = ["published | ours ± std (n); * outside the published mean ± std", _means(cells)]
+    head += [bench.assumed(cells)]
+    table.caption = "\n".join(["; ".join(filter(None, head)), *footnotes.lines()])
     return table
 
 
-def _both(cell: Cell, bench: Bench, results: Sequence[Json]) -> str:
+def _means(cells: Sequence[Cell]) -> str:
+    """What the means of the tables' own papers are over."""
+    papers = dict.fromkeys(cell.table.partition("-")[0] for cell in cells)
+    return "; ".join(f"{paper.upper()}'s own: {NETWORKS[paper]}" for paper in papers if paper in NETWORKS)
+
+
+def _both(
+    cell: Cell, footnotes: Footnotes, common: Sequence[str], bench: Bench, results: Sequence[Json]
+) -> str:
     published = "-" if cell.mean is None else f"{cell.mean:.1f}" + (f" ± {cell.std:.1f}" if cell.std else "")
+    published += footnotes.mark(text for text in notes(cell) if text not in common)
     found = bench.ours(cell, results)
     if not len(found):
         return f"{published} | {'not measured' if runnable(cell) else '-'}"

@@ -18,7 +18,7 @@ from cl_condense.files import atomic
 from cl_condense.imageset import ImageSet
 from cl_condense.methods import build
 from cl_condense.origin import commit, origin
-from cl_condense.protocols import Training, mixed_training
+from cl_condense.protocols import TRAININGS, Training
 from cl_condense.recipes import Method, OnStep, Progress, Recipe
 from cl_condense.records import Record, Unit, append, read
 from cl_condense.settings import Settings, check, fingerprint
@@ -217,10 +217,14 @@ def method_for(name: str, s: Settings) -> Method:
 
 
 def training_for(s: Settings) -> Training:
-    """How these settings train networks on a memory."""
-    if s.evaluation == "mixed":
-        return mixed_training(s.epochs, s.augment)
-    return Training(epochs=s.epochs, augment=DSA(s.augment) if s.evaluation == "augmented" else None)
+    """How these settings train networks on a memory.
+
+    Raises:
+        ValueError: for an unknown way to evaluate.
+    """
+    if s.evaluation not in TRAININGS:
+        raise ValueError(f"evaluation {s.evaluation!r}: use {' or '.join(TRAININGS)}")
+    return TRAININGS[s.evaluation](s.epochs, s.augment)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import get_args
@@ -57,7 +58,7 @@ class Training:
             raise ValueError(f"precision {self.precision!r}: use {' or '.join(get_args(Precision))}")
 
 
-def mixed_training(epochs: int = 1000, strategy: str = DSA.strategy) -> Training:
+def mixed_training(epochs: int = 1000, strategy: str = DSA.strategy, cutmix: float = 0.5) -> Training:
     """The evaluation protocol of IDC and M3D (arXiv:2205.14959; train.py of snu-mllab's code).
 
     Batches of 64 images; every image through flip, colour and one of crop, scale and rotate; then CutMix, for
@@ -65,17 +66,38 @@ def mixed_training(epochs: int = 1000, strategy: str = DSA.strategy) -> Training
     Cutout is left out, as their code does beside CutMix. It is for images of 28 and 32 pixels: what they do for
     ImageNet (epochs by images per class, resized crops, colour jitter, lighting) is not here.
 
-    Where their code differs: it mixes no partitioned MNIST, and SVHN neither at one image per class without
-    partition; CIFAR-100 has crops and flips in the place of these operations and CIFAR-10's normalisation. Of
-    M3D's code only descendants were to be had: that it evaluates in this way is from them and the paper's
-    "following previous works", and whether it leaves cutout out is not known. Accuracy is that after the last
-    epoch; IDC's code prints the best on the test images beside it.
+    Where their code differs: CIFAR-100 has crops and flips in the place of these operations and CIFAR-10's
+    normalisation; SVHN at one image per class without partition is not mixed. Of M3D's code only descendants
+    were to be had: that it evaluates in this way is from them and the paper's "following previous works", and
+    whether it leaves cutout out is not known. Accuracy is that after the last epoch; IDC's code prints the best
+    on the test images beside it.
 
     Args:
         epochs: 1000 in the papers.
         strategy: words of DSA; SVHN and MNIST have no flip.
+        cutmix: 0 for MNIST with several images in one.
     """
     words = [word for word in strategy.split("_") if word != "cutout"]
     augment = DSA("_".join(words) or "none", every=True)
     falls = (Fraction(2, 3), Fraction(5, 6))
-    return Training(epochs, batch_size=64, augment=augment, cutmix=0.5, decay=0.2, milestones=falls)
+    return Training(epochs, batch_size=64, augment=augment, cutmix=cutmix, decay=0.2, milestones=falls)
+
+
+DC_AUGMENT = DSA("crop_scale_rotate", ratio_crop_pad=4 / 28, ratio_scale=1.2, ratio_rotate=45.0)
+"""DC's own augmentation, which its code has for MNIST alone (utils.py of VICO-UoE's code).
+
+A shift by up to 4 pixels, a zoom by up to a fifth on each axis or a turn by up to 45 degrees. There every image
+draws which, here every mini-batch; there zooms are to .8 to 1.2 of the size, by nearest neighbour, and turns by
+splines, here zooms are to 1 / 1.2 to 1.2 and both are bilinear.
+"""
+
+TRAININGS: dict[str, Callable[[int, str], Training]] = {
+    "augmented": lambda epochs, strategy: Training(epochs, augment=DSA(strategy)),
+    "plain": lambda epochs, strategy: Training(epochs, augment=None),
+    "mixed": mixed_training,
+    "dc_mnist": lambda epochs, strategy: Training(epochs, augment=DC_AUGMENT),
+    "idc_mnist": lambda epochs, strategy: mixed_training(epochs, strategy, cutmix=0.0),
+    "cafe": lambda epochs, strategy: Training(epochs, augment=None),
+    "datadam": lambda epochs, strategy: Training(epochs, batch_size=64, augment=DSA(strategy)),
+}
+"""The ways to evaluate by name, from epochs and the words of the data set's augmentation."""

@@ -60,7 +60,8 @@ _DATASETS = """digits mnist fashion_mnist svhn cifar10 cifar100 tinyimagenet ima
 _NETS = "convnet alexnet vgg11 resnet18 resnet10 resnet_ap10 densenet121".split()
 # Without punctuation, in small letters: our name.
 _OURS = {name.replace("_", ""): name for name in (*_DATASETS, *_NETS)} | {"imagenetsubset100": "imagenet100"}
-# Labels in small letters, some of one table alone, where they are not our names already.
+# Labels in small letters, some of a table or a data set of it alone, where they are not our names already: the
+# method whose numbers they are.
 _METHODS = {
     "dg(=dc)": "dc",
     "k-center": "k_center",
@@ -77,6 +78,7 @@ _METHODS = {
     "dm w/ l_m3d": "dm+m3d",
     "idm w/ l_m3d": "idm+m3d",
     **{f"{table} idm": "idm+pixels" for table in ("idm-4", "idm-5", "idm-fig8", "iid-3")},
+    **{f"{table} cafe": "cafe+dsa" for table in ("ddm-1", "ddm-4", "iid-1 svhn", "iid-4")},
 }
 # What is in a column, as a pattern and in words.
 _SHAPES = {
@@ -232,7 +234,7 @@ def _cell(values: Sequence[str]) -> Cell:
         _ours(parts["dataset"]),
         int(parts["ipc"]) if parts["ipc"] else None,
         row["method"],
-        _name(table, row["method"].lower()),
+        _name(table, _ours(parts["dataset"]), row["method"].lower()),
         _ours(row["condense_net"]),
         _ours(row["eval_net"]),
         row["metric"],
@@ -250,8 +252,9 @@ def _ours(printed: str) -> str:
 
 
 @cache
-def _name(table: str, label: str) -> str | None:
-    ours = _METHODS.get(f"{table} {label}") or _METHODS.get(label)
+def _name(table: str, dataset: str, label: str) -> str | None:
+    scopes = (f"{table} {dataset} ", f"{table} ", "")
+    ours = next((_METHODS[scope + label] for scope in scopes if scope + label in _METHODS), None)
     try:
         return build(ours or re.sub(r"[(](ours|baseline)[)]$", "", label)).name
     except ValueError:

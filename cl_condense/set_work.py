@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cl_condense.condensed import CondensedSet
+from cl_condense.printed import printed
 from cl_condense.published import Cell
 from cl_condense.recipes import OnStep
 from cl_condense.records import append
@@ -17,17 +18,6 @@ from cl_condense.scoring import evaluate_set
 from cl_condense.settings import DEFAULTS, EVALUATIONS, OF_A_SET, Settings
 from cl_condense.standalone import Job, run
 from cl_condense.work import Account, Json, Load, training_seconds, trial
-
-PLAIN = ("random", "herding", "k_center", "forgetting", "dc", "cafe")
-"""Methods whose published rows were trained without augmentation."""
-
-MIXED = {"m3d": "cifar10 cifar100 svhn fashion_mnist".split()}
-"""Methods whose published rows were trained with CutMix, and the data sets where they were.
-
-Not MNIST: IDC's code, which M3D's descends from, mixes none of its partitioned images. ImageNet, with IDC's
-rows, is trained in yet another way, which is not here. Rows with M3D's loss on DM and IDM (M3D, table 5) are
-left to the protocol of those: the paper does not say.
-"""
 
 _SCORE = "nets epochs evaluation".split()
 
@@ -103,15 +93,12 @@ def condensed_once(cell: Cell) -> bool:
 
 def set_works(cell: Cell, changes: Json, repetitions: int) -> list[SetWork]:
     """What such a cell needs: sets with seeds from 0, by the papers' protocol but for ``changes``."""
-    name = cell.name or ""
-    evaluation = "plain" if name in PLAIN else "augmented"
-    if cell.dataset in MIXED.get(name, ()):
-        evaluation = "mixed"
+    name, way = cell.name or "", printed(cell)
     chosen: dict[str, Any] = {
-        "evaluation": evaluation,
-        "epochs": EVALUATIONS[evaluation],
+        "evaluation": way.evaluation,
+        "epochs": EVALUATIONS[way.evaluation],
         "nets": 5,
-        "depth": cell.depth,
+        "depth": way.depth,
     }
     chosen |= {k: v for k, v in DEFAULTS.get(cell.dataset, {}).items() if k == "augment"}
     chosen |= {"net": "convnet" if cell.condense_net == "selection" else cell.condense_net, "steps": 1}

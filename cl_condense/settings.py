@@ -39,7 +39,8 @@ class Settings:
         augment: strategy of the augmentation that networks train with; a method leaves out of its own what is
             not in it.
         evaluation: ``augmented``, the protocol of DSA, DM and their successors; ``plain``, DC's, by which the
-            papers' coresets are measured; or ``mixed``, that of IDC and M3D.
+            papers' coresets are measured; ``mixed``, that of IDC and M3D; ``dc_mnist`` and ``idc_mnist``,
+            those of DC and IDC for MNIST; ``cafe`` and ``datadam``, of these papers.
         data: fingerprint of the images, so that a run does not go on with others.
     """
 
@@ -82,8 +83,8 @@ OF_A_SET = (
 EPOCHS = {"augmented": 1000, "plain": 300}
 """The published number of epochs of the ways to evaluate that papers share; held-out comparisons do both."""
 
-EVALUATIONS = {**EPOCHS, "mixed": 1000}
-"""The published number of epochs of every way to evaluate."""
+EVALUATIONS = {**EPOCHS, "mixed": 1000, "dc_mnist": 1000, "idc_mnist": 1000, "cafe": 600, "datadam": 1800}
+"""The published number of epochs of every way to evaluate; how each trains is in ``protocols.TRAININGS``."""
 
 _PLAIN = "color_crop_cutout_scale_rotate"  # without flip, as the authors of DSA do for digits
 

@@ -102,14 +102,23 @@ def test_every_table_can_be_shown_without_results(bench):
 
 def test_each_row_trains_as_its_paper(bench):
     table = [(c, w.settings) for c in published("m3d-2") for w in bench.works(c)]
+    ways = dict.fromkeys("random herding k_center dc".split(), ("plain", "dc_mnist"))
+    ways |= {"cafe": ("cafe", "dc_mnist"), "m3d": ("mixed", "idc_mnist")}
     for cell, s in table:
-        mixed = cell.name == "m3d" and cell.dataset != "mnist"
-        plain = cell.name in ("random", "herding", "k_center", "dc", "cafe")
-        assert s.evaluation == ("mixed" if mixed else "plain" if plain else "augmented")
-    assert {s.evaluation for _, s in table} == {"mixed", "plain", "augmented"}
-    for name in ("m3d-3", "m3d-5"):
-        works = [w for c in published(name) if c.name and "m3d" in c.name for w in bench.works(c)]
-        assert {w.settings.evaluation for w in works} == {"augmented"}
+        usual, of_mnist = ways.get(cell.name, ("augmented", "augmented"))
+        assert s.evaluation == (of_mnist if cell.dataset == "mnist" else usual)
+    assert {s.evaluation for _, s in table} == {"mixed", "plain", "augmented", "cafe", "dc_mnist", "idc_mnist"}
+    for name, methods, way in (
+        ("m3d-3", "random dsa idc m3d", "mixed"),
+        ("m3d-5", "dm+m3d idm+m3d", "augmented"),
+        ("iid-7", "random k_center dc", "augmented"),
+        ("ddm-5", "datadam datadam+sm", "datadam"),
+    ):
+        works = [w for m in methods.split() for c in published(name, method=m) for w in bench.works(c)]
+        assert {w.settings.evaluation for w in works} == {way}
+    full = Bench(bench.folder, load, {})
+    epochs = {w.settings.epochs for name in ("m3d-2", "ddm-5") for c in published(name) for w in full.works(c)}
+    assert epochs == {300, 600, 1000, 1800}
 
 
 def test_an_estimate_is_positive_and_leaves_nothing(bench):

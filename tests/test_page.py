@@ -127,7 +127,8 @@ def test_ours_stand_beside_the_published_as_in_the_bench(results):
         assert f"\\| {cell.replace('*', chr(92) + '*')} |" in markdown
     table = markdown.split("### ddm-1")[1].split("\n\n")[2].splitlines()
     assert table[0] == "| method | cifar10, 10 |", "columns without ours are left out"
-    assert "| DD | 36.8 ± 1.2 \\| - |" in table
+    assert "| DD \\[1\\] | 36.8 ± 1.2 \\| - |" in table
+    assert "- \\[1\\]: The published number: DD uses AlexNet for CIFAR10." in markdown
     assert "| DSA | 52.1 ± 0.5 \\| not measured |" in table
 
 

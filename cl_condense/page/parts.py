@@ -103,10 +103,9 @@ class Grid:
     text: bool = False
 
     @staticmethod
-    def of(table: Table, keep: Sequence[int] | None = None) -> Grid:
-        """The columns of a rich table; what it styles is strong, and so are ours beside the published."""
-        columns = [c for i, c in enumerate(table.columns) if keep is None or i in keep]
-        cells = [list(column.cells) for column in columns]
+    def of(table: Table) -> Grid:
+        """A rich table; what it styles is strong, and so are ours beside the published."""
+        cells = [list(column.cells) for column in table.columns]
         strong = {
             (i, j)
             for j, column in enumerate(cells)
@@ -114,7 +113,7 @@ class Grid:
             if isinstance(cell, Text) and cell.spans
         }
         rows = [[str(cell) for cell in row] for row in zip(*cells, strict=True)]
-        return Grid([str(c.header) for c in columns], rows, str(table.caption or ""), frozenset(strong))
+        return Grid([str(c.header) for c in table.columns], rows, str(table.caption or ""), frozenset(strong))
 
     def html(self) -> str:
         head = "".join(f'<th scope="col">{_lines(name)}</th>' for name in self.header)

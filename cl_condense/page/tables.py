@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 from cl_condense.bench import Bench, side_by_side
+from cl_condense.footnotes import differences
 from cl_condense.imageset import ImageSet
 from cl_condense.page.parts import Block, Command, Facts, Grid, Paragraph, Section
 from cl_condense.page.results import FAULTS, Json, Results, read_json, reason
@@ -83,16 +84,15 @@ def _changes(record: Json, work: Json) -> Json:
 def _table(results: Results, name: str, bench: _Scored, filled: list[Cell], own: list[_Score]) -> Section:
     cells = tables()[name].cells
     grid = pivot(cells)
-    keep = [0] + [
-        1 + j
-        for j in range(len(grid.columns))
-        if any(c in filled for row in grid.rows.values() for c in row[j])
+    keep = [
+        j for j in range(len(grid.columns)) if any(c in filled for row in grid.rows.values() for c in row[j])
     ]
-    shown = Grid.of(side_by_side("", cells, bench), keep)
-    used = [i for i, row in enumerate(shown.rows) if any(row[1:])]
-    beside = Grid(shown.header, [shown.rows[i] for i in used], shown.caption)
+    shown = side_by_side("", cells, bench, keep)
+    caption, *footnotes = str(shown.caption).splitlines()
+    beside = replace(Grid.of(shown), caption=caption)
     words = ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in bench.changes.items())
-    how = Paragraph("Measured at the papers' settings.", "note")
+    noted = " but for what the notes below the table say" if any(map(differences, filled)) else ""
+    how = Paragraph(f"Measured at the papers' settings{noted}.", "note")
     if words:
         how = Paragraph(
             f"Not the papers' settings: {words.replace('nets', 'networks')}. At these, a difference from a "
@@ -100,9 +100,10 @@ def _table(results: Results, name: str, bench: _Scored, filled: list[Cell], own:
             "warning",
         )
     source = cite(name.partition("-")[0])
-    left = len(grid.columns) + 1 - len(keep)
+    left = len(grid.columns) - len(keep)
     facts = Facts(
-        {
+        dict(line.split(" ", 1) for line in footnotes)
+        | {
             "table": f"{name}: {len(filled)} of its {len(cells)} numbers have one of ours"
             + (f"; {left} columns without are left out" if left else ""),
             "published in": source or "see the notes of its numbers in the package",
