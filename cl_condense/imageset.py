@@ -59,8 +59,8 @@ class ImageSet:
         values, and the range they span is what people see as black to white.
 
         Raises:
-            ValueError: on a wrong shape or dtype, channels that come last, NaN or infinite pixels, labels that do
-                not fit.
+            ValueError: on a wrong shape or dtype, channels that come last, NaN or infinite pixels, labels that
+                do not fit.
         """
         images, labels = torch.as_tensor(images), torch.as_tensor(labels).cpu()
         _check(images, labels)

@@ -79,7 +79,7 @@ def _known(path: Path, found: dict[Any, Any]) -> dict[str, Any]:
     kinds = {"names": str, "mean": float, "std": float}
     if (
         not isinstance(known, dict)
-        or known.get("space") not in SPACES
+        or str(known.get("space")) not in SPACES
         or type(known.get("factor")) is not int
         or not all(isinstance(known.get(key), list) for key in kinds)
         or not all(type(value) is kind for key, kind in kinds.items() for value in known[key])
