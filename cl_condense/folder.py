@@ -69,14 +69,14 @@ def class_folders(path: Path) -> dict[str, list[Path]]:
     return classes
 
 
-def load_images(classes: dict[str, list[Path]], normalisation: Any = None) -> ImageSet:
+def load_images(classes: dict[str, list[Path]]) -> Part:
     """All images of :func:`class_folders` as they are; labels are the places of the folders.
 
     Raises:
         ValueError: as :func:`load_folder`.
     """
     files, labels = flat(classes)
-    return ImageSet.of(_decoded(files, None), labels, normalisation=normalisation)
+    return _decoded(files, None), labels
 
 
 def one_line(text: str) -> ValueError:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -66,12 +67,9 @@ def read(
     if pair is not None and not has_pairs(path):
         raise ValueError(f"pair {pair}: {path} has no pairs, .pt files have: leave pair out")
     asked = _Asked(normalisation, classes, factor, None if space == "auto" else space)
-    try:
-        if has_pairs(path):
-            return _of_pair(path, pair, asked)
-        return _of_folder(path, asked) if path.is_dir() else _of_ours(path, asked)
-    except ValueError as error:
-        raise error if str(path) in str(error) else one_line(f"{path}: {error}") from None
+    if has_pairs(path):
+        return _of_pair(path, pair, asked)
+    return _of_folder(path, asked) if path.is_dir() else _of_ours(path, asked)
 
 
 @dataclass(frozen=True)
@@ -84,21 +82,32 @@ class _Asked:
     space: str | None
 
 
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Errors name the file."""
+    try:
+        yield
+    except ValueError as error:
+        raise one_line(f"{path}: {error}") from None
+
+
 def _of_ours(path: Path, asked: _Asked) -> Reading:
     made = CondensedSet.load(path)
-    notes = (
-        settled("space", asked.space, "normalised", None),
-        settled("factor", asked.factor, made.factor, None),
-    )
-    return _labelled(made, notes, asked.classes)
+    with _naming(path):
+        space = settled("space", asked.space, "normalised", None)
+        factor = settled("factor", asked.factor, made.factor, None)
+        return _labelled(made, (space, factor), asked.classes)
 
 
 def _of_folder(path: Path, asked: _Asked) -> Reading:
     folders = class_folders(path)
-    match = match_folders(tuple(folders), asked.classes)  # before any image is decoded
-    notes = settled("space", asked.space, "pixels", None), settled("factor", asked.factor, None, 1)
-    real = load_images(folders, asked.normalisation)
-    made = _condensed(real, real.take(torch.arange(len(real))), notes[1].value, tuple(folders))
+    with _naming(path):  # before any image is decoded
+        match = match_folders(tuple(folders), asked.classes)
+        notes = settled("space", asked.space, "pixels", None), settled("factor", asked.factor, None, 1)
+    images = load_images(folders)
+    with _naming(path):
+        real = ImageSet.of(*images, normalisation=asked.normalisation)
+        made = _condensed(real, real.take(torch.arange(len(real))), notes[1].value, tuple(folders))
     return _matched(made, match, notes, asked.classes)
 
 
@@ -110,14 +119,13 @@ def _of_pair(path: Path, pair: int | None, asked: _Asked) -> Reading:
         real = ImageSet.of(found.images, found.labels, normalisation=constants)
     except (TypeError, ValueError, RuntimeError) as error:
         raise no_set(path, str(error).splitlines()[0]) from None
-    known_space = "pixels" if real.images.dtype == torch.uint8 else known.get("space")
-    notes = (
-        settled("space", asked.space, known_space, None if known_space else space_of(real.images)),
-        settled("factor", asked.factor, known.get("factor"), 1),
-    )
-    pixels = normalised(real.images, notes[0].value, real.mean, real.std)
-    made = _condensed(real, pixels, notes[1].value, tuple(known.get("names", ())))
-    return _labelled(made, (*notes, found.note), asked.classes)
+    with _naming(path):
+        known_space = "pixels" if real.images.dtype == torch.uint8 else known.get("space")
+        space = settled("space", asked.space, known_space, None if known_space else space_of(real.images))
+        factor = settled("factor", asked.factor, known.get("factor"), 1)
+        pixels = normalised(real.images, space.value, real.mean, real.std)
+        made = _condensed(real, pixels, factor.value, tuple(known.get("names", ())))
+        return _labelled(made, (space, factor, found.note), asked.classes)
 
 
 def _condensed(real: ImageSet, pixels: Tensor, factor: int, names: tuple[str, ...]) -> CondensedSet:

@@ -278,7 +278,7 @@ def test_a_set_is_condensed_evaluated_and_exported(tmp_path, capsys, monkeypatch
     assert records[0]["recipe"]["name"] == "dm+sm"
 
 
-def test_a_set_in_folders_is_evaluated_as_the_classes_of_those_names(tmp_path, capsys):
+def test_a_set_in_folders_is_evaluated_as_the_classes_of_those_names(tmp_path, capsys, monkeypatch):
     """Folders 2 and 10 of a data set are its classes 1 and 0."""
     for name, value in (("2", 0), ("10", 255)):
         for part in ("data/train", "data/test", "set"):
@@ -292,9 +292,10 @@ def test_a_set_in_folders_is_evaluated_as_the_classes_of_those_names(tmp_path, c
     assert ": 100.0 ± 0.0 % (n = 2), 6 images" in shown
     assert shown.endswith(" s (assumed: one image in one)\n")
     (tmp_path / "set" / "2").rename(tmp_path / "set" / "two")
-    assert call(*words) == 2
+    monkeypatch.chdir(tmp_path)
+    assert call("evaluate", "set", *words[2:]) == 2
     error = capsys.readouterr().err
-    assert "set: folder 'two' is no class of the data set: known are 0 '10', 1 '2'" in error
+    assert error.startswith("Error: set: folder 'two' is no class of the data set: known are 0 '10', 1 '2'")
 
 
 def test_what_is_assumed_of_a_published_file_is_said_and_recorded(tmp_path, capsys):
