@@ -59,8 +59,8 @@ class Budget:
             if self.max_bytes is not None:
                 name, held = "max_bytes", f"{self.max_bytes} bytes ({size} images)"
             raise ValueError(
-                f"a memory of {held} cannot hold {len(seen)} classes: raise {name} to one image for every class "
-                "of the stream"
+                f"a memory of {held} cannot hold {len(seen)} classes: raise {name} to one image for every "
+                "class of the stream"
             )
         return {c: min(share + (i < rest), n) for i, (c, n) in enumerate(seen.items())}
 

@@ -35,6 +35,7 @@ _EVALUATE = """
 Examples:
   cl-condense evaluate ddm.safetensors
   cl-condense evaluate idm.safetensors res_DM_CIFAR10_ConvNet_10ipc.pt --dataset cifar10 --data ~/data
+  cl-condense evaluate idc.pt --factor 2 --space unit --dataset cifar10 --data ~/data
 """
 _EXPORT = """
 \b
@@ -124,6 +125,16 @@ def condense(dataset: str, method: str, start: Path | None, out: Path | None, **
 @click.command(epilog=_EVALUATE)
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @_with_data
+@click.option(
+    "--factor", type=int, help="Each image holds N x N smaller ones.  [default: as the file says, else 1]"
+)
+@click.option(
+    "--space",
+    default="auto",
+    show_default=True,
+    help="Values of a .pt file: normalised, unit (0 to 1, black to white), pixels (0 to 255), or auto.",
+)
+@click.option("--pair", type=int, help="Which [images, labels] of a .pt file, from 1.  [default: the last]")
 @click.option("--networks", type=int, default=5, show_default=True, help="Fresh networks trained on each set.")
 @click.option(
     "--epochs", type=int, help="Of each network.  [default: digits 200, else 1000, or 300 where plain]"
@@ -144,7 +155,8 @@ def condense(dataset: str, method: str, start: Path | None, out: Path | None, **
 def evaluate(files: tuple[Path, ...], dataset: str, data: Path | None, download: bool, **given: Any) -> None:
     """Train fresh networks on condensed sets and test them on the data set's test images.
 
-    FILES are sets that `condense` wrote, published .pt sets, or folders of images by class.
+    FILES are sets that `condense` wrote, published .pt sets, or folders of images by class. Classes go by their
+    names where a set has names, else by their numbers; each line says what had to be assumed of a file.
     """
     from cl_condense.scoring import evaluate_files  # noqa: PLC0415
 
@@ -159,7 +171,7 @@ def evaluate(files: tuple[Path, ...], dataset: str, data: Path | None, download:
 def export(file: Path, kind: str, out: Path) -> None:
     """Write a condensed set for other programs: .pt, .npz, or a folder of PNG files."""
     from cl_condense.condensed import CondensedSet  # noqa: PLC0415
-    from cl_condense.interchange import export as write  # noqa: PLC0415
+    from cl_condense.exporting import export as write  # noqa: PLC0415
 
     click.echo(f"wrote {write(CondensedSet.load(file), out, kind)}")
 

@@ -193,6 +193,13 @@ class CondensedSet:
             )
         return other._of(self._parts() | other._parts(), self._names() | other._names())
 
+    def relabelled(self, labels: Sequence[int]) -> CondensedSet:
+        """The same images and names with another label for each class, in the order of the new labels."""
+        if tuple(labels) == self.class_ids:
+            return self
+        parts = dict(zip(labels, self._parts().values(), strict=True))
+        return self._of(parts, dict(zip(labels, self.names, strict=False)))
+
     def _parts(self) -> dict[int, Stored]:
         """What is stored of each class."""
         split = {name: tensor.split(self.counts) for name, tensor in self.stored.items()}

@@ -33,7 +33,7 @@ class Condensation:
     networks the images of a class do not depend on the other classes (but for rounding). That is also what
     bounds the memory: classes go through the network in chunks and their gradients add up. Terms that are joint
     take all classes at once, and so do networks in which the images of a batch depend on one another.
-    Batch norm's statistics are those of the real images of all classes, or of the synthetic ones, as in DM's code.
+    Batch norm's statistics are those of the real images of all classes, or of the synthetic ones, as in DM.
 
     Args as in :func:`condense`.
 

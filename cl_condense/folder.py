@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -58,23 +57,26 @@ def load_folder(path: str | Path, *, size: int | None = None) -> Pair:
     return pair((images[: len(files)], labels), (images[len(files) :], test_labels), tuple(train))
 
 
-def load_images(path: Path) -> ImageSet:
-    """All images of ``CLASS/*.png`` as they are; labels are the numbers that names begin with, or their order.
+def class_folders(path: Path) -> dict[str, list[Path]]:
+    """The image files of each class of a folder ``CLASS/*.png``, by the names of the class folders, sorted.
 
     Raises:
-        ValueError: as :func:`load_folder`.
+        ValueError: where there is no class folder, or one without images.
     """
     classes = _files(path)
     if not classes:
         raise one_line(f"{path} has no class folders: put images in CLASS/*.png")
-    numbers = [re.match(r"\d+", name) for name in classes]
-    labels = [int(n[0]) for n in numbers if n] if all(numbers) else list(range(len(classes)))
-    if len(set(labels)) < len(labels):
-        raise one_line(f"{path} has two class folders of one number: number each class once, or none")
-    files, order = flat(classes)
-    names = {label: re.sub(r"^\d+-", "", name) for label, name in zip(labels, classes, strict=True)}
-    listed = [names.get(label, "") for label in range(max(labels) + 1)]
-    return ImageSet.of(_decoded(files, None), [labels[i] for i in order], names=listed)
+    return classes
+
+
+def load_images(classes: dict[str, list[Path]]) -> Part:
+    """All images of :func:`class_folders` as they are; labels are the places of the folders.
+
+    Raises:
+        ValueError: as :func:`load_folder`.
+    """
+    files, labels = flat(classes)
+    return _decoded(files, None), labels
 
 
 def one_line(text: str) -> ValueError:

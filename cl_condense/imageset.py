@@ -11,6 +11,7 @@ from torch import Tensor
 
 from cl_condense.draws import Key, bits, uniform
 
+_CHANNELS = (1, 3, 4)
 _LAST = torch.iinfo(torch.int64).max
 
 
@@ -58,7 +59,8 @@ class ImageSet:
         values, and the range they span is what people see as black to white.
 
         Raises:
-            ValueError: on a wrong shape or dtype, NaN or infinite pixels, labels that do not fit.
+            ValueError: on a wrong shape or dtype, channels that come last, NaN or infinite pixels, labels that
+                do not fit.
         """
         images, labels = torch.as_tensor(images), torch.as_tensor(labels).cpu()
         _check(images, labels)
@@ -233,6 +235,11 @@ def _check(images: Tensor, labels: Tensor) -> None:
     if images.ndim != 4 or 0 in images.shape:
         raise ValueError(
             f"images of shape {tuple(images.shape)}: give [n, channels, height, width], none of them 0"
+        )
+    if images.shape[3] in _CHANNELS and images.shape[1] not in _CHANNELS:
+        raise ValueError(
+            f"images of shape {tuple(images.shape)} have channels last: give [n, channels, height, width], "
+            "by permute(0, 3, 1, 2) of a tensor or transpose(0, 3, 1, 2) of an array"
         )
     if images.dtype != torch.uint8 and not images.is_floating_point():
         raise ValueError(f"images of type {images.dtype}: give uint8 pixels (0 to 255) or normalised floats")

@@ -1,143 +1,156 @@
-"""Condensed sets in the formats of others: the published .pt files, folders of images, npz."""
+"""Condensed sets read from files of ours and of others: the published .pt files, folders of images."""
 
 from __future__ import annotations
 
-import json
-import pickle
-import warnings
-import zipfile
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
+from cl_condense.class_match import Match, match_folders, match_labels
+from cl_condense.class_names import Classes
 from cl_condense.condensed import CondensedSet
-from cl_condense.files import atomic
-from cl_condense.folder import load_images
+from cl_condense.folder import class_folders, load_images, one_line
 from cl_condense.imageset import ImageSet
-
-FORMATS = ("pt", "npz", "png")
-_MOST = 2**31  # bytes of a .pt file that is looked into; the published ones have at most 0.2 GB
+from cl_condense.reading import SPACES, Note, Reading, normalised, settled, space_of
+from cl_condense.tensor_files import no_set, read_pair
 
 Normalisation = tuple[Sequence[float], Sequence[float]]
 
 
-def read(path: Path, normalisation: Normalisation, *, experiment: int = 0) -> CondensedSet:
+def has_pairs(path: Path) -> bool:
+    """Whether a file has pairs of images and labels, of which one is read."""
+    return path.suffix == ".pt" and not path.is_dir()
+
+
+def check_options(pair: int | None, factor: int | None, space: str) -> None:
+    """Raises ValueError for options that :func:`read` takes for no file."""
+    if space not in ("auto", *SPACES):
+        raise ValueError(f"space {space!r}: use auto, {', '.join(SPACES)}")
+    for key, value in (("pair", pair), ("factor", factor)):
+        if value is not None and value < 1:
+            raise ValueError(f"{key} {value}: give 1 or more")
+
+
+def read(
+    path: Path,
+    normalisation: Normalisation,
+    classes: Classes | None = None,
+    *,
+    pair: int | None = None,
+    factor: int | None = None,
+    space: str = "auto",
+) -> Reading:
     """A condensed set from our file, from a published ``.pt`` file or from a folder of images by class.
 
-    The ``.pt`` layout is that of VICO-UoE/DatasetCondensation and its descendants: ``{"data": [[images,
-    labels], ...]}`` with float images ``[n, c, h, w]`` in the normalisation of their data set, one pair an
-    experiment. It is read without running any code that is in it.
+    With the ``classes`` of a data set the classes of the set become those, by name where the set has names
+    (see :mod:`cl_condense.class_match`).
 
     Args:
-        path: ``.safetensors``, ``.pt`` or a folder ``CLASS/*.png``.
+        path: ``.safetensors``, ``.pt`` (see :func:`cl_condense.tensor_files.read_pair`) or a folder
+            ``CLASS/*.png``.
         normalisation: (mean, std) of the data set, for what has none of its own.
-        experiment: which pair of a ``.pt`` file.
+        classes: label and name of each class of the data set; without them labels are the file's own.
+        pair: which pair of a ``.pt`` file, from 1; the last one by default.
+        factor: each image holds factor * factor smaller ones; 1 where neither this nor the file says.
+        space: what values a ``.pt`` file has, of ``SPACES``; ``auto`` goes by the values.
 
     Raises:
-        ValueError: for anything else, in one line that names the file.
+        ValueError: for what is no set or has a class that the data set has not, and for an option that
+            contradicts the file or does not apply to it; in one line that names the file.
     """
-    if path.is_dir():
-        return _of(load_images(path), normalisation)
-    if path.suffix == ".pt":
-        return _read_pt(path, normalisation, experiment)
-    return CondensedSet.load(path)
+    check_options(pair, factor, space)
+    if pair is not None and not has_pairs(path):
+        raise ValueError(f"pair {pair}: {path} has no pairs, .pt files have: leave pair out")
+    asked = _Asked(normalisation, classes, factor, None if space == "auto" else space)
+    if has_pairs(path):
+        return _of_pair(path, pair, asked)
+    return _of_folder(path, asked) if path.is_dir() else _of_ours(path, asked)
 
 
-def _read_pt(path: Path, normalisation: Normalisation, experiment: int) -> CondensedSet:
-    found = _load(path)
+@dataclass(frozen=True)
+class _Asked:
+    """What :func:`read` was told."""
+
+    normalisation: Normalisation
+    classes: Classes | None
+    factor: int | None
+    space: str | None
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Errors name the file."""
     try:
-        pairs = found["data"]
-        images, labels = pairs[experiment]
-        real = ImageSet.of(images.detach().float().clone(), labels.detach().cpu(), normalisation=normalisation)
-    except (KeyError, TypeError, IndexError, ValueError, AttributeError, RuntimeError) as error:
-        reason = f"{type(error).__name__}: {str(error).splitlines()[0]}"
-        raise ValueError(
-            f"{path} is no condensed set ({reason}): a published one is {{'data': [[images, labels], ...]}}, "
-            "images [n, c, h, w], labels [n]"
-        ) from None
-    return _of(real, normalisation)
+        yield
+    except ValueError as error:
+        raise one_line(f"{path}: {error}") from None
 
 
-def _load(path: Path) -> Any:
-    """The tensors and plain containers of a file, and nothing that would have to be run."""
-    if not path.is_file():
-        raise ValueError(f"{path} is not there: give a .safetensors or .pt file, or a folder of images")
+def _of_ours(path: Path, asked: _Asked) -> Reading:
+    made = CondensedSet.load(path)
+    with _naming(path):
+        space = settled("space", asked.space, "normalised", None)
+        factor = settled("factor", asked.factor, made.factor, None)
+        return _labelled(made, (space, factor), asked.classes)
+
+
+def _of_folder(path: Path, asked: _Asked) -> Reading:
+    folders = class_folders(path)
+    with _naming(path):  # before any image is decoded
+        match = match_folders(tuple(folders), asked.classes)
+        notes = settled("space", asked.space, "pixels", None), settled("factor", asked.factor, None, 1)
+    images = load_images(folders)
+    with _naming(path):
+        real = ImageSet.of(*images, normalisation=asked.normalisation)
+        made = _condensed(real, real.take(torch.arange(len(real))), notes[1].value, tuple(folders))
+    return _matched(made, match, notes, asked.classes)
+
+
+def _of_pair(path: Path, pair: int | None, asked: _Asked) -> Reading:
+    found = read_pair(path, pair)
+    known = found.known
     try:
-        size = path.stat().st_size
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                size = sum(entry.file_size for entry in archive.infolist())
-        if size > _MOST:
-            raise ValueError(f"it unpacks to {size / 2**30:.0f} GiB, and {_MOST / 2**30:.0f} are looked into")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about pickles that torch did not write
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, EOFError, ValueError, KeyError) as error:
-        reason = " ".join(str(error).split()).partition(". ")[0][:160] or "it ends too early"
-        raise ValueError(
-            f"{path} cannot be read as tensors ({reason}): it is damaged, or holds code, which is never run"
-        ) from None
+        constants = (known["mean"], known["std"]) if known else asked.normalisation
+        real = ImageSet.of(found.images, found.labels, normalisation=constants)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise no_set(path, str(error).splitlines()[0]) from None
+    with _naming(path):
+        known_space = "pixels" if real.images.dtype == torch.uint8 else known.get("space")
+        space = settled("space", asked.space, known_space, None if known_space else space_of(real.images))
+        factor = settled("factor", asked.factor, known.get("factor"), 1)
+        pixels = normalised(real.images, space.value, real.mean, real.std)
+        made = _condensed(real, pixels, factor.value, tuple(known.get("names", ())))
+        return _labelled(made, (space, factor, found.note), asked.classes)
 
 
-def _of(real: ImageSet, normalisation: Normalisation) -> CondensedSet:
-    """All images of a set as they are."""
-    mean, std = (tuple(map(float, values)) for values in normalisation)
-    real = replace(real, mean=mean, std=std)
+def _condensed(real: ImageSet, pixels: Tensor, factor: int, names: tuple[str, ...]) -> CondensedSet:
     return CondensedSet(
-        real.take(torch.arange(len(real))).clone(),  # type: ignore[arg-type] # stored by the codec
+        pixels,  # type: ignore[arg-type] # stored by the codec
         class_ids=real.class_ids,
         counts=real.counts,
-        mean=mean,
-        std=std,
-        names=real.names,
+        mean=real.mean,
+        std=real.std,
+        factor=factor,
+        names=names,
     )
 
 
-def export(condensed: CondensedSet, path: Path, kind: str) -> Path:
-    """Writes a set for others: ``pt`` and ``npz`` files, or ``png`` images in a folder a class.
-
-    ``pt`` has the published layout, ``npz`` uint8 ``images``, ``labels`` and ``names``. Images are decoded,
-    four or more from a stored one where it holds several.
-
-    Raises:
-        ValueError: for another kind, and where there is something already.
-    """
-    if kind not in FORMATS:
-        raise ValueError(f"format {kind!r}: use {', '.join(FORMATS)}")
-    if path.exists():
-        raise ValueError(f"{path} is there already: give another --out")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    images, labels = condensed.decode()
-    if kind == "png":
-        _export_png(condensed, path, labels)
-        return path
-    with atomic(path) as temporary:
-        if kind == "pt":
-            torch.save({"data": [[images, labels]], "recipe": json.dumps(condensed.recipe)}, temporary)
-        else:
-            with temporary.open("wb") as file:
-                names = np.array(condensed.names)
-                pixels = condensed.to_pixels(decoded=True).numpy()
-                np.savez_compressed(file, images=pixels, labels=labels.numpy(), names=names)
-    return path
+def _labelled(made: CondensedSet, notes: tuple[Note, ...], classes: Classes | None) -> Reading:
+    """A set that has labels of its own, as classes of a data set."""
+    if classes is None:
+        return Reading(made, notes)
+    return _matched(made, match_labels(made.class_ids, made.names, classes), notes, classes)
 
 
-def _export_png(condensed: CondensedSet, path: Path, labels: Tensor) -> None:
-    """A folder a class, named so that sorting by name gives the classes' order back."""
-    names = condensed.names or tuple(map(str, condensed.class_ids))
-    called = dict(zip(condensed.class_ids, names, strict=True))
-    digits = len(str(max(condensed.class_ids)))
-    for number, (pixels, label) in enumerate(
-        zip(condensed.to_pixels(decoded=True), labels.tolist(), strict=True)
-    ):
-        safe = "".join(c if c.isalnum() or c in "-_" else "_" for c in called[label])
-        folder = path / f"{label:0{digits}d}-{safe}"
-        folder.mkdir(parents=True, exist_ok=True)
-        array = pixels.permute(1, 2, 0).squeeze(2).numpy()
-        Image.fromarray(array).save(folder / f"{number:06d}.png")
+def _matched(made: CondensedSet, match: Match, notes: tuple[Note, ...], classes: Classes | None) -> Reading:
+    """The set with the labels of a match, one for each class, and the data set's names."""
+    made = made.relabelled(match.labels)
+    if classes is not None and all(classes[label] for label in made.class_ids):
+        made = replace(made, names=tuple(classes[label] for label in made.class_ids))
+    how: Literal["known", "assumed"] = "known" if match.by == "name" else "assumed"
+    return Reading(made, (*notes, Note("classes", match.by, how)))

@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from cl_condense import datasets
+from cl_condense.class_names import classes_of
 from cl_condense.condensed import CondensedSet
 from cl_condense.devices import pick_device
 from cl_condense.evaluate import score
 from cl_condense.experiment import training_for
 from cl_condense.imageset import ImageSet
-from cl_condense.interchange import read
+from cl_condense.interchange import check_options, has_pairs, read
 from cl_condense.origin import origin
+from cl_condense.reading import Reading
 from cl_condense.records import append
 from cl_condense.settings import DEFAULTS, Settings, default_epochs, make_net
 
@@ -27,13 +29,23 @@ def evaluate_files(
     download: bool,
     *,
     records: Path | None,
+    pair: int | None = None,
+    factor: int | None = None,
+    space: str = "auto",
     **given: Any,
 ) -> Iterator[str]:
     """Evaluates every file, after all have been read, and yields a line for each: mean ± std (n).
 
+    Classes go by name where a file has names. ``pair``, ``factor`` and ``space`` are those of
+    :func:`cl_condense.interchange.read`; lines and records say what was assumed.
+
     Raises:
-        ValueError: for a file that is no condensed set, or does not fit the data set, before any is evaluated.
+        ValueError: for a file that is no condensed set, or does not fit the data set or these options, before
+            any is evaluated.
     """
+    check_options(pair, factor, space)
+    if pair is not None and not any(map(has_pairs, files)):
+        raise ValueError(f"--pair {pair}: .pt files have pairs, and none is given: leave --pair out")
     train, test = datasets.load(dataset, data, download=download)
     chosen = DEFAULTS.get(dataset, {}) | {k: v for k, v in given.items() if v is not None}
     s = replace(Settings(dataset), **{k: v for k, v in chosen.items() if k != "networks"})
@@ -44,13 +56,17 @@ def evaluate_files(
         raise ValueError(f"{given['networks']} networks: give at least 1")
     s = replace(s, nets=given["networks"], device=str(pick_device(s.device)))
     make_net(s, test.shape)(len(test.class_ids))
-    sets = [_fitting(file, read(file, (train.mean, train.std)), test) for file in files]
-    for file, made in zip(files, sets, strict=True):
-        record = evaluate_set(made, test, s)
+    constants, classes = (train.mean, train.std), classes_of(test)
+    readings = []
+    for file in files:
+        own = pair if has_pairs(file) else None
+        found = read(file, constants, classes, pair=own, factor=factor, space=space)
+        readings.append(_fitting(file, found, test))
+    for file, reading in zip(files, readings, strict=True):
+        record = evaluate_set(reading.set, test, s)
         if records:
-            append(records, {"file": str(file), **record})
-        mean, std = 100 * record["mean"], 100 * record["std"]
-        yield f"{file}: {mean:.1f} ± {std:.1f} % (n = {s.nets}), {len(made)} images, {record['seconds']:.0f} s"
+            append(records, {"file": str(file), "read": reading.record(), **record})
+        yield _line(file, reading, record)
 
 
 def evaluate_set(made: CondensedSet, test: ImageSet, s: Settings) -> dict[str, Any]:
@@ -80,13 +96,14 @@ def evaluate_set(made: CondensedSet, test: ImageSet, s: Settings) -> dict[str, A
     }
 
 
-def _fitting(file: Path, made: CondensedSet, test: ImageSet) -> CondensedSet:
+def _line(file: Path, reading: Reading, record: dict[str, Any]) -> str:
+    accuracy = f"{100 * record['mean']:.1f} ± {100 * record['std']:.1f} % (n = {len(record['accuracies'])})"
+    said = f" ({reading.said()})" if reading.said() else ""
+    return f"{file}: {accuracy}, {len(reading.set)} images, {record['seconds']:.0f} s{said}"
+
+
+def _fitting(file: Path, reading: Reading, test: ImageSet) -> Reading:
     """Raises ValueError for a set of other images than the test images."""
-    if made.shape != test.shape:
-        raise ValueError(f"{file} has images of {made.shape}, the data set of {test.shape}")
-    absent = sorted(set(made.class_ids) - set(test.class_ids))
-    if absent:
-        raise ValueError(
-            f"{file} has class {absent[0]}, which the data set has not: name its own with --dataset"
-        )
-    return made
+    if reading.set.shape != test.shape:
+        raise ValueError(f"{file} has images of {reading.set.shape}, the data set of {test.shape}")
+    return reading

@@ -158,19 +158,6 @@ def _check_budget(s: Settings, train: ImageSet) -> None:
         raise ValueError(f"budget {s.budget} is below one image per class: give at least {classes}")
 
 
-def _check_budget(s: Settings, train: ImageSet) -> None:
-    classes = len(train.class_ids)
-    if [s.ipc, s.budget, s.max_bytes].count(None) != 2:
-        raise ValueError("give one of ipc (images per class), budget (images in all), max_bytes (bytes in all)")
-    codecs.codec(s.codec)
-    if s.max_bytes is not None:
-        ipc_within(s.max_bytes, train, s.codec)
-    if s.ipc is not None and s.ipc < 1:
-        raise ValueError(f"ipc {s.ipc} is below one image per class: give at least 1")
-    if s.budget is not None and s.budget < classes:
-        raise ValueError(f"budget {s.budget} is below one image per class: give at least {classes}")
-
-
 def check(s: Settings, train: ImageSet, test: ImageSet) -> None:
     """Raises ValueError, in one line, for settings that make no sense or do not fit the data."""
     classes = len(train.class_ids)

@@ -73,6 +73,13 @@ def test_other_bad_arguments_are_refused():
         CondensedBuffer(5, method="ddn")
 
 
+def test_images_with_channels_last_are_refused():
+    memory = buffer(5)
+    with pytest.raises(ValueError, match=r"\(12, 8, 8, 3\) have channels last: .*permute\(0, 3, 1, 2\)"):
+        memory.post_adapt(None, experience(torch.zeros(12, 8, 8, 3), [0] * 12))
+    assert memory.memory is None
+
+
 def test_too_small_a_memory_is_an_error_that_leaves_it_as_it_was():
     memory = buffer(3)
     memory.post_adapt(None, noise(0, 1))

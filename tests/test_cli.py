@@ -278,6 +278,51 @@ def test_a_set_is_condensed_evaluated_and_exported(tmp_path, capsys, monkeypatch
     assert records[0]["recipe"]["name"] == "dm+sm"
 
 
+def test_a_set_in_folders_is_evaluated_as_the_classes_of_those_names(tmp_path, capsys, monkeypatch):
+    """Folders 2 and 10 of a data set are its classes 1 and 0."""
+    for name, value in (("2", 0), ("10", 255)):
+        for part in ("data/train", "data/test", "set"):
+            (tmp_path / part / name).mkdir(parents=True)
+            for i in range(3):
+                Image.new("L", (8, 8), abs(value - 20 * i)).save(tmp_path / part / name / f"{i}.png")
+    quick = "--epochs 5 --networks 2 --width 8 --device cpu --evaluation plain".split()
+    words = ["evaluate", tmp_path / "set", "--dataset", "folder", "--data", tmp_path / "data", *quick]
+    assert call(*words) == 0
+    shown = capsys.readouterr().out
+    assert ": 100.0 ± 0.0 % (n = 2), 6 images" in shown
+    assert shown.endswith(" s (assumed: one image in one)\n")
+    (tmp_path / "set" / "2").rename(tmp_path / "set" / "two")
+    monkeypatch.chdir(tmp_path)
+    assert call("evaluate", "set", *words[2:]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("Error: set: folder 'two' is no class of the data set: known are 0 '10', 1 '2'")
+
+
+def test_what_is_assumed_of_a_published_file_is_said_and_recorded(tmp_path, capsys):
+    generator = torch.Generator().manual_seed(0)
+    pairs = [[torch.rand(20, 1, 8, 8, generator=generator), torch.arange(10).repeat(2)] for _ in range(3)]
+    torch.save({"data": pairs}, tmp_path / "set.pt")
+    quick = "--epochs 2 --networks 1 --width 8 --device cpu".split()
+    words = ["evaluate", tmp_path / "set.pt", *quick, "--records", tmp_path / "scores.jsonl"]
+    assert call(*words) == 0
+    said = " s (assumed: values 0 to 1, one image in one, classes by number; pair 3 of 3)\n"
+    assert capsys.readouterr().out.endswith(said)
+    assert call(*words, "--factor", 2, "--space", "normalised", "--pair", 1) == 0
+    said = " s (assumed: classes by number; values normalised, 4 images in one, pair 1 of 3)\n"
+    assert capsys.readouterr().out.endswith(said)
+    records = [json.loads(line)["read"] for line in (tmp_path / "scores.jsonl").read_text().splitlines()]
+    assert records == [
+        {
+            "space": "unit",
+            "factor": 1,
+            "pair": [3, 3],
+            "classes": "number",
+            "assumed": "space factor classes".split(),
+        },
+        {"space": "normalised", "factor": 2, "pair": [1, 3], "classes": "number", "assumed": ["classes"]},
+    ]
+
+
 BAD_SETS = [
     (["condense", "--method", "ddn"], "did you mean 'ddm'"),
     (["condense", "--ipc", "0"], "ipc 0"),
@@ -291,6 +336,10 @@ BAD_SETS = [
     (["evaluate", "bad.pt", "--evaluation", "plane"], "augmented or plain"),
     (["evaluate", "bad.pt", "--networks", "0"], "0 networks"),
     (["evaluate", "bad.pt", "--epochs", "0"], "0 epochs"),
+    (["evaluate", "bad.pt", "--pair", "-1"], "pair -1: give 1 or more"),
+    (["evaluate", "bad.pt", "--factor", "0"], "factor 0: give 1 or more"),
+    (["evaluate", "bad.pt", "--space", "rgb"], "space 'rgb': use auto, normalised, unit, pixels"),
+    (["evaluate", "bad.safetensors", "--pair", "2"], "--pair 2: .pt files have pairs, and none is given"),
     (["export", "bad.safetensors", "--format", "pt", "--out", "x.pt"], "cannot be read"),
     (["export", "absent.safetensors", "--format", "pt", "--out", "x.pt"], "is not there"),
 ]

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from cl_condense import interchange
+from cl_condense import tensor_files
 from cl_condense.condensed import CondensedSet
+from cl_condense.exporting import FORMATS, export
 from cl_condense.imageset import ImageSet
-from cl_condense.interchange import FORMATS, export, read
+from cl_condense.interchange import read
 from cl_condense.synthetic import Partition
 
 NORMALISATION = ((0.5, 0.4, 0.3), (0.2, 0.25, 0.3))
@@ -31,29 +32,31 @@ def condensed(factor=1):
 def test_a_published_file_is_read_as_it_was_written(factor, tmp_path):
     made = condensed(factor)
     images, labels = made.decode()
-    back = read(export(made, tmp_path / "set.pt", "pt"), NORMALISATION)
+    back = read(export(made, tmp_path / "set.pt", "pt"), NORMALISATION).set
     assert torch.equal(back.decode()[0], images)
     assert torch.equal(back.labels, labels)
     assert (back.mean, back.std, back.factor) == (made.mean, made.std, 1)
 
 
-def test_a_file_of_the_published_layout_with_several_experiments_is_read(tmp_path):
-    data = [[torch.full((4, 3, 8, 8), float(i)), torch.tensor([1, 0, 1, 0])] for i in range(2)]
+def test_the_last_of_several_pairs_is_read_or_the_one_that_is_named(tmp_path):
+    data = [[torch.full((4, 3, 8, 8), i - 2.0), torch.tensor([1, 0, 1, 0])] for i in range(3)]
     data[1][0].requires_grad_()
     torch.save({"data": data, "accs_all_exps": {"ConvNet": [0.1, 0.2]}}, tmp_path / "res.pt")
-    for i in range(2):
-        back = read(tmp_path / "res.pt", NORMALISATION, experiment=i)
-        assert back.class_ids == (0, 1)
-        assert back.counts == (2, 2)
-        assert back.mean == NORMALISATION[0]
-        assert back.pixels.eq(i).all()
-        assert not back.pixels.requires_grad
+    for pair, value in ((None, 0), (1, -2), (2, -1), (3, 0)):
+        found = read(tmp_path / "res.pt", NORMALISATION, pair=pair, space="normalised")
+        assert found.set.class_ids == (0, 1)
+        assert found.set.counts == (2, 2)
+        assert found.set.mean == NORMALISATION[0]
+        assert found.set.pixels.eq(value).all()
+        assert not found.set.pixels.requires_grad
+        assert f"pair {pair or 3} of 3" in found.said()
+        assert found.record()["pair"] == (pair or 3, 3)
 
 
 @pytest.mark.parametrize("factor", [1, 2])
 def test_images_come_back_from_a_folder_but_for_rounding(factor, tmp_path):
     made = condensed(factor)
-    back = read(export(made, tmp_path / "images", "png"), NORMALISATION)
+    back = read(export(made, tmp_path / "images", "png"), NORMALISATION).set
     assert back.class_ids == (1, 3, 10)
     assert torch.equal(back.to_pixels(), made.to_pixels(decoded=True))
     assert sorted(path.name for path in (tmp_path / "images").iterdir()) == [
@@ -81,7 +84,7 @@ def test_what_is_there_is_not_overwritten(kind, tmp_path):
 
 
 def test_the_limit_of_what_is_unpacked_is_above_any_published_file():
-    assert interchange._MOST >= 2**31  # CIFAR-100 with 500 images a class in float32: 0.6 GB
+    assert tensor_files._MOST >= 2**31  # CIFAR-100 with 500 images a class in float32: 0.6 GB
 
 
 def test_an_unknown_format_is_named(tmp_path):
@@ -128,7 +131,7 @@ HOSTILE = {
 def test_a_file_that_is_no_set_gets_one_line_and_runs_nothing(fault, tmp_path, monkeypatch):
     ran = []
     monkeypatch.setattr(os, "system", ran.append)
-    monkeypatch.setattr(interchange, "_MOST", 2**24)
+    monkeypatch.setattr(tensor_files, "_MOST", 2**24)
     path = tmp_path / "bad.pt"
     HOSTILE[fault](path)
     with pytest.raises(ValueError, match=r"bad\.pt") as error:
