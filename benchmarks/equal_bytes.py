@@ -3,11 +3,11 @@
     python benchmarks/equal_bytes.py --json bytes.json --plot bytes.png
     python benchmarks/equal_bytes.py --dataset cifar10 --data ~/data --fit 1000 --json bytes.json
 
-A budget is the bytes of the labels and of some 8-bit images a class (--ipc); each method and codec gets as many images
-a class as its codec stores in that. Methods that select are stored in 8 bits, as they would be. Then the sets of one
-budget's images (--same) are trained on as each codec gives them back, and cut off at black and white: what storing
-alone costs. Each set is condensed once a seed from some training images of each class (--fit), and networks trained
-on it are tested on others (--held).
+A budget is the bytes of the labels and of some 8-bit images a class (--ipc); each method and codec gets as many
+images a class as its codec stores in that. Methods that select are stored in 8 bits, as they would be. Then the
+sets of one budget's images (--same) are trained on as each codec gives them back, and cut off at black and white:
+what storing alone costs. Each set is condensed once a seed from some training images of each class (--fit), and
+networks trained on it are tested on others (--held).
 """
 
 import json
@@ -116,10 +116,10 @@ def plot(rows, path):
 @click.option("--nets", type=int)
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="A file for all accuracies.")
 @click.option("--plot", "plot_file", type=click.Path(path_type=Path))
-def main(dataset, methods, budgets, same, seeds, json_file, plot_file, **given) -> None:
+def main(dataset, methods, budgets, same, seeds, **given) -> None:
     torch.set_num_threads(1)
     made, rows = origin("cpu"), []
-    fit, held = given.pop("fit"), given.pop("held")
+    fit, held, json_file, plot_file = (given.pop(k) for k in ("fit", "held", "json_file", "plot_file"))
     images = load(dataset, given.pop("data"))[0]
     given = {k: v for k, v in given.items() if v is not None}
     s = Settings(dataset, methods, **DEFAULTS.get(dataset, {}) | given)

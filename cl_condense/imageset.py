@@ -166,8 +166,8 @@ class ImageSet:
 
         Without replacement, as all published code draws; a class of fewer than m images is gone through
         again, so that every image comes floor or ceil of m / count times. With weights: floor or ceil of its
-        share of m times (systematic sampling), or at most once if they are to be ``distinct``. The draw of a
-        class depends on the keys and the class alone.
+        share of m times (systematic sampling), and so do all images of one weight together; or at most once if
+        they are to be ``distinct``. The draw of a class depends on the keys and the class alone.
         """
         ids, starts, counts = (row[rows, None] for row in self._rows)
         slots = torch.arange(max(self.counts), device=self.device)
@@ -178,11 +178,16 @@ class ImageSet:
             return starts + first.gather(1, turn % counts)
         order = order.argsort(1)
         mass = self.weights[(starts + order).clamp_max(len(self) - 1)].double() * (slots < counts)
+        # Images of one weight side by side, so that each weight gets its share of the m, but for one: a memory
+        # whose images stand for many, beside new ones that stand for themselves.
+        apart = torch.where(slots < counts, mass, torch.inf).argsort(dim=1, stable=True)
+        order, mass = order.gather(1, apart), mass.gather(1, apart)
         if distinct:
             mass = torch.minimum(mass, _highest_share(mass, m))
         mass = mass.cumsum(1)
         at = (uniform(*keys, ids).double() + turn) / m * mass[:, -1:]
-        return starts + order.gather(1, torch.minimum(torch.searchsorted(mass, at, right=True), counts - 1))
+        chosen = order.gather(1, torch.minimum(torch.searchsorted(mass, at, right=True), counts - 1))
+        return starts + chosen.gather(1, bits(*keys, ids, turn, 1).argsort(1))  # the first ones are as random
 
     def sample(self, m: int, *keys: Key) -> tuple[Tensor, Tensor]:
         """Indices ``[m]`` of random images, and the position of the class of each.

@@ -345,7 +345,7 @@ def test_a_budget_in_bytes_is_never_exceeded(method, codec):
 def test_too_few_bytes_are_an_error_that_says_how_many_images_they_hold():
     memory = buffer(max_bytes=200)
     memory.post_adapt(None, noise(0))
-    with pytest.raises(ValueError, match=r"200 bytes \(1 images\) cannot hold 3 classes: raise max_bytes"):
+    with pytest.raises(ValueError, match=r"200 bytes \(2 images\) cannot hold 3 classes: raise max_bytes"):
         memory.post_adapt(None, noise(1, 2))
 
 
@@ -361,8 +361,8 @@ def test_networks_that_train_see_every_class_whatever_the_quotas(method):
         seen.append(classes)
         return MakeConvNet((1, 8, 8), width=4)(classes)
 
-    built = build(method)
-    memory = buffer(5, method=replace(built, iterations=2), make_net=make_net)
+    built = build(method, "digits")
+    memory = buffer(5, method=replace(built, iterations=2), make_net=make_net, dataset="digits")
     memory.post_adapt(None, noise(0, 1))
     assert counts(memory) == {0: 3, 1: 2}
     memory.post_adapt(None, noise((2, 30), (3, 1), seed=1))
