@@ -111,7 +111,7 @@ def _whole(path) -> Iterator[None]:
 def _run(folder, by_hand):
     """A class-incremental run: a row has the steps of a method and class order."""
     settings = json.loads((folder / "settings.json").read_text())
-    lines = read(folder / "records.jsonl", mend=False)
+    lines = read(folder / "records.jsonl")
     rows = {}
     for line in lines:
         row = rows.setdefault((line["method"], line["order"]), {c: [] for c in _COLUMNS})

@@ -14,6 +14,7 @@ from rich.table import Table
 from cl_condense.origin import together
 from cl_condense.published import Cell, pivot
 from cl_condense.recipes import OnStep
+from cl_condense.records import lines
 from cl_condense.set_work import condensed_once, set_works
 from cl_condense.stream_work import STEPS, incremental, stream_works
 from cl_condense.work import Json, Load, Work
@@ -48,20 +49,12 @@ class Bench:
         return []
 
     def scores(self) -> list[Json]:
-        """All scores of sets.
+        """All scores of sets, each once.
 
         Raises:
-            ValueError: for a damaged line.
+            ValueError: for a damaged line, and for a set that is scored twice with other accuracies.
         """
-        path = self.folder / "scores.jsonl"
-        found = []
-        for number, line in enumerate(path.read_text().splitlines() if path.exists() else [], 1):
-            try:
-                record = json.loads(line)
-                found.append({**record, "accuracies": [float(a) for a in record["accuracies"]]})
-            except (ValueError, KeyError, TypeError):
-                raise ValueError(f"{path} is damaged in line {number}: take the line out") from None
-        return found
+        return lines(self.folder / "scores.jsonl", lambda score: _work_key(score["work"]), ("accuracies",))
 
     def results(self, cells: Iterable[Cell]) -> list[Json]:
         """All scores of sets, and the records of these cells' runs; errors as :meth:`scores`."""
@@ -112,6 +105,11 @@ class Bench:
 
     def _all(self, cells: Iterable[Cell]) -> list[Work]:
         return [*dict.fromkeys(work for cell in cells for work in self.works(cell))]
+
+
+def _work_key(work: Any) -> str:
+    """One for one work; as text, since a dict is no key."""
+    return json.dumps(dict(work), sort_keys=True)
 
 
 def runnable(cell: Cell) -> bool:

@@ -70,6 +70,11 @@ def fold(*keys: int) -> int:
     return h >> 1
 
 
+def subseed(*keys: int) -> int:
+    """A seed from several integer keys, of 32 bits: as large as whatever takes a seed allows."""
+    return fold(*keys) >> 31
+
+
 def bits(*keys: Key) -> Tensor:
     """Random int64 tensor of the keys' broadcast shape, on the device of the tensor keys."""
     h: Key = 0

@@ -13,13 +13,14 @@ from safetensors.torch import save
 from torch import Tensor
 
 from cl_condense.condensed import CondensedSet
-from cl_condense.draws import fold
+from cl_condense.draws import subseed
 from cl_condense.engine import Condensation
 from cl_condense.experiment import method_for
-from cl_condense.files import atomic
-from cl_condense.imageset import ImageSet
+from cl_condense.files import atomic, writing
+from cl_condense.imageset import ImageSet, check_ipc
+from cl_condense.numbers import whole
 from cl_condense.origin import commit, origin
-from cl_condense.recipes import OnStep, Progress, Recipe
+from cl_condense.recipes import Method, OnStep, Progress, Recipe
 from cl_condense.settings import OF_A_SET, Settings, make_net
 
 _FORMAT = "cl-condense checkpoint 1"
@@ -77,34 +78,48 @@ class Saved:
             )
         return saved.pixels.view(len(real.class_ids), ipc, *real.shape).to(real.device, copy=True)
 
-    def __repr__(self) -> str:
-        return f"Saved(factor={self.factor}, of {self.condensed.recipe.get('name')})"
+    def settings(self) -> dict[str, Any]:
+        """What a record says of it."""
+        return {"factor": self.factor, "of": self.condensed.recipe.get("name")}
 
 
 def run(job: Job, real: ImageSet, on_step: OnStep | None = None) -> dict[str, Any]:
     """Condenses, writes set, picture and record, and returns the record; an interrupted job goes on.
 
     Raises:
-        ValueError: where the set is there already, or a checkpoint of other settings.
+        ValueError: where the set is there already, a checkpoint is of other settings, another process writes the
+            set, and where it cannot be written; before any work.
     """
-    s, files, begun = job.settings, job.files(), time.perf_counter()
-    if files["set"].exists():
-        raise ValueError(f"{files['set']} is there already: give another --out, or --from it to go on")
-    commit()  # of the code that is loaded now
-    make = make_net(s, real.shape)
+    s = job.settings
+    _absent(job)
+    check_ipc(s.ipc or 0, real)
     method = method_for(s.methods[0], s)
-    losses: list[list[float]] = []
     if isinstance(method, Recipe):
-        recipe, seed = _start(job, method)
-        work = Condensation(real, recipe, ipc=s.ipc or 0, make_net=make, seed=seed)
-        begun -= _resume(job, work, losses)
-        job.path.parent.mkdir(parents=True, exist_ok=True)
-        made = _finish(job, work, losses, begun, on_step)
+        method, seed = _start(job, method)
     elif job.start:
         raise ValueError(f"{s.methods[0]} selects real images: there is nothing to go on with from {job.start}")
     else:
-        made = method(real, ipc=s.ipc or 0, make_net=make, seed=s.seed, on_step=on_step)
-        job.path.parent.mkdir(parents=True, exist_ok=True)
+        seed = s.seed
+    with writing(job.path):
+        _absent(job)  # another process may have been here since
+        return _write(job, method, seed, real, on_step)
+
+
+def _absent(job: Job) -> None:
+    if job.path.exists():
+        raise ValueError(f"{job.path} is there already: give another --out, or --from it to go on")
+
+
+def _write(job: Job, method: Method, seed: int, real: ImageSet, on_step: OnStep | None) -> dict[str, Any]:
+    s, files, begun = job.settings, job.files(), time.perf_counter()
+    commit()  # of the code that is loaded now
+    make, losses = make_net(s, real.shape), list[list[float]]()
+    if isinstance(method, Recipe):
+        work = Condensation(real, method, ipc=s.ipc or 0, make_net=make, seed=seed)
+        begun -= _resume(job, work, losses)
+        made = _finish(job, work, losses, begun, on_step)
+    else:
+        made = method(real, ipc=s.ipc or 0, make_net=make, seed=seed, on_step=on_step)
     record = {
         **job.identity(),
         "recipe": made.recipe,
@@ -127,8 +142,8 @@ def _start(job: Job, recipe: Recipe) -> tuple[Recipe, int]:
     if job.start is None:
         return recipe, job.settings.seed
     saved = CondensedSet.load(job.start)
-    before = int(saved.recipe.get("iterations", 0))
-    return replace(recipe, synthetic=Saved(saved)), fold(job.settings.seed, before)
+    before = whole(f"{job.start}: iterations", saved.recipe.get("iterations", 0), 0)
+    return replace(recipe, synthetic=Saved(saved)), subseed(job.settings.seed, before)
 
 
 def _finish(

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch.utils.data import TensorDataset
 
-from cl_condense.draws import fold
+from cl_condense.draws import subseed
 from cl_condense.imageset import ImageSet
 from cl_condense.protocols import Training
 from cl_condense.recipes import Method, OnStep
@@ -88,7 +88,7 @@ def strategy(order: int, method: Method, training: Training, s: Settings, images
     """A CondensedGDumb that leaves training to others; of ``images`` shape, classes and normalisation count."""
     from cl_condense.strategies import CondensedBuffer, CondensedGDumb  # noqa: PLC0415
 
-    make, seed = make_net(s, images.shape), fold(s.seed, order)
+    make, seed = make_net(s, images.shape), subseed(s.seed, order)
     buffer = CondensedBuffer(
         s.budget,
         per_class=s.ipc,

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from cl_condense.condensed import SHRINK, CondensedSet, read_header
 from cl_condense.devices import pick_device
-from cl_condense.draws import Purpose, fold
+from cl_condense.draws import Purpose, subseed
 from cl_condense.imageset import ImageSet
 from cl_condense.methods import build
 from cl_condense.networks import MakeConvNet, MakeNet
@@ -200,7 +200,7 @@ class CondensedBuffer(ExemplarsBuffer):
             return kept
         x, y = self.memory.only(list(over)).decode()
         small = ImageSet.of(x, y, normalisation=(self.memory.mean, self.memory.std))
-        return kept.merged(self._condensed(small, over, fold(Purpose.RECONDENSE, self.seed)))
+        return kept.merged(self._condensed(small, over, subseed(Purpose.RECONDENSE, self.seed)))
 
     def _with_memory(self, real: ImageSet) -> ImageSet:
         """The new images, with the memory's images of classes that return."""
