@@ -15,7 +15,7 @@ from dataclasses import replace
 from cl_condense.files import atomic
 from cl_condense.origin import together
 from cl_condense.records import read
-from cl_condense.settings import DEFAULTS, Settings, default_epochs
+from cl_condense.settings import Settings, default_epochs, defaults
 
 HEAD = "kind command commit device threads versions date seed settings".split()
 SIDES = ("reference", "ours")
@@ -130,7 +130,7 @@ def run_command(settings):
         ValueError: for settings that the command line does not have.
     """
     s = Settings(**settings | {"methods": tuple(settings["methods"])})
-    usual = Settings(s.dataset, **DEFAULTS.get(s.dataset, {}))
+    usual = Settings(s.dataset, **defaults(s.dataset, s.methods))
     usual = replace(usual, ipc=None) if s.budget else usual
     usual = replace(usual, epochs=default_epochs(s.dataset, s.evaluation))
     same = replace(usual, methods=s.methods, device=s.device, data=s.data)

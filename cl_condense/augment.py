@@ -104,8 +104,8 @@ class DSA:
                 raise ValueError(f"augmentation {word!r} is unknown: give {allowed}; did you mean {near!r}?")
             if words.count(word) > 1:
                 raise ValueError(f"augmentation {self.strategy!r} has {word!r} twice: give each word once")
-        for name, allowed in _NUMBERS.items():
-            object.__setattr__(self, name, finite(name, getattr(self, name), **allowed))
+        for name, bounds in _NUMBERS.items():
+            object.__setattr__(self, name, finite(name, getattr(self, name), **bounds))
 
     @property
     def groups(self) -> tuple[str, ...]:

@@ -232,8 +232,9 @@ def method_for(name: str, s: Settings) -> Method:
     method = build(name, s.dataset)
     if isinstance(method, Coreset):
         alone = not any(isinstance(build(other), Recipe) for other in s.methods)
-        given = alone and method.iterations and s.iterations
-        return replace(method, iterations=given) if given else method
+        if alone and method.iterations and s.iterations:
+            return replace(method, iterations=s.iterations)
+        return method
     if not isinstance(method, Recipe):
         return method
     given = {k: getattr(s, k) for k in ("iterations", "real_per_class", "precision", "compiled")}

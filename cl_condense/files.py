@@ -66,6 +66,8 @@ def writing(path: str | os.PathLike[str], option: str = "--out", folder: bool = 
         held = FileLock(str(lock))
         held.acquire(timeout=0)
     except Timeout:
+        if not lock.exists():  # a folder that takes no files, such as /proc
+            raise ValueError(f"{path} cannot be written: give another {option}") from None
         raise ValueError(f"{path} {_holder(note)}: wait until it ends, or give another {option}") from None
     except (OSError, NotImplementedError) as error:
         raise ValueError(f"{path} cannot be written ({_reason(error)}): give another {option}") from None

@@ -1,4 +1,4 @@
-"""One rule for the numbers that people give: whole, finite and seeds; the library and the command line share it."""
+"""One rule for the numbers that people give, in the library and on the command line."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from typing import Any
 SEED_MAX = 2**32 - 1
 """The largest seed that numpy's RandomState takes, which draws class orders."""
 
+MOST = {"orders": 10_000, "nets": 1_000, "repetitions": 1_000, "width": 16_384, "depth": 16}
+"""Above them a number is taken for a slip: memory would run out before anything is done."""
+
 
 def whole(name: str, value: Any, at_least: int = 1, at_most: int | None = None) -> int:
-    """The value as an int: a whole number of Python, numpy or torch (a scalar) from ``at_least`` to ``at_most``.
+    """The value as an int: a whole number of Python, or a scalar of numpy or torch, from ``at_least`` on.
 
     Raises:
         ValueError: for anything else: True, 1.5, 2.0, NaN, text, and what is out of range.

@@ -10,7 +10,6 @@ from cl_condense.augment import DSA
 from cl_condense.features import Precision
 from cl_condense.numbers import finite, whole
 
-
 _WHOLE = ("epochs", "batch_size")
 _FINITE: dict[str, dict[str, float]] = {
     "lr": {"above": 0},

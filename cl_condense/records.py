@@ -66,9 +66,8 @@ def lines(path: Path, identity: Callable[[Record], Hashable], keys: Collection[s
             record = _record(json.loads(line), keys)
             own = identity(record)
         except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise ValueError(
-                f"{path} is damaged in line {number} ({_fault(error)}): take the line out, or give another folder"
-            ) from None
+            fault = f"is damaged in line {number} ({_fault(error)})"
+            raise ValueError(f"{path} {fault}: take the line out, or give another --out") from None
         before, first = found.setdefault(own, (number, record))
         if first["accuracies"] != record["accuracies"]:
             raise ValueError(
@@ -97,4 +96,5 @@ def _record(value: Any, keys: Collection[str]) -> Record:
 def _fault(error: Exception) -> str:
     if isinstance(error, KeyError):
         return f"no {error.args[0]!r}"
-    return "no JSON" if isinstance(error, json.JSONDecodeError | UnicodeDecodeError | RecursionError) else str(error)
+    unread = isinstance(error, json.JSONDecodeError | UnicodeDecodeError | RecursionError)
+    return "no JSON" if unread else str(error)

@@ -15,16 +15,13 @@ from cl_condense.condensed import SHRINK
 from cl_condense.imageset import ImageSet
 from cl_condense.methods import build
 from cl_condense.networks import MakeConvNet, MakeNet
-from cl_condense.numbers import whole
+from cl_condense.numbers import MOST, whole
 from cl_condense.recipes import Recipe
 
-
-MOST: dict[str, int | None] = {
-    **dict.fromkeys(("steps", "ipc", "budget", "iterations", "real_per_class", "epochs", "reuse")),
-    **{"orders": 10_000, "nets": 1_000, "width": 16_384, "depth": 16},
-}
-"""The whole numbers of :class:`Settings`, and above what it takes them for a slip: memory would run out."""
-
+_WHOLE = (
+    *("steps", "ipc", "budget", "orders", "nets", "iterations", "real_per_class", "epochs", "width", "depth"),
+    "reuse",
+)
 _MAY_BE_NONE = ("ipc", "budget", "iterations", "real_per_class", "depth")
 
 
@@ -82,9 +79,9 @@ class Settings:
     data: str = ""
 
     def __post_init__(self) -> None:
-        for name, most in MOST.items():
+        for name in _WHOLE:
             if getattr(self, name) is not None or name not in _MAY_BE_NONE:
-                object.__setattr__(self, name, whole(name, getattr(self, name), at_most=most))
+                object.__setattr__(self, name, whole(name, getattr(self, name), at_most=MOST.get(name)))
         object.__setattr__(self, "seed", numbers.seed(self.seed))
         if self.seed + self.orders - 1 > numbers.SEED_MAX:  # the last class order's
             highest = numbers.SEED_MAX - self.orders + 1

@@ -87,8 +87,8 @@ def run(job: Job, real: ImageSet, on_step: OnStep | None = None) -> dict[str, An
     """Condenses, writes set, picture and record, and returns the record; an interrupted job goes on.
 
     Raises:
-        ValueError: where the set is there already, a checkpoint is of other settings, another process writes the
-            set, and where it cannot be written; before any work.
+        ValueError: before any work, where the set is there already, a checkpoint is of other settings, another
+            process writes the set, and where it cannot be written.
     """
     s = job.settings
     _absent(job)

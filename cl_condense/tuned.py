@@ -84,14 +84,10 @@ def plain(value: Any) -> Any:
     """
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    if isinstance(value, Tuned):
-        return plain(value.rows)
-    if isinstance(value, tuple | list):
-        return [plain(x) for x in value]
-    if isinstance(value, Fraction):
-        return float(value)
-    if hasattr(value, "item"):  # a scalar of numpy or torch
-        return value.item()
+    if isinstance(value, Tuned | tuple | list):
+        return [plain(x) for x in (value.rows if isinstance(value, Tuned) else value)]
+    if isinstance(value, Fraction) or hasattr(value, "item"):  # a scalar of numpy or torch
+        return float(value) if isinstance(value, Fraction) else value.item()
     if hasattr(value, "__name__"):
         return value.__name__
     own: dict[str, Any] = {}

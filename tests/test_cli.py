@@ -73,11 +73,11 @@ BAD = [
     (["--method", "ddn"], "unknown method 'ddn': did you mean 'ddm'?"),
     (["--method", "dm+stlye"], "unknown modifier 'stlye'"),
     (["--method", "herding+sm"], "herding selects real images and takes no modifiers"),
-    (["--ipc", "0"], "ipc 0 is below one image per class: give at least 1"),
+    (["--ipc", "0"], "--ipc 0: give a whole number from 1"),
     (["--budget", "7"], "budget 7 is below one image per class: give at least 10"),
-    (["--budget", "20", "--ipc", "2"], "give one of them"),
+    (["--budget", "20", "--ipc", "2"], "--ipc 2: --budget is given too: give one of them"),
     (["--steps", "11"], "11 steps for 10 classes of digits: give at most 10"),
-    (["--steps", "two"], "'two' is not a valid integer"),
+    (["--steps", "two"], "--steps 'two': give a whole number from 1"),
     (["--device", "cuda:7"], "device 'cuda:7' is not here"),
     (["--device", "gpu"], "device 'gpu' is not here: use auto or one of cpu"),
     (["--dataset", "cifar"], "did you mean 'cifar10'"),
@@ -85,7 +85,7 @@ BAD = [
     (["--dataset", "cifar100", "--data", "nowhere"], "is missing"),
     (["--dataset", "folder", "--data", "nowhere"], "nowhere is not a folder"),
     (["--metod", "dm"], "--method"),
-    (["--epochs", "0"], "epochs 0"),
+    (["--epochs", "0"], "--epochs 0: give"),
 ]
 
 
@@ -280,7 +280,7 @@ def test_a_set_is_condensed_evaluated_and_exported(tmp_path, capsys, monkeypatch
 
 BAD_SETS = [
     (["condense", "--method", "ddn"], "did you mean 'ddm'"),
-    (["condense", "--ipc", "0"], "ipc 0"),
+    (["condense", "--ipc", "0"], "--ipc 0: give"),
     (["condense", "--ipc", "999"], "give at most"),
     (["condense", "--out", "set.pt"], "name a .safetensors file"),
     (["condense", "--from", "absent.safetensors"], "absent.safetensors is not there"),
@@ -290,7 +290,7 @@ BAD_SETS = [
     (["evaluate", "bad.safetensors"], "bad.safetensors cannot be read"),
     (["evaluate", "bad.pt", "--evaluation", "plane"], "augmented or plain"),
     (["evaluate", "bad.pt", "--networks", "0"], "0 networks"),
-    (["evaluate", "bad.pt", "--epochs", "0"], "0 epochs"),
+    (["evaluate", "bad.pt", "--epochs", "0"], "epochs 0"),
     (["export", "bad.safetensors", "--format", "pt", "--out", "x.pt"], "cannot be read"),
     (["export", "absent.safetensors", "--format", "pt", "--out", "x.pt"], "is not there"),
 ]

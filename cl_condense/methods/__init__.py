@@ -96,11 +96,12 @@ def build(name: str, dataset: str = "", **changes: Any) -> Method:
 
     ``dataset`` chooses among a method's published settings (``cifar10`` where it has none for it); images per
     class choose when it runs. ``changes`` override fields of the recipe, for example ``iterations=2000``, or of
-    a coreset the ``iterations`` of its network; ``reuse`` is as for :meth:`~cl_condense.recipes.Recipe.reusing`.
+    a coreset the ``iterations`` of its network; ``reuse`` is what
+    :meth:`~cl_condense.recipes.Recipe.reusing` takes.
 
     Raises:
-        ValueError: for a name that is not known (with the nearest one), a modifier that makes no sense there, and
-            settings that a method does not have or whose values make none.
+        ValueError: for a name that is not known (with the nearest one), a modifier that makes no sense there,
+            settings that a method does not have, and numbers out of their range.
     """
     composed = _composed(name)
     if not isinstance(composed, Recipe):
@@ -120,7 +121,9 @@ def _selecting(method: Coreset, changes: dict[str, Any]) -> Method:
         if change not in settings:
             has = "only iterations" if settings else "none"
             raise ValueError(f"{method.name} selects real images: it has no setting {change}, {has}")
-    return replace(method, **{name: whole(name, value) for name, value in changes.items()})
+    if "iterations" in changes:
+        return replace(method, iterations=whole("iterations", changes["iterations"]))
+    return method
 
 
 def _composed(name: str) -> Recipe | Coreset:
