@@ -16,6 +16,8 @@ from cl_condense.settings import DEFAULTS, EPOCHS, Settings, default_epochs
 
 QUICK = "run --orders 1 --nets 1 --iterations 2 --epochs 2 --width 8 --device cpu".split()
 
+SELECT = "run --orders 1 --nets 1 --epochs 2 --width 8 --device cpu".split()
+
 
 def call(*words):
     """Exit code of a command line."""
@@ -45,8 +47,8 @@ def test_a_run_ends_with_a_table_pictures_and_memories(tmp_path, capsys):
 
 def test_the_default_folder_is_one_for_each_choice_of_settings(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for method in ("random", "dm"):
-        assert call(*QUICK, "--steps", 1, "--method", method) == 0
+    for quick, method in ((SELECT, "random"), (QUICK, "dm")):
+        assert call(*quick, "--steps", 1, "--method", method) == 0
     assert sorted(path.name.rsplit("-", 1)[0] for path in (tmp_path / "runs").iterdir()) == [
         "digits-dm",
         "digits-random",
@@ -54,7 +56,7 @@ def test_the_default_folder_is_one_for_each_choice_of_settings(tmp_path, capsys,
 
 
 def test_uneven_steps_say_so(tmp_path, capsys):
-    assert call(*QUICK, "--steps", 3, "--method", "random", "--out", tmp_path / "run") == 0
+    assert call(*SELECT, "--steps", 3, "--method", "random", "--out", tmp_path / "run") == 0
     assert "uneven: 4, 3, 3 new classes" in capsys.readouterr().err
 
 
@@ -104,7 +106,7 @@ def test_bad_input_gets_one_line_and_exit_code_2_and_writes_nothing(
 
 
 def test_another_runs_folder_is_refused(tmp_path, capsys):
-    words = [*QUICK, "--steps", 1, "--method", "random", "--out", tmp_path / "run"]
+    words = [*SELECT, "--steps", 1, "--method", "random", "--out", tmp_path / "run"]
     assert call(*words) == 0
     capsys.readouterr()
     assert call(*words, "--seed", 1) == 2
@@ -222,7 +224,7 @@ def test_help_has_an_example_and_needs_no_torch(capsys):
 
 
 def test_control_c_keeps_what_is_done_and_the_same_command_goes_on(tmp_path, capsys):
-    words = "run --orders 1 --nets 1 --iterations 2 --epochs 400 --width 8 --device cpu --method random".split()
+    words = "run --orders 1 --nets 1 --epochs 400 --width 8 --device cpu --method random".split()
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     assert call(*words, "--out", whole) == 0
     command = [sys.executable, "-c", "from cl_condense.cli import main; main()", *words, "--out", str(cut)]
@@ -333,3 +335,47 @@ def test_a_warning_is_one_line_that_names_no_code(capsys, monkeypatch):
         warnings.simplefilter("always")
         assert call("methods", "dm") == 0
     assert capsys.readouterr().err == "Warning: torch.compile failed, going on\n"
+
+
+def test_two_processes_do_not_write_in_one_folder(tmp_path, capsys):
+    words = "run --orders 1 --nets 1 --epochs 400 --width 8 --device cpu --method random".split()
+    whole, out = tmp_path / "whole", tmp_path / "run"
+    assert call(*words, "--out", whole) == 0
+    command = [sys.executable, "-c", "from cl_condense.cli import main; main()", *words, "--out", str(out)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as other:
+        try:
+            deadline = time.monotonic() + 120
+            while not (out / "records.jsonl").exists() and time.monotonic() < deadline:
+                time.sleep(0.02)
+            capsys.readouterr()
+            assert call(*words, "--out", out) == 2
+            shown = capsys.readouterr()
+            assert shown.out == ""
+            assert shown.err.startswith(f"Error: {out} is being written by process {other.pid} on ")
+            assert " ".join(words) in shown.err
+            assert shown.err.endswith("wait until it ends, or give another --out\n")
+            assert shown.err.count("\n") == 1
+            assert call("report", out, "--out", tmp_path / "page.html") == 0  # which only reads
+        finally:
+            other.kill()
+    assert call(*words, "--out", out) == 0
+    assert accuracies(out) == accuracies(whole)
+
+
+def test_two_processes_do_not_write_one_set(tmp_path, capsys):
+    words = ["condense", "--method", "dm", "--width", "8", "--device", "cpu", "--iterations"]
+    out = tmp_path / "set.safetensors"
+    command = [sys.executable, "-c", "from cl_condense.cli import main; main()", *words, "100000"]
+    with subprocess.Popen([*command, "--out", str(out)], stdout=subprocess.DEVNULL) as other:
+        try:
+            deadline = time.monotonic() + 120
+            while not (tmp_path / ".set.safetensors.lock.json").exists() and time.monotonic() < deadline:
+                time.sleep(0.02)
+            assert call(*words, 2, "--out", out) == 2
+            assert f"{out} is being written by process {other.pid} on" in capsys.readouterr().err
+            assert call(*words, 2, "--out", tmp_path / "other.safetensors") == 0
+        finally:
+            other.kill()
+    assert call(*words, 2, "--out", out) == 0
+    assert call(*words, 2, "--out", out) == 2
+    assert "is there already" in capsys.readouterr().err
