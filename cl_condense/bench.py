@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,7 @@ class Bench:
         Raises:
             ValueError: for a damaged line, and for a set that is scored twice with other accuracies.
         """
-        return lines(self.folder / "scores.jsonl", lambda score: _work_key(score["work"]), ("accuracies",))
+        return read_scores(self.folder / "scores.jsonl")
 
     def results(self, cells: Iterable[Cell]) -> list[Json]:
         """All scores of sets, and the records of these cells' runs; errors as :meth:`scores`."""
@@ -105,6 +105,11 @@ class Bench:
 
     def _all(self, cells: Iterable[Cell]) -> list[Work]:
         return [*dict.fromkeys(work for cell in cells for work in self.works(cell))]
+
+
+def read_scores(path: Path, on_fault: Callable[[int, str], None] | None = None) -> list[Json]:
+    """The scores of sets in a file, as :func:`cl_condense.records.lines` reads them."""
+    return lines(path, lambda score: _work_key(score["work"]), ("work", "accuracies"), on_fault)
 
 
 def _work_key(work: Any) -> str:

@@ -192,7 +192,7 @@ class ImageSet:
 
 def check_ipc(ipc: int, real: ImageSet) -> None:
     """Raises ValueError for a budget below one image per class, or above the images that a class has."""
-    whole("ipc", ipc)
+    whole("images per class (ipc)", ipc)
     fewest = min(real.counts)
     if ipc > fewest:
         scarce = real.class_ids[real.counts.index(fewest)]

@@ -13,7 +13,7 @@ from cl_condense.numbers import finite, whole
 
 Record = dict[str, Any]
 
-_KEYS = ("method", "classes_seen", "accuracy", "accuracies", "condense_seconds")
+_KEYS = ("method", "classes_seen", "accuracies", "condense_seconds")
 
 
 class Unit(NamedTuple):
@@ -46,7 +46,12 @@ def read(path: Path) -> list[Record]:
     return lines(path, _of_a_run, _KEYS)
 
 
-def lines(path: Path, identity: Callable[[Record], Hashable], keys: Collection[str]) -> list[Record]:
+def lines(
+    path: Path,
+    identity: Callable[[Record], Hashable],
+    keys: Collection[str],
+    on_fault: Callable[[int, str], None] | None = None,
+) -> list[Record]:
     """The records in the whole lines of a file; a last line that is cut off may be in the making.
 
     Two with one identity and the same accuracies, which two processes may have written, are one.
@@ -55,6 +60,7 @@ def lines(path: Path, identity: Callable[[Record], Hashable], keys: Collection[s
         path: of the file; one that is not there has none.
         identity: what a record is of; a KeyError, TypeError or ValueError says that it is none.
         keys: that a record has; ``accuracies`` are numbers from 0 to 1.
+        on_fault: called with the number of a line that is no record and what it lacks; the line is left out.
 
     Raises:
         ValueError: for a line that is no such record, and for two of one identity whose accuracies differ.
@@ -66,6 +72,9 @@ def lines(path: Path, identity: Callable[[Record], Hashable], keys: Collection[s
             record = _record(json.loads(line), keys)
             own = identity(record)
         except (ValueError, KeyError, TypeError, RecursionError) as error:
+            if on_fault:
+                on_fault(number, _fault(error))
+                continue
             fault = f"is damaged in line {number} ({_fault(error)})"
             raise ValueError(f"{path} {fault}: take the line out, or give another --out") from None
         before, first = found.setdefault(own, (number, record))

@@ -70,15 +70,11 @@ def test_a_torn_last_line_counts_for_nothing_and_its_writer_mends_it(kind, cut):
     assert reader(path) == [record, record | others[1]]
 
 
-@pytest.mark.parametrize(
-    "key", ["accuracies", "order", "method", "step", "work", "classes_seen", "condense_seconds"]
-)
-def test_a_record_without_a_key_is_named_with_it(kind, key):
+def test_a_record_without_a_key_is_named_with_it(kind):
     path, record, reader, _ = kind
-    if key not in record:
-        pytest.skip("a key of the other kind")
-    write(path, record, {k: v for k, v in record.items() if k != key})
-    assert f"is damaged in line 2 (no '{key}'): take the line out" in fault(path, reader)
+    for key in record.keys() - {"seconds", "date", "accuracy"}:
+        write(path, record, {k: v for k, v in record.items() if k != key})
+        assert f"is damaged in line 2 (no '{key}'): take the line out" in fault(path, reader)
 
 
 @pytest.mark.parametrize(
