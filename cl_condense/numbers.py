@@ -43,7 +43,7 @@ def finite(
     Raises:
         ValueError: for True, NaN, infinities, text, and what is out of range.
     """
-    bounds = {"of at least": at_least, "above": above, "of at most": at_most, "below": below}
+    bounds = {"of at least": at_least, "above": above, "at most": at_most, "below": below}
     said = " and ".join(f"{word} {bound:g}" for word, bound in bounds.items() if math.isfinite(bound))
     try:
         found = math.nan if _is_bool(value) or isinstance(value, str | bytes) else float(value)

@@ -12,7 +12,7 @@ from cl_condense.numbers import finite, whole
 
 _WHOLE = ("epochs", "batch_size")
 _FINITE: dict[str, dict[str, float]] = {
-    "lr": {"above": 0},
+    "lr": {"at_least": 0},
     "momentum": {"at_least": 0, "below": 1},
     "weight_decay": {"at_least": 0},
     "cutmix": {"at_least": 0, "at_most": 1},

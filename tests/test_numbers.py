@@ -70,7 +70,7 @@ FINITE = {  # place: (what takes a number, some out of range, some in it)
     "Recipe.momentum": (changed(partial(build, "dm"), "momentum"), (-0.1, 1, 1.5), (0, 0.5)),
     "Recipe.halvings": (lambda v: build("dm", halvings=(0.5, v)), (-0.1, 1.1), (0, 0.6, 1)),
     "Term.weight": (term, (), (-1, 0, 1e4)),
-    "Training.lr": (changed(Training, "lr"), (0, -1.0), (0.01, 1)),
+    "Training.lr": (changed(Training, "lr"), (-1.0,), (0, 0.01)),
     "Training.momentum": (changed(Training, "momentum"), (-0.1, 1), (0, 0.9)),
     "Training.weight_decay": (changed(Training, "weight_decay"), (-1e-9,), (0, 5e-4)),
     "Training.cutmix": (changed(Training, "cutmix"), (-0.1, 1.1), (0, 1)),
