@@ -160,7 +160,7 @@ def test_a_coreset_has_images_of_its_class_as_they_are(name):
 @pytest.mark.parametrize(("ipc", "words"), [(0, ["0"]), (-1, ["-1"]), (6, ["6", "class 3", "5"])])
 def test_a_budget_that_does_not_fit_is_an_error(name, ipc, words):
     real = problem(counts=(9, 5, 9))
-    with pytest.raises(ValueError, match=r"images per class") as error:
+    with pytest.raises(ValueError, match="images per class") as error:
         method(name)(real, ipc=ipc, make_net=MakeConvNet(real.shape, width=8))
     assert "\n" not in str(error.value)
     for word in words:
