@@ -5,7 +5,7 @@
 
 A budget is the bytes of the labels and of some 8-bit images a class (--ipc); each method and codec gets as many
 images a class as its codec stores in that. Methods that select are stored in 8 bits, as they would be. Then the
-sets of one budget's images (--same) are trained on as each codec gives them back, and cut off at black and white:
+sets of one budget's images (--same) are trained on as each codec gives them back, and cut at black and white:
 what storing alone costs. Each set is condensed once a seed from some training images of each class (--fit), and
 networks trained on it are tested on others (--held).
 """

@@ -15,7 +15,7 @@ from dataclasses import replace
 from cl_condense.files import atomic
 from cl_condense.origin import together
 from cl_condense.records import read
-from cl_condense.settings import DEFAULTS, Settings, default_epochs
+from cl_condense.settings import Settings, default_epochs, defaults
 
 HEAD = "kind command commit device threads versions date seed settings".split()
 SIDES = ("reference", "ours")
@@ -112,7 +112,8 @@ def _whole(path) -> Iterator[None]:
 def _run(folder, by_hand):
     """A class-incremental run: a row has the steps of a method and class order."""
     settings = json.loads((folder / "settings.json").read_text())
-    lines = read(folder / "records.jsonl", mend=False)
+    settings.pop("threads", None)  # each line says its own
+    lines = read(folder / "records.jsonl")
     rows = {}
     for line in lines:
         row = rows.setdefault((line["method"], line["order"]), {c: [] for c in _COLUMNS})
@@ -131,7 +132,7 @@ def run_command(settings):
         ValueError: for settings that the command line does not have.
     """
     s = Settings(**settings | {"methods": tuple(settings["methods"])})
-    usual = Settings(s.dataset, **DEFAULTS.get(s.dataset, {}))
+    usual = Settings(s.dataset, **defaults(s.dataset, s.methods))
     usual = usual if s.ipc else replace(usual, ipc=None)
     usual = replace(usual, epochs=default_epochs(s.dataset, s.evaluation))
     same = replace(usual, methods=s.methods, device=s.device, data=s.data)

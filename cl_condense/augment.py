@@ -12,9 +12,21 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cl_condense.draws import Purpose, fold, uniform
+from cl_condense.numbers import finite
 
 _DRAWS = 3  # the colour group takes three numbers, no other group more
 _EVERY = (("flip",), ("color",), ("crop", "scale", "rotate"), ("cutout",))  # in IDC's order
+
+_NUMBERS: dict[str, dict[str, float]] = {
+    "prob_flip": {"at_least": 0, "at_most": 1},
+    "ratio_scale": {"at_least": 1},
+    "ratio_rotate": {"at_least": 0},
+    "ratio_crop_pad": {"at_least": 0},
+    "ratio_cutout": {"at_least": 0},
+    "brightness": {},
+    "saturation": {},
+    "contrast": {},
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,9 +104,8 @@ class DSA:
                 raise ValueError(f"augmentation {word!r} is unknown: give {allowed}; did you mean {near!r}?")
             if words.count(word) > 1:
                 raise ValueError(f"augmentation {self.strategy!r} has {word!r} twice: give each word once")
-        if self.ratio_scale < 1 or min(self.ratio_crop_pad, self.ratio_cutout) < 0:
-            ratios = f"{self.ratio_scale}, {self.ratio_crop_pad}, {self.ratio_cutout}"
-            raise ValueError(f"ratio_scale, ratio_crop_pad, ratio_cutout {ratios}: give at least 1, 0, 0")
+        for name, bounds in _NUMBERS.items():
+            object.__setattr__(self, name, finite(name, getattr(self, name), **bounds))
 
     @property
     def groups(self) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from cl_condense.origin import together
 from cl_condense.printed import NETWORKS
 from cl_condense.published import Cell, pivot
 from cl_condense.recipes import OnStep
+from cl_condense.records import lines
 from cl_condense.set_work import condensed_once, set_works
 from cl_condense.stream_work import STEPS, incremental, stream_works
 from cl_condense.work import Json, Load, Work
@@ -50,20 +51,12 @@ class Bench:
         return []
 
     def scores(self) -> list[Json]:
-        """All scores of sets.
+        """All scores of sets, each once.
 
         Raises:
-            ValueError: for a damaged line.
+            ValueError: for a damaged line, and for a set that is scored twice with other accuracies.
         """
-        path = self.folder / "scores.jsonl"
-        found = []
-        for number, line in enumerate(path.read_text().splitlines() if path.exists() else [], 1):
-            try:
-                record = json.loads(line)
-                found.append({**record, "accuracies": [float(a) for a in record["accuracies"]]})
-            except (ValueError, KeyError, TypeError):
-                raise ValueError(f"{path} is damaged in line {number}: take the line out") from None
-        return found
+        return read_scores(self.folder / "scores.jsonl")
 
     def results(self, cells: Iterable[Cell]) -> list[Json]:
         """All scores of sets, and the records of these cells' runs; errors as :meth:`scores`."""
@@ -116,6 +109,16 @@ class Bench:
 
     def _all(self, cells: Iterable[Cell]) -> list[Work]:
         return [*dict.fromkeys(work for cell in cells for work in self.works(cell))]
+
+
+def read_scores(path: Path, on_fault: Callable[[int, str], None] | None = None) -> list[Json]:
+    """The scores of sets in a file, as :func:`cl_condense.records.lines` reads them."""
+    return lines(path, lambda score: _work_key(score["work"]), ("work", "accuracies"), on_fault)
+
+
+def _work_key(work: Any) -> str:
+    """One for one work; as text, since a dict is no key."""
+    return json.dumps(dict(work), sort_keys=True)
 
 
 def runnable(cell: Cell) -> bool:

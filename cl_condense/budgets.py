@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cl_condense.codecs import images_in
+from cl_condense.numbers import whole
 
 Shape = tuple[int, int, int]
 
@@ -39,8 +40,7 @@ class Budget:
                 "or per_class images each"
             )
         for name, value in given.items():
-            if isinstance(value, bool) or value != int(value) or value < 1:
-                raise ValueError(f"{name} {value}: a budget is a whole number, give at least 1")
+            setattr(self, name, whole(name, value))
 
     def quotas(self, seen: Mapping[int, int], codec: str, shape: Shape) -> dict[int, int]:
         """Images that each class may have, of those ``seen`` of it, for images of a shape stored by a codec.

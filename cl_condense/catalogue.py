@@ -5,12 +5,14 @@ from __future__ import annotations
 import inspect
 import re
 import textwrap
+from collections.abc import Iterator
+from dataclasses import fields
 
 from rich.table import Table
 
 from cl_condense.coresets import Coreset
 from cl_condense.methods import BASES, COMPOSED, MODIFIERS, build
-from cl_condense.recipes import Recipe, Term
+from cl_condense.recipes import Method, Recipe, Term
 from cl_condense.tuned import Tuned
 
 
@@ -56,8 +58,19 @@ def about(name: str) -> str:
         for term in method.terms:
             doc = inspect.getdoc(term.objective) or ""
             lines += ["", f"{_weight(term)} x {term.objective.__name__}", textwrap.indent(doc, "    ")]
-    settings = {k: v for k, v in method.settings().items() if k not in ("name", "terms") and v not in ("", [])}
-    return "\n".join([*lines, "", *(f"{k}: {v}" for k, v in settings.items())])
+    return "\n".join([*lines, "", *_settings(method)])
+
+
+def _settings(method: Method) -> Iterator[str]:
+    """A line for each setting, as it stands in Python; without those that are empty."""
+    if not isinstance(method, Recipe):
+        yield from (f"{k}: {v}" for k, v in method.settings().items() if k != "name")
+        return
+    own = {term.objective.__name__: term.nets for term in method.terms if term.nets}
+    rest = {f.name: getattr(method, f.name) for f in fields(method) if f.name not in ("name", "terms")}
+    for name, value in {"networks": own, **rest}.items():
+        if value not in ("", (), {}):
+            yield f"{name}: {list(value) if isinstance(value, tuple) else value}"
 
 
 def _weight(term: Term) -> str:

@@ -19,6 +19,7 @@ from rich.progress import (
 )
 
 from cl_condense.commands import computing, condense, evaluate, export, report, storing, table
+from cl_condense.options import COUNT, NETS, ORDERS, SEED, WIDTH, of_run, refuse, written
 
 if TYPE_CHECKING:
     from cl_condense.experiment import Event, Run
@@ -55,7 +56,7 @@ def cli(context: click.Context) -> None:
     "--data", type=click.Path(path_type=Path), help="Folder of the data set's files (digits needs none)."
 )
 @click.option("--download", is_flag=True, help="Fetch the data set into --data if it is not there.")
-@click.option("--steps", type=int, help="Class-incremental steps.  [default: 5; cifar100: 10]")
+@click.option("--steps", type=COUNT, help="Class-incremental steps.  [default: 5; cifar100: 10]")
 @click.option(
     "--method",
     "methods",
@@ -63,28 +64,29 @@ def cli(context: click.Context) -> None:
     help="Repeat to compare: ddm, dm, dm+sm, random, herding, ...  [default: random, ddm]",
 )
 @click.option(
-    "--ipc", type=int, help="Images per class: the memory grows.  [default: digits 2, cifar100 20, else 10]"
+    "--ipc", type=COUNT, help="Images per class: the memory grows.  [default: digits 2, cifar100 20, else 10]"
 )
-@click.option("--budget", type=int, help="Images in all instead, shared by the classes seen so far.")
+@click.option("--budget", type=COUNT, help="Images in all instead, shared by the classes seen so far.")
 @click.option(
-    "--bytes", "max_bytes", type=int, help="Bytes in all instead, of images and labels, shared likewise."
+    "--bytes", "max_bytes", type=COUNT, help="Bytes in all instead, images and labels, shared likewise."
 )
 @storing
 @click.option("--shrink", help="How a budget's classes shrink: recondense or prefix.  [default: recondense]")
-@click.option("--orders", type=int, help="Class orders.  [default: 5]")
-@click.option("--nets", type=int, help="Networks trained on each memory.  [default: 3]")
-@click.option("--iterations", type=int, help="Of condensation.  [default: digits 200, else the method's own]")
+@click.option("--orders", type=ORDERS, help="Class orders.  [default: 5]")
+@click.option("--nets", type=NETS, help="Networks trained on each memory.  [default: 3]")
+@click.option("--iterations", type=COUNT, help="Of condensation.  [default: digits 200, else the method's own]")
 @click.option(
-    "--epochs", type=int, help="Of each network.  [default: digits 200, else 1000, or 300 where plain]"
+    "--epochs", type=COUNT, help="Of each network.  [default: digits 200, else 1000, or 300 where plain]"
 )
 @click.option(
     "--evaluation",
-    help="Networks train augmented, plain (DC's protocol) or mixed (IDC's).  [default: augmented]",
+    help="How networks train: augmented, plain (DC's protocol), mixed (IDC's), ... as for evaluate.  "
+    "[default: augmented]",
 )
 @computing
 @click.option("--net", help="Network: convnet, resnet18, vgg11, alexnet, ...  [default: convnet]")
-@click.option("--width", type=int, help="Filters of the ConvNets.  [default: digits 32, else 128]")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--width", type=WIDTH, help="Filters of the ConvNets.  [default: digits 32, else 128]")
+@click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Folder for the results.  [default: one under runs/]"
@@ -97,19 +99,19 @@ def run(dataset: str, data: Path | None, download: bool, out: Path | None, **giv
     """
     from cl_condense import datasets  # noqa: PLC0415 - they take seconds, and --help should not
     from cl_condense.experiment import Run  # noqa: PLC0415
+    from cl_condense.files import writing  # noqa: PLC0415
     from cl_condense.progress import decoding  # noqa: PLC0415
-    from cl_condense.settings import DEFAULTS, Settings, default_epochs, fingerprint  # noqa: PLC0415
+    from cl_condense.settings import Settings, default_epochs, defaults, fingerprint  # noqa: PLC0415
 
+    compared = given["methods"] or Settings.methods
+    refuse(written(), of_run(compared, dataset, given["net"], written()))
     chosen = {k: v for k, v in given.items() if v not in (None, ())}
-    budgets = {"ipc": "--ipc", "budget": "--budget", "max_bytes": "--bytes"}
-    if len(both := [f"{option} {chosen[k]}" for k, option in budgets.items() if k in chosen]) > 1:
-        raise ValueError(f"{' and '.join(both)}: give one of them")
-    if both and "ipc" not in chosen:
+    if "budget" in chosen or "max_bytes" in chosen:
         chosen["ipc"] = None
     if "evaluation" in chosen:
         chosen.setdefault("epochs", default_epochs(dataset, chosen["evaluation"]))
     train, test = datasets.load(dataset, data, download=download, on_progress=decoding(dataset))
-    settings = Settings(dataset, data=fingerprint(train, test), **{**DEFAULTS.get(dataset, {}), **chosen})
+    settings = Settings(dataset, data=fingerprint(train, test), **defaults(dataset, compared) | chosen)
     task = Run(
         settings,
         train,
@@ -117,9 +119,10 @@ def run(dataset: str, data: Path | None, download: bool, out: Path | None, **giv
         out or Path("runs") / f"{dataset}-{'-'.join(settings.methods)}-{settings.digest()}",
     )
     console, errors = _console(), Console(stderr=True)
-    _announce(task, errors)
-    _work(task, errors)
-    _show(task, console)
+    with writing(task.out, folder=True):  # the pictures too
+        _announce(task, errors)
+        _work(task, errors)
+        _show(task, console)
 
 
 @cli.command()

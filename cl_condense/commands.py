@@ -9,6 +9,22 @@ from typing import Any
 
 import click
 
+from cl_condense.options import (
+    COUNT,
+    NETS,
+    ORDERS,
+    REPETITIONS,
+    SEED,
+    WIDTH,
+    of_condense,
+    of_data,
+    of_report,
+    of_table,
+    of_width,
+    refuse,
+    written,
+)
+
 _DATA = [
     click.option("--dataset", default="digits", show_default=True, help="As for run."),
     click.option("--data", type=click.Path(path_type=Path), help="Folder of the data set's files."),
@@ -20,7 +36,7 @@ _COMPUTING = [
         "--compile", "compiled", is_flag=True, help="Condense through torch.compile: half a minute at first."
     ),
     click.option(
-        "--reuse", type=int, help="Iterations that share a network and a real batch: less work.  [default: 1]"
+        "--reuse", type=COUNT, help="Iterations that share a network and a real batch: less work.  [default: 1]"
     ),
 ]
 _CONDENSE = """
@@ -68,18 +84,18 @@ def computing(command: Any) -> Any:
 @click.command(epilog=_CONDENSE)
 @_with_data
 @click.option("--method", default="ddm", show_default=True, help="As for run: cl-condense methods lists them.")
-@click.option("--ipc", type=int, help="Images per class.  [default: digits 2, cifar100 20, else 10]")
-@click.option("--bytes", "max_bytes", type=int, help="Bytes in all instead, of images and labels.")
+@click.option("--ipc", type=COUNT, help="Images per class.  [default: digits 2, cifar100 20, else 10]")
+@click.option("--bytes", "max_bytes", type=COUNT, help="Bytes in all instead, of images and labels.")
 @storing
-@click.option("--iterations", type=int, help="[default: digits 200, else the method's own]")
-@click.option("--real-per-class", type=int, help="Real images a class and step.  [default: the method's own]")
+@click.option("--iterations", type=COUNT, help="[default: digits 200, else the method's own]")
+@click.option("--real-per-class", type=COUNT, help="Real images a class and step.  [default: the method's own]")
 @computing
 @click.option("--net", help="Network: convnet, resnet18, vgg11, alexnet, ...  [default: convnet]")
-@click.option("--width", type=int, help="Filters of the ConvNet.  [default: digits 32, else 128]")
+@click.option("--width", type=WIDTH, help="Filters of the ConvNet.  [default: digits 32, else 128]")
 @click.option(
     "--from", "start", type=click.Path(path_type=Path), help="Go on from this set, for --iterations more."
 )
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
 @click.option(
     "--out", type=click.Path(path_type=Path), help="File of the set.  [default: one under condensed/]"
@@ -92,12 +108,13 @@ def condense(dataset: str, method: str, start: Path | None, out: Path | None, **
     from cl_condense import datasets  # noqa: PLC0415 - they take seconds, and --help should not
     from cl_condense.devices import pick_device  # noqa: PLC0415
     from cl_condense.progress import ProgressBar, decoding  # noqa: PLC0415
-    from cl_condense.settings import DEFAULTS, Settings, check, fingerprint, ipc_within  # noqa: PLC0415
+    from cl_condense.settings import Settings, check, defaults, fingerprint, ipc_within  # noqa: PLC0415
     from cl_condense.standalone import Job, run  # noqa: PLC0415
 
+    refuse(written(), of_condense(method, dataset, given["net"], written()))
     data, download = given.pop("data"), given.pop("download")
     train, test = datasets.load(dataset, data, download=download, on_progress=decoding(dataset))
-    chosen = DEFAULTS.get(dataset, {}) | {k: v for k, v in given.items() if v is not None}
+    chosen = defaults(dataset, (method,)) | {k: v for k, v in given.items() if v is not None}
     chosen |= {
         "methods": (method,),
         "steps": 1,
@@ -107,8 +124,6 @@ def condense(dataset: str, method: str, start: Path | None, out: Path | None, **
     max_bytes = chosen.pop("max_bytes", None)
     settings = Settings(dataset, **chosen)
     if max_bytes is not None:
-        if given["ipc"] is not None:
-            raise ValueError(f"--ipc {given['ipc']} and --bytes {max_bytes}: give one of them")
         settings = replace(settings, ipc=ipc_within(max_bytes, train, settings.codec))
     check(settings, train, test)
     path = out or Path("condensed") / f"{dataset}-{method}-ipc{settings.ipc}-seed{settings.seed}.safetensors"
@@ -126,7 +141,7 @@ def condense(dataset: str, method: str, start: Path | None, out: Path | None, **
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @_with_data
 @click.option(
-    "--factor", type=int, help="Each image holds N x N smaller ones.  [default: as the file says, else 1]"
+    "--factor", type=COUNT, help="Each image holds N x N smaller ones.  [default: as the file says, else 1]"
 )
 @click.option(
     "--space",
@@ -134,20 +149,21 @@ def condense(dataset: str, method: str, start: Path | None, out: Path | None, **
     show_default=True,
     help="Values of a .pt file: normalised, unit (0 to 1, black to white), pixels (0 to 255), or auto.",
 )
-@click.option("--pair", type=int, help="Which [images, labels] of a .pt file, from 1.  [default: the last]")
-@click.option("--networks", type=int, default=5, show_default=True, help="Fresh networks trained on each set.")
+@click.option("--pair", type=COUNT, help="Which [images, labels] of a .pt file, from 1.  [default: the last]")
+@click.option("--networks", type=NETS, default=5, show_default=True, help="Fresh networks trained on each set.")
 @click.option(
-    "--epochs", type=int, help="Of each network.  [default: digits 200, else 1000, or 300 where plain]"
+    "--epochs", type=COUNT, help="Of each network.  [default: digits 200, else those of --evaluation]"
 )
 @click.option(
     "--evaluation",
     default="augmented",
     show_default=True,
-    help="augmented, plain (DC's protocol) or mixed (IDC's).",
+    help="augmented, plain (DC's protocol), mixed (IDC's and M3D's), or that of a paper: cafe, datadam, "
+    "dc_mnist, idc_mnist.",
 )
 @click.option("--net", help="Network: convnet, resnet18, vgg11, alexnet, ...  [default: convnet]")
-@click.option("--width", type=int, help="Filters of the ConvNet.  [default: digits 32, else 128]")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--width", type=WIDTH, help="Filters of the ConvNet.  [default: digits 32, else 128]")
+@click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
 @click.option(
     "--records", type=click.Path(path_type=Path), help="Add a line for each set to this JSON lines file."
@@ -159,6 +175,8 @@ def evaluate(files: tuple[Path, ...], dataset: str, data: Path | None, download:
     names where a set has names, else by their numbers; each line says what had to be assumed of a file.
     """
     from cl_condense.scoring import evaluate_files  # noqa: PLC0415
+
+    refuse(written(), of_data(dataset) | {"--width": of_width(given["net"])})
 
     for line in evaluate_files(files, dataset, data, download, **given):
         click.echo(line)
@@ -189,22 +207,22 @@ Examples:
 @click.command(epilog=_TABLE)
 @click.argument("name", required=False)
 @click.option("--only", "dataset", help="One data set of the table.")
-@click.option("--ipc", type=int, help="One number of images per class.")
+@click.option("--ipc", type=COUNT, help="One number of images per class.")
 @click.option("--method", "methods", multiple=True, help="Repeat: ours or as printed.  [default: all]")
 @click.option("--data", type=click.Path(path_type=Path), help="Folder of the data sets' files.")
 @click.option("--download", is_flag=True, help="Fetch a data set into --data if it is not there.")
 @click.option("--dry-run", is_flag=True, help="List what would be done, with an estimate of time.")
-@click.option("--repetitions", type=int, help="Sets of each cell.  [default: 1]")
-@click.option("--orders", type=int, help="Class orders, where class-incremental.  [default: 5]")
-@click.option("--steps", type=int, help="Of class-incremental cells that do not state them.  [default: 5]")
+@click.option("--repetitions", type=REPETITIONS, help="Sets of each cell.  [default: 1]")
+@click.option("--orders", type=ORDERS, help="Class orders, where class-incremental.  [default: 5]")
+@click.option("--steps", type=COUNT, help="Of class-incremental cells that do not state them.  [default: 5]")
 @click.option(
-    "--networks", "nets", type=int, help="Networks on each set or memory.  [default: 5, class-incremental 3]"
+    "--networks", "nets", type=NETS, help="Networks on each set or memory.  [default: 5, class-incremental 3]"
 )
-@click.option("--iterations", type=int, help="Of condensation.  [default: the papers']")
-@click.option("--real-per-class", type=int, help="Real images a class and step.  [default: the papers']")
-@click.option("--epochs", type=int, help="Of each network.  [default: the papers']")
+@click.option("--iterations", type=COUNT, help="Of condensation.  [default: the papers']")
+@click.option("--real-per-class", type=COUNT, help="Real images a class and step.  [default: the papers']")
+@click.option("--epochs", type=COUNT, help="Of each network.  [default: the papers']")
 @computing
-@click.option("--width", type=int, help="Filters of the ConvNets.  [default: 128]")
+@click.option("--width", type=WIDTH, help="Filters of the ConvNets.  [default: 128]")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
 @click.option("--results", type=click.Path(path_type=Path), default=Path("results"), show_default=True)
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="A file for all our accuracies.")
@@ -216,10 +234,11 @@ def table(name: str | None, data: Path | None, dry_run: bool, results: Path, **g
     """
     from cl_condense import tabling  # noqa: PLC0415 - it takes seconds, and --help should not
 
+    refuse(written(), of_table(name, dry_run, written()))
     if name is None:
         click.echo("\n".join(tabling.listed()))
         return
-    tabling.show(name, data, dry_run, results, **given)
+    tabling.show(name, data, dry_run, results, written=written(), **given)
 
 
 _REPORT = """
@@ -247,12 +266,14 @@ def report(folder: Path, out: Path | None, figures: bool, data: Path | None, dev
     DIR holds, at any depth, what `table`, `run` and `condense` wrote. With --figures it takes a minute or more
     for each data set; what was measured is kept beside the sets.
     """
+    from cl_condense.files import writable  # noqa: PLC0415
     from cl_condense.page import write  # noqa: PLC0415 - it takes seconds, and --help should not
     from cl_condense.page.realdata import RealData  # noqa: PLC0415
     from cl_condense.progress import ProgressBar  # noqa: PLC0415
 
-    if data and not figures:
-        raise ValueError(f"--data {data} is for the figures that need real images: give --figures too")
+    refuse(written(), of_report(figures))
+    if out:
+        writable(out, "--out")
     look = partial(RealData.of, data=data, device=device, watch=ProgressBar) if figures else None
     for path in write(folder, out, look):
         click.echo(f"wrote {path}")

@@ -9,10 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cl_condense import numbers
 from cl_condense.condensed import CondensedSet
 from cl_condense.draws import Purpose, permutation
 from cl_condense.imageset import ImageSet, check_ipc
 from cl_condense.networks import Initialiser, MakeNet, make_feature_net
+from cl_condense.numbers import whole
 from cl_condense.protocols import Training
 from cl_condense.recipes import OnStep, Progress
 from cl_condense.training import train
@@ -81,11 +83,17 @@ class Coreset:
 
     Attributes:
         iterations: training steps of the network that is looked at; 0 where none is needed.
+
+    Raises:
+        ValueError: for iterations that are no whole number from 0.
     """
 
     name: str
     select: Select
     iterations: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "iterations", whole("iterations", self.iterations, 0))
 
     def settings(self) -> dict[str, Any]:
         return {"name": self.name, "iterations": self.iterations}
@@ -94,6 +102,7 @@ class Coreset:
         self, real: ImageSet, *, ipc: int, make_net: MakeNet, seed: int = 0, on_step: OnStep | None = None
     ) -> CondensedSet:
         check_ipc(ipc, real)
+        seed = numbers.seed(seed)
         index = self.select(real, ipc, seed, Study(real, make_net, self.iterations, seed, on_step))
         return CondensedSet.of(real, real.take(index), self.settings(), seed)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -35,3 +37,18 @@ def device_name(name: str | torch.device) -> str:
     lines = info.read_text().splitlines() if info.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
+
+
+@contextmanager
+def using_threads(number: int) -> Iterator[None]:
+    """Inside, torch computes with so many CPU threads.
+
+    Sums are added up in another order where there are more or fewer of them. Networks that train carry such a
+    difference on and enlarge it: what goes on from a checkpoint takes the number that it began with.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

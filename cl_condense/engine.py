@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cl_condense import numbers
 from cl_condense.augment import Warp
 from cl_condense.chunks import Chunk, Memory, chunks, few, fitting, memory_of
 from cl_condense.compiling import compiled
@@ -52,6 +53,7 @@ class Condensation:
         chunk: int | None = None,
     ) -> None:
         check_ipc(ipc, real)
+        seed = numbers.seed(seed)
         self._real, self._seed = real, seed
         self.recipe = recipe = recipe.settled(ipc)
         self.iteration, self.iterations = 0, settled(recipe.iterations)

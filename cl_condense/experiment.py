@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,14 +12,16 @@ from typing import Any, NamedTuple
 import torch
 
 from cl_condense.augment import DSA
-from cl_condense.devices import pick_device
-from cl_condense.files import atomic
+from cl_condense.coresets import Coreset
+from cl_condense.devices import pick_device, using_threads
+from cl_condense.files import atomic, unused, writing
 from cl_condense.imageset import ImageSet
 from cl_condense.methods import build
+from cl_condense.numbers import MOST, whole
 from cl_condense.origin import commit, origin
 from cl_condense.protocols import TRAININGS, Training
 from cl_condense.recipes import Method, OnStep, Progress, Recipe
-from cl_condense.records import Record, Unit, append, read
+from cl_condense.records import Record, Unit, append, mend, read
 from cl_condense.settings import Settings, check, fingerprint
 from cl_condense.training import train_together
 from cl_condense.walks import Stream, Walk, strategy, streams
@@ -43,11 +44,15 @@ class Event(NamedTuple):
 class Run:
     """A run in a folder: ``settings.json``, ``records.jsonl``, ``memory/``.
 
+    An interrupted run goes on with the CPU threads that it began with.
     The folder's number of orders may be another, since an order depends on no other one: those that are there
     are not computed again, and ``records`` has those that ``settings`` ask for.
 
+    One process writes in a folder at a time, see :func:`cl_condense.files.writing`.
+
     Raises:
-        ValueError: for settings that do not fit the data, or a folder with another run's settings.
+        ValueError: for settings that do not fit the data, a folder with another run's settings, and, when it is
+            made and when it is called, a folder that another process writes in.
     """
 
     settings: Settings
@@ -58,6 +63,7 @@ class Run:
 
     def __post_init__(self) -> None:
         check(self.settings, self.train, self.test)
+        self.out = Path(self.out)
         device = str(pick_device(self.settings.device))
         data = self.settings.data or fingerprint(self.train, self.test)
         self.settings = replace(self.settings, device=device, data=data)
@@ -87,10 +93,15 @@ class Run:
         Each record is on the disk before the next step starts, and a stopped run goes on where it was: the
         memory after the last step is there, and all that is random has (seed, order, step) as its key.
         """
-        missing = self.missing()
-        if not missing:
-            return self.records
-        with _fitting_threads(self.train):
+        with writing(self.out, folder=True):
+            self.records = self._open()  # another process may have been here since
+            missing = self.missing()
+            if missing:
+                self._do(missing, on_event)
+        return self.records
+
+    def _do(self, missing: list[Unit], on_event: Callable[[Event], None]) -> None:
+        with using_threads(self._threads):
             stream = streams(self.settings, self.train, self.test, self.sizes)
             for orders in self._side_by_side():
                 for method in self.settings.methods:
@@ -98,7 +109,6 @@ class Run:
                     walks = [self._walk(Unit(o, method, 0), due, stream(o)) for o, due in own if due]
                     for step in sorted({step for walk in walks for step in walk.due}):
                         self._step([walk for walk in walks if step in walk.due], step, on_event)
-        return self.records
 
     def memory_file(self, unit: Unit) -> Path:
         """Where the memory after a step is kept (until the next one is done)."""
@@ -154,37 +164,56 @@ class Run:
             "codec": memory.codec,
             "condense_seconds": round(strategy.buffer.seconds, 3),
             "train_seconds": round(strategy.train_seconds + train_seconds, 3),
-            "recipe": memory.recipe,
+            "recipe": memory.recipe,  # settled for its images per class
             "seed": self.settings.seed,
             **origin(self.settings.device),
         }
 
     def _open(self) -> list[Record]:
         """Records of the folder, which is made if need be."""
+        self._theirs()  # before anything is written in it
+        with writing(self.out, folder=True):
+            theirs, path = self._theirs(), self.out / "records.jsonl"
+            mine = self._mine(theirs)
+            self._threads = mine["threads"]
+            (self.out / "memory").mkdir(exist_ok=True)
+            if theirs.get("orders") != mine["orders"]:
+                with atomic(self.out / "settings.json") as temporary:
+                    temporary.write_text(json.dumps(mine, indent=2) + "\n")
+            mend(path)
+            return [r for r in read(path) if r["order"] < self.settings.orders]
+
+    def _mine(self, theirs: dict[str, Any]) -> dict[str, Any]:
+        """What ``settings.json`` is to say: no fewer orders than it does."""
+        orders = max(self.settings.orders, theirs.get("orders", 0))
+        threads = theirs.get("threads", _threads(self.train))
+        own = {"methods": list(self.settings.methods), "orders": orders, "threads": threads}
+        return asdict(self.settings) | own
+
+    def _theirs(self) -> dict[str, Any]:
+        """What ``settings.json`` says; nothing where the folder is fresh.
+
+        Raises:
+            ValueError: for the folder of anything else.
+        """
         path = self.out / "settings.json"
-        mine = asdict(self.settings) | {"methods": list(self.settings.methods)}
-        theirs: dict[str, Any] = {}
-        if path.exists():
-            try:
-                theirs = dict(json.loads(path.read_text()))
-                mine["orders"] = max(mine["orders"], theirs["orders"])
-            except (KeyError, ValueError, TypeError):
-                raise ValueError(f"{path} is damaged: give another --out") from None
-            differ = [k for k in mine if k != "orders" and theirs.get(k, "nothing") != mine[k]]
-            if differ:
-                k = differ[0]
+        if not path.exists():
+            if self.out.is_dir() and not unused(self.out):
+                raise ValueError(f"{self.out} is not empty and holds no run: give another --out")
+            return {}
+        try:
+            theirs = dict(json.loads(path.read_text()))
+            whole("orders", theirs["orders"])
+            whole("threads", theirs["threads"], at_most=MOST["threads"])
+        except (KeyError, ValueError, TypeError):
+            raise ValueError(f"{path} is damaged: give another --out") from None
+        for k, mine in self._mine(theirs).items():
+            if k != "orders" and theirs.get(k, "nothing") != mine:
                 raise ValueError(
-                    f"{self.out} holds a run with {k} {theirs.get(k)}, not {mine[k]}: "
+                    f"{self.out} holds a run with {k} {theirs.get(k)}, not {mine}: "
                     "give another --out, or that run's settings to go on with it"
                 )
-        elif self.out.exists() and (not self.out.is_dir() or any(self.out.iterdir())):
-            raise ValueError(f"{self.out} is not empty and holds no run: give another --out")
-        else:
-            (self.out / "memory").mkdir(parents=True, exist_ok=True)
-        if theirs.get("orders") != mine["orders"]:
-            with atomic(path) as temporary:
-                temporary.write_text(json.dumps(mine, indent=2) + "\n")
-        return [r for r in read(self.out / "records.jsonl") if r["order"] < self.settings.orders]
+        return theirs
 
 
 def _shares(units: list[Unit], on_event: Callable[[Event], None]) -> Iterator[OnStep]:
@@ -206,6 +235,11 @@ def step_sizes(classes: int, steps: int) -> list[int]:
 def method_for(name: str, s: Settings) -> Method:
     """The method of a name as these settings want it."""
     method = build(name, s.dataset)
+    if isinstance(method, Coreset):
+        alone = not any(isinstance(build(other), Recipe) for other in s.methods)
+        if alone and method.iterations and s.iterations:
+            return replace(method, iterations=s.iterations)
+        return method
     if not isinstance(method, Recipe):
         return method
     given = {k: getattr(s, k) for k in ("iterations", "real_per_class", "precision", "compiled")}
@@ -227,17 +261,10 @@ def training_for(s: Settings) -> Training:
     return TRAININGS[s.evaluation](s.epochs, s.augment)
 
 
-@contextmanager
-def _fitting_threads(images: ImageSet) -> Iterator[None]:
-    """One CPU thread for tiny images.
+def _threads(images: ImageSet) -> int:
+    """CPU threads for images of a size: one for tiny ones.
 
     Their operations take microseconds, so that threads mostly wait for one another, and for many times as long
     where something else keeps a core busy.
     """
-    before = torch.get_num_threads()
-    if images.shape[1] * images.shape[2] <= 16 * 16:
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+    return 1 if images.shape[1] * images.shape[2] <= 16 * 16 else torch.get_num_threads()

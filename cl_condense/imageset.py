@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from cl_condense.draws import Key, bits, uniform
+from cl_condense.numbers import whole
 
 _CHANNELS = (1, 3, 4)
 _LAST = torch.iinfo(torch.int64).max
@@ -208,8 +209,7 @@ class ImageSet:
 
 def check_ipc(ipc: int, real: ImageSet) -> None:
     """Raises ValueError for a budget below one image per class, or above the images that a class has."""
-    if ipc < 1:
-        raise ValueError(f"{ipc} images per class: give at least 1")
+    whole("images per class (ipc)", ipc)
     fewest = min(real.counts)
     if ipc > fewest:
         scarce = real.class_ids[real.counts.index(fewest)]

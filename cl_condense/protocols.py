@@ -9,6 +9,16 @@ from typing import get_args
 
 from cl_condense.augment import DSA
 from cl_condense.features import Precision
+from cl_condense.numbers import finite, whole
+
+_WHOLE = ("epochs", "batch_size")
+_FINITE: dict[str, dict[str, float]] = {
+    "lr": {"at_least": 0},
+    "momentum": {"at_least": 0, "below": 1},
+    "weight_decay": {"at_least": 0},
+    "cutmix": {"at_least": 0, "at_most": 1},
+    "decay": {"above": 0, "at_most": 1},
+}
 
 
 @dataclass(frozen=True)
@@ -46,14 +56,12 @@ class Training:
     precision: Precision = "float32"
 
     def __post_init__(self) -> None:
-        if self.epochs < 1 or self.batch_size < 1:
-            raise ValueError(f"{self.epochs} epochs in batches of {self.batch_size}: give at least 1 of each")
-        if not 0 <= self.cutmix <= 1:
-            raise ValueError(f"cutmix {self.cutmix} is no probability: give 0 (none) to 1 (every mini-batch)")
-        if not 0 < self.decay <= 1:
-            raise ValueError(f"decay {self.decay}: give a number above 0 and at most 1 (a constant rate)")
-        if not all(0 <= share <= 1 for share in self.milestones):
-            raise ValueError(f"milestones {', '.join(map(str, self.milestones))}: give shares from 0 to 1")
+        checked: dict[str, float] = {name: whole(name, getattr(self, name)) for name in _WHOLE}
+        checked |= {name: finite(name, getattr(self, name), **allowed) for name, allowed in _FINITE.items()}
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+        for share in self.milestones:
+            finite("milestones", share, at_least=0, at_most=1)
         if self.precision not in get_args(Precision):
             raise ValueError(f"precision {self.precision!r}: use {' or '.join(get_args(Precision))}")
 

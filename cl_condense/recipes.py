@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, NamedTuple, Protocol, get_args
 
 from torch import Tensor
@@ -14,10 +14,11 @@ from cl_condense.condensed import CondensedSet
 from cl_condense.features import Precision, View
 from cl_condense.imageset import ImageSet
 from cl_condense.networks import MakeNet
+from cl_condense.numbers import finite, whole
 from cl_condense.objectives import Objective
 from cl_condense.sources import Nets, RandomNets
 from cl_condense.synthetic import Pixels, Synthetic
-from cl_condense.tuned import Tuned, settle
+from cl_condense.tuned import Tuned, plain, settle
 
 
 class Progress(NamedTuple):
@@ -124,8 +125,7 @@ class Recipe:
         for name, allowed in (("space", get_args(Space)), ("precision", get_args(Precision))):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} {getattr(self, name)!r}: use {' or '.join(allowed)}")
-        if self.reuse < 1:
-            raise ValueError(f"reuse {self.reuse}: give at least 1 iteration for each real batch")
+        _check_numbers(self)
         for nets in kinds(self) if self.reuse > 1 else ():
             if not isinstance(nets, RandomNets) or nets.steps % self.reuse:
                 raise ValueError(
@@ -134,13 +134,14 @@ class Recipe:
                 )
 
     def settings(self) -> dict[str, Any]:
-        weights: dict[str, Any] = {}
+        weights: dict[str, float | Tuned] = {}
         for term in self.terms:
             name = term.objective.__name__
-            weights[name] = weights[name] + term.weight if name in weights else _plain(term.weight)
-        plain = {f: _plain(getattr(self, f)) for f in self.__dataclass_fields__ if f not in ("name", "terms")}
-        own = {term.objective.__name__: repr(term.nets) for term in self.terms if term.nets}
-        return {"name": self.name, "terms": weights, **({"networks": own} if own else {}), **plain}
+            weights[name] = _sum(weights[name], term.weight) if name in weights else term.weight
+        own = {term.objective.__name__: plain(term.nets) for term in self.terms if term.nets}
+        rest = {f.name: plain(getattr(self, f.name)) for f in fields(self) if f.name not in ("name", "terms")}
+        terms = {name: plain(weight) for name, weight in weights.items()}
+        return {"name": self.name, "terms": terms, **({"networks": own} if own else {}), **rest}
 
     def reusing(self, iterations: int) -> Recipe:
         """The recipe with each network, and what it makes of a real batch, kept for so many iterations.
@@ -151,6 +152,7 @@ class Recipe:
         Raises:
             ValueError: for fewer than 1, and for a method whose networks train or take turns.
         """
+        iterations = whole("reuse", iterations)
         if iterations > 1 and isinstance(self.nets, RandomNets):
             nets = RandomNets(math.lcm(self.nets.steps, iterations))
             return replace(self, nets=nets, reuse=iterations)
@@ -173,10 +175,29 @@ def kinds(recipe: Recipe) -> tuple[Nets, ...]:
     return recipe.nets, *(term.nets for term in recipe.terms if term.nets)
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return list(value)
-    return value if isinstance(value, int | float | str) else repr(value)
+def _check_numbers(recipe: Recipe) -> None:
+    """Raises ValueError for numbers without sense; tuned ones are looked at once they are settled."""
+    checked: dict[str, Any] = {
+        name: whole(name, getattr(recipe, name))
+        for name in ("iterations", "real_per_class", "reuse")
+        if not isinstance(getattr(recipe, name), Tuned)
+    }
+    if not isinstance(recipe.lr, Tuned):
+        checked["lr"] = finite("lr", recipe.lr, above=0)
+    checked["momentum"] = finite("momentum", recipe.momentum, at_least=0, below=1)
+    for name, value in checked.items():
+        object.__setattr__(recipe, name, value)
+    for share in recipe.halvings:
+        finite("halvings", share, at_least=0, at_most=1)
+    for term in recipe.terms:
+        if not isinstance(term.weight, Tuned):
+            finite(f"weight of {term.objective.__name__}", term.weight)
+
+
+def _sum(one: float | Tuned, other: float | Tuned) -> float | Tuned:
+    if isinstance(one, Tuned):
+        return one.plus(other)
+    return other.plus(one) if isinstance(other, Tuned) else one + other
 
 
 Modifier = Callable[[Recipe], Recipe]

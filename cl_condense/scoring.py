@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from cl_condense.condensed import CondensedSet
 from cl_condense.devices import pick_device
 from cl_condense.evaluate import score
 from cl_condense.experiment import training_for
+from cl_condense.files import writable, writing
 from cl_condense.imageset import ImageSet
 from cl_condense.interchange import check_options, has_pairs, read
 from cl_condense.origin import origin
@@ -44,6 +46,8 @@ def evaluate_files(
             any is evaluated.
     """
     check_options(pair, factor, space)
+    if records:
+        writable(records, "--records")
     if pair is not None and not any(map(has_pairs, files)):
         raise ValueError(f"--pair {pair}: .pt files have pairs, and none is given: leave --pair out")
     train, test = datasets.load(dataset, data, download=download)
@@ -52,8 +56,6 @@ def evaluate_files(
     usual = default_epochs(dataset, s.evaluation)
     s = replace(s, epochs=usual if given["epochs"] is None else given["epochs"])
     training_for(s)  # raises for epochs without sense, and the next for a network that does not fit
-    if given["networks"] < 1:
-        raise ValueError(f"{given['networks']} networks: give at least 1")
     s = replace(s, nets=given["networks"], device=str(pick_device(s.device)))
     make_net(s, test.shape)(len(test.class_ids))
     constants, classes = (train.mean, train.std), classes_of(test)
@@ -62,11 +64,12 @@ def evaluate_files(
         own = pair if has_pairs(file) else None
         found = read(file, constants, classes, pair=own, factor=factor, space=space)
         readings.append(_fitting(file, found, test))
-    for file, reading in zip(files, readings, strict=True):
-        record = evaluate_set(reading.set, test, s)
-        if records:
-            append(records, {"file": str(file), "read": reading.record(), **record})
-        yield _line(file, reading, record)
+    with writing(records, "--records") if records else nullcontext():
+        for file, reading in zip(files, readings, strict=True):
+            record = evaluate_set(reading.set, test, s)
+            yield _line(file, reading, record)  # first, since it is lost where nothing can be appended
+            if records:
+                append(records, {"file": str(file), "read": reading.record(), **record})
 
 
 def evaluate_set(made: CondensedSet, test: ImageSet, s: Settings) -> dict[str, Any]:

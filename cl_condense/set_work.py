@@ -13,7 +13,7 @@ from cl_condense.condensed import CondensedSet
 from cl_condense.printed import printed
 from cl_condense.published import Cell
 from cl_condense.recipes import OnStep
-from cl_condense.records import append
+from cl_condense.records import append, mend
 from cl_condense.scoring import evaluate_set
 from cl_condense.settings import DEFAULTS, EVALUATIONS, OF_A_SET, Settings
 from cl_condense.standalone import Job, run
@@ -66,6 +66,7 @@ class SetWork:
             run(Job(self.settings, path), train.to(self.settings.device), on_step)
         found = evaluate_set(CondensedSet.load(path), test, replace(self.settings, net=self.eval_net))
         record = {"work": self.identity(), **found}
+        mend(folder / "scores.jsonl")
         append(folder / "scores.jsonl", record)
         return [record]
 

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from cl_condense import codecs
+from cl_condense import codecs, numbers
 from cl_condense.architectures import architecture
 from cl_condense.augment import DSA
 from cl_condense.condensed import SHRINK
 from cl_condense.imageset import ImageSet
+from cl_condense.methods import build
 from cl_condense.networks import MakeConvNet, MakeNet
+from cl_condense.numbers import MOST, whole
+from cl_condense.recipes import Recipe
+
+_WHOLE = (
+    *("steps", "ipc", "budget", "orders", "nets", "iterations", "real_per_class", "epochs", "width", "depth"),
+    *("max_bytes", "reuse"),
+)
+_MAY_BE_NONE = ("ipc", "budget", "max_bytes", "iterations", "real_per_class", "depth")
 
 
 @dataclass(frozen=True)
@@ -29,7 +39,8 @@ class Settings:
         shrink: how images become fewer under a budget, see CondensedBuffer.
         orders: class orders; order i is numpy's RandomState(seed + i).permutation, as in the published runs.
         nets: networks trained on each memory.
-        iterations, real_per_class: of condensation; None takes each method's own.
+        iterations, real_per_class: of condensation; None takes each method's own. Where no method condenses,
+            ``iterations`` are of the networks that select; beside one that does, these keep their own.
         epochs: of each network.
         width, depth: of the ConvNets that condense and that are evaluated.
         net: name of another architecture in their place, see :mod:`cl_condense.architectures`.
@@ -42,6 +53,9 @@ class Settings:
             papers' coresets are measured; ``mixed``, that of IDC and M3D; ``dc_mnist`` and ``idc_mnist``,
             those of DC and IDC for MNIST; ``cafe`` and ``datadam``, of these papers.
         data: fingerprint of the images, so that a run does not go on with others.
+
+    Raises:
+        ValueError: for a number that is none, or out of its range.
     """
 
     dataset: str
@@ -68,6 +82,15 @@ class Settings:
     seed: int = 0
     device: str = "auto"
     data: str = ""
+
+    def __post_init__(self) -> None:
+        for name in _WHOLE:
+            if getattr(self, name) is not None or name not in _MAY_BE_NONE:
+                object.__setattr__(self, name, whole(name, getattr(self, name), at_most=MOST.get(name)))
+        object.__setattr__(self, "seed", numbers.seed(self.seed))
+        if self.seed + self.orders - 1 > numbers.SEED_MAX:  # the last class order's
+            highest = numbers.SEED_MAX - self.orders + 1
+            raise ValueError(f"seed {self.seed} with {self.orders} orders: give a seed of at most {highest}")
 
     def digest(self) -> str:
         """Eight characters that differ where settings do."""
@@ -104,6 +127,18 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "cifar100": {"steps": 10, "ipc": 20},
 }
 """What a data set has other than the defaults of :class:`Settings`; those are the papers' protocol."""
+
+
+def defaults(dataset: str, methods: Sequence[str]) -> dict[str, Any]:
+    """What a data set has other than the defaults of :class:`Settings` in a comparison of these methods.
+
+    Its iterations are of condensation: where all of them select real images, these keep their own.
+
+    Raises:
+        ValueError: for an unknown method.
+    """
+    condenses = any(isinstance(build(name), Recipe) for name in methods)
+    return {k: v for k, v in DEFAULTS.get(dataset, {}).items() if k != "iterations" or condenses}
 
 
 def default_epochs(dataset: str, evaluation: str) -> int:
@@ -152,8 +187,6 @@ def _check_budget(s: Settings, train: ImageSet) -> None:
     codecs.codec(s.codec)
     if s.max_bytes is not None:
         ipc_within(s.max_bytes, train, s.codec)
-    if s.ipc is not None and s.ipc < 1:
-        raise ValueError(f"ipc {s.ipc} is below one image per class: give at least 1")
     if s.budget is not None and s.budget < classes:
         raise ValueError(f"budget {s.budget} is below one image per class: give at least {classes}")
 
@@ -161,15 +194,10 @@ def _check_budget(s: Settings, train: ImageSet) -> None:
 def check(s: Settings, train: ImageSet, test: ImageSet) -> None:
     """Raises ValueError, in one line, for settings that make no sense or do not fit the data."""
     classes = len(train.class_ids)
-    for name in ("steps", "orders", "nets", "epochs", "width", "reuse"):
-        if getattr(s, name) < 1:
-            raise ValueError(f"{name} {getattr(s, name)}: give at least 1")
     if not s.methods:
         raise ValueError("no method: give at least one, such as ddm")
     if len(set(s.methods)) < len(s.methods):
         raise ValueError(f"methods {', '.join(s.methods)}: give each of them once")
-    if s.iterations is not None and s.iterations < 1:
-        raise ValueError(f"iterations {s.iterations}: give at least 1")
     if s.steps > classes:
         raise ValueError(f"{s.steps} steps for {classes} classes of {s.dataset}: give at most {classes}")
     _check_budget(s, train)

@@ -14,6 +14,7 @@ from cl_condense.draws import Purpose
 from cl_condense.features import Precision
 from cl_condense.imageset import ImageSet
 from cl_condense.networks import Initialiser, MakeNet, make_feature_net
+from cl_condense.numbers import whole
 from cl_condense.protocols import Training
 from cl_condense.training import train
 
@@ -127,6 +128,9 @@ class RandomNets:
     """
 
     steps: int = 1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "steps", whole("steps", self.steps))
 
     def start(self, scene: Scene) -> Source:
         return _Random(self, Redrawn(scene))

@@ -6,23 +6,27 @@ import json
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from cl_condense.condensed import CondensedSet
+from cl_condense.devices import using_threads
 from cl_condense.draws import subseed
 from cl_condense.engine import Condensation
 from cl_condense.experiment import method_for
-from cl_condense.files import atomic
-from cl_condense.imageset import ImageSet
+from cl_condense.files import atomic, writing
+from cl_condense.imageset import ImageSet, check_ipc
+from cl_condense.numbers import MOST, whole
 from cl_condense.origin import commit, origin
-from cl_condense.recipes import OnStep, Progress, Recipe
+from cl_condense.recipes import Method, OnStep, Progress, Recipe
 from cl_condense.settings import OF_A_SET, Settings, make_net
+from cl_condense.sources import State
 
-_FORMAT = "cl-condense checkpoint 1"
+_FORMAT = "cl-condense checkpoint 2"
 _EVERY = 30.0  # seconds between checkpoints
 _LOSSES = 200  # points of a loss curve; each waits for the device
 
@@ -68,6 +72,12 @@ class Saved:
 
     def start(self, real: ImageSet, ipc: int, seed: int) -> Tensor:
         saved = self.condensed
+        if saved.names and real.names and saved.names != real.names:
+            new = next(b for a, b in zip(saved.names, real.names, strict=False) if a != b)
+            known = ", ".join(saved.names[:3])
+            raise ValueError(
+                f"the set is of other classes ({known}, ...), not of {new!r}: give the data it is of"
+            )
         theirs = (saved.class_ids, set(saved.counts), saved.shape)
         if theirs != (real.class_ids, {ipc}, real.shape):
             each = ", ".join(map(str, sorted(set(saved.counts))))
@@ -77,34 +87,53 @@ class Saved:
             )
         return saved.pixels.view(len(real.class_ids), ipc, *real.shape).to(real.device, copy=True)
 
-    def __repr__(self) -> str:
-        return f"Saved(factor={self.factor}, of {self.condensed.recipe.get('name')})"
+    def settings(self) -> dict[str, Any]:
+        """What a record says of it."""
+        return {"factor": self.factor, "of": self.condensed.recipe.get("name")}
 
 
 def run(job: Job, real: ImageSet, on_step: OnStep | None = None) -> dict[str, Any]:
     """Condenses, writes set, picture and record, and returns the record; an interrupted job goes on.
 
     Raises:
-        ValueError: where the set is there already, or a checkpoint of other settings.
+        ValueError: before any work, where the set is there already, a checkpoint is of other settings, another
+            process writes the set, and where it cannot be written.
     """
-    s, files, begun = job.settings, job.files(), time.perf_counter()
-    if files["set"].exists():
-        raise ValueError(f"{files['set']} is there already: give another --out, or --from it to go on")
-    commit()  # of the code that is loaded now
-    make = make_net(s, real.shape)
+    s = job.settings
+    _absent(job)
+    check_ipc(s.ipc or 0, real)
     method = method_for(s.methods[0], s)
-    losses: list[list[float]] = []
     if isinstance(method, Recipe):
-        recipe, seed = _start(job, method)
-        work = Condensation(real, recipe, ipc=s.ipc or 0, make_net=make, seed=seed)
-        begun -= _resume(job, work, losses)
-        job.path.parent.mkdir(parents=True, exist_ok=True)
-        made = _finish(job, work, losses, begun, on_step)
+        method, seed = _start(job, method)
     elif job.start:
         raise ValueError(f"{s.methods[0]} selects real images: there is nothing to go on with from {job.start}")
     else:
-        made = method(real, ipc=s.ipc or 0, make_net=make, seed=s.seed, on_step=on_step)
-        job.path.parent.mkdir(parents=True, exist_ok=True)
+        seed = s.seed
+    with writing(job.path):
+        _absent(job)  # another process may have been here since
+        before = _checkpointed(job) if isinstance(method, Recipe) else _Before()
+        with using_threads(before.threads or torch.get_num_threads()):
+            return _write(job, method, seed, real, before=before, on_step=on_step)
+
+
+def _absent(job: Job) -> None:
+    if job.path.exists():
+        raise ValueError(f"{job.path} is there already: give another --out, or --from it to go on")
+
+
+def _write(
+    job: Job, method: Method, seed: int, real: ImageSet, *, before: _Before, on_step: OnStep | None
+) -> dict[str, Any]:
+    s, files, begun = job.settings, job.files(), time.perf_counter() - before.seconds
+    commit()  # of the code that is loaded now
+    make, losses = make_net(s, real.shape), [*before.losses]
+    if isinstance(method, Recipe):
+        work = Condensation(real, method, ipc=s.ipc or 0, make_net=make, seed=seed)
+        if before.state:
+            work.restore(before.state)
+        made = _finish(job, work, losses, begun, on_step)
+    else:
+        made = method(real, ipc=s.ipc or 0, make_net=make, seed=seed, on_step=on_step)
     made = made.coded(s.codec)
     record = {
         **job.identity(),
@@ -128,7 +157,7 @@ def _start(job: Job, recipe: Recipe) -> tuple[Recipe, int]:
     if job.start is None:
         return recipe, job.settings.seed
     saved = CondensedSet.load(job.start)
-    before = int(saved.recipe.get("iterations", 0))
+    before = whole(f"{job.start}: iterations", saved.recipe.get("iterations", 0), 0)
     return replace(recipe, synthetic=Saved(saved)), subseed(job.settings.seed, before)
 
 
@@ -153,17 +182,27 @@ def _finish(
 
 
 def _checkpoint(job: Job, work: Condensation, losses: list[list[float]], seconds: float) -> None:
-    header = json.dumps({"job": job.identity(), "losses": losses, "seconds": seconds})
+    own = {"losses": losses, "seconds": seconds, "threads": torch.get_num_threads()}
+    header = json.dumps({"job": job.identity(), **own})
     state = {k: v.detach().cpu().contiguous() for k, v in work.state().items()}
     with atomic(job.files()["checkpoint"]) as temporary:
         temporary.write_bytes(save(state, metadata={"format": _FORMAT, "header": header}))
 
 
-def _resume(job: Job, work: Condensation, losses: list[list[float]]) -> float:
-    """Takes a checkpoint up where there is one; the seconds spent before."""
+class _Before(NamedTuple):
+    """What an interrupted condensation has done; nothing where there was none."""
+
+    losses: tuple[list[float], ...] = ()
+    seconds: float = 0.0
+    threads: int = 0
+    state: State | None = None
+
+
+def _checkpointed(job: Job) -> _Before:
+    """What the checkpoint has, if there is one; errors as :func:`run`."""
     path = job.files()["checkpoint"]
     if not path.exists():
-        return 0.0
+        return _Before()
     try:
         with safe_open(path, framework="pt") as file:
             meta = file.metadata() or {}
@@ -171,8 +210,9 @@ def _resume(job: Job, work: Condensation, losses: list[list[float]]) -> float:
                 raise ValueError(f"its format is {meta.get('format')!r}, not {_FORMAT!r}")
             header = json.loads(meta["header"])
             theirs, seconds = dict(header["job"]), float(header["seconds"])
-            losses += [[int(i), float(loss)] for i, loss in header["losses"]]
-            state: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            losses = tuple([int(i), float(loss)] for i, loss in header["losses"])
+            threads = whole("threads", header["threads"], at_most=MOST["threads"])
+            state: State = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, ValueError, KeyError, TypeError, OSError, RecursionError) as error:
         raise ValueError(f"{path} cannot be read as a checkpoint ({error}): remove it to begin again") from None
     mine = job.identity()
@@ -182,5 +222,4 @@ def _resume(job: Job, work: Condensation, losses: list[list[float]]) -> float:
                 f"{path} is of a condensation with {key} {theirs.get(key)}, not {value}: "
                 "give its settings to go on, another --out, or remove it"
             )
-    work.restore(state)
-    return seconds
+    return _Before(losses, seconds, threads, state)

@@ -63,7 +63,7 @@ class StreamWork:
         return Account([round(each, 3) for each in seconds], own)
 
     def kept(self, folder: Path) -> list[Json]:
-        found = records.read(self.out(folder) / "records.jsonl", mend=False)
+        found = records.read(self.out(folder) / "records.jsonl")
         return [{**record, "work": self.identity()} for record in found]
 
     def do(self, folder: Path, load: Load, on_step: OnStep | None = None) -> list[Json]:

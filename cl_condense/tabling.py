@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,9 @@ from rich.console import Console
 from cl_condense import datasets
 from cl_condense.bench import Bench, side_by_side
 from cl_condense.devices import pick_device
+from cl_condense.files import atomic, writable, writing
 from cl_condense.imageset import ImageSet
+from cl_condense.options import Reasons, of_methods, refuse
 from cl_condense.origin import command_line
 from cl_condense.progress import ProgressBar, decoding
 from cl_condense.published import TITLES, Cell, published
@@ -45,22 +47,26 @@ def show(
     orders: int | None = None,
     steps: int | None = None,
     json_file: Path | None = None,
+    written: Mapping[str, Any],
     **changes: Any,
 ) -> None:
     """Does the cells of a table that are missing and prints it; with ``dry_run`` only lists them.
 
     ``repetitions`` (1) are of condensed sets; ``orders`` (5) and ``steps`` (5, where the paper does not state
     them) of class-incremental cells. ``json_file`` gets the cells that were measured, with all accuracies and
-    where they come from.
+    where they come from. ``written`` are the options of the command line that were given, with their values.
 
     Raises:
-        ValueError: for what the table does not have, settings without sense, and data that are not there.
+        ValueError: for what the table does not have, options that have no effect on its cells, settings without
+            sense, data that are not there, and a folder that another process writes in.
     """
     wanted = methods or (None,)
     cells: list[Cell] = list(dict.fromkeys(c for m in wanted for c in published(name, dataset, ipc, m)))
     numbers = {"repetitions": repetitions, "orders": orders, "steps": steps}
     repeats = {k: v for k, v in numbers.items() if v is not None}
-    _check(name, cells, repeats)
+    refuse(written, _useless(name, cells))
+    if json_file:
+        writable(json_file, "--json")
 
     @cache
     def load(known: str) -> tuple[ImageSet, ImageSet]:
@@ -71,35 +77,51 @@ def show(
     missing = bench.missing(cells)
     for work in missing:  # all of them, before the first begins
         check(work.settings, *load(work.settings.dataset))
-    console, errors = Console() if sys.stdout.isatty() else Console(width=120), Console(stderr=True)
+    console = Console() if sys.stdout.isatty() else Console(width=120)
     if dry_run:
         _list(missing, bench, cells, console)
         return
-    for i, work in enumerate(missing, 1):
-        errors.print(f"[{i}/{len(missing)}] {work}", markup=False, highlight=False, soft_wrap=True)
-        bench.do(work, ProgressBar(str(work)))
+    if missing:
+        _do(bench, cells)
     console.print(side_by_side(f"{name}: {TITLES[name]}", cells, bench))
     if json_file:
         head = {"kind": "table", "command": command_line("cl-condense table"), "table": name, "seed": 0}
         own = {"orders": bench.orders, "steps": bench.steps} if any(map(incremental, cells)) else {}
         text = json.dumps({**head, "settings": given | own, "rows": bench.rows(cells)}, indent=1)
-        json_file.write_text(text + "\n")
+        json_file.parent.mkdir(parents=True, exist_ok=True)
+        with atomic(json_file) as temporary:
+            temporary.write_text(text + "\n")
 
 
-def _check(name: str, cells: list[Cell], repeats: dict[str, int]) -> None:
-    """Raises ValueError for a number below 1, and for one that none of the cells has a use for."""
+def _do(bench: Bench, cells: list[Cell]) -> None:
+    errors = Console(stderr=True)
+    with writing(bench.folder, "--results", folder=True):
+        missing = bench.missing(cells)  # another process may have been here since
+        for i, work in enumerate(missing, 1):
+            errors.print(f"[{i}/{len(missing)}] {work}", markup=False, highlight=False, soft_wrap=True)
+            bench.do(work, ProgressBar(str(work)))
+
+
+def _useless(name: str, cells: list[Cell]) -> Reasons:
+    """Of the options of a table those that have no effect on its cells, with the reason."""
     sets, streams = any(map(condensed_once, cells)), any(map(incremental, cells))
+    ours = [cell for cell in cells if condensed_once(cell) or incremental(cell)]
+    methods = dict.fromkeys(cell.name for cell in ours if cell.name)
+    sources = {cell.dataset for cell in ours}
+    nets = {net for cell in ours for net in (cell.condense_net, cell.eval_net)}
     stated = not any(incremental(cell) and cell.steps is None for cell in cells)
-    useless = {
-        "repetitions": "is class-incremental: repeat it with --orders" if streams and not sets else "",
-        "orders": "" if streams else "has no class-incremental cells here: repeat them with --repetitions",
-        "steps": "states its steps, or has none, here: leave --steps out" if stated else "",
+    few = f"{name} is class-incremental: repeat it with --orders" if streams and not sets else ""
+    many = "" if streams else f"{name} has no class-incremental cells here: repeat them with --repetitions"
+    local = f"none of {', '.join(sorted(sources))} is fetched: leave it out"
+    found = of_methods([*methods]) if methods else {}
+    return {
+        **found,
+        "--download": "" if sources & {*datasets.SOURCES} else local,
+        "--width": "" if nets & {"convnet", "selection"} else f"{name} has no ConvNet here: leave it out",
+        "--repetitions": few,
+        "--orders": many,
+        "--steps": f"{name} states its steps, or has none, here: leave it out" if stated else "",
     }
-    for option, value in repeats.items():
-        if value < 1:
-            raise ValueError(f"{value} {option}: give at least 1")
-        if useless[option]:
-            raise ValueError(f"--{option} {value}: {name} {useless[option]}")
 
 
 def _list(missing: list[Work], bench: Bench, cells: list[Cell], console: Console) -> None:

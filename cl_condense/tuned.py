@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
+from fractions import Fraction
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -27,6 +28,12 @@ class Tuned:
         known = [name for name, _, _ in self.rows]
         own = [row for row in self.rows if row[0] == (dataset if dataset in known else known[0])]
         return min(own, key=lambda row: (max(ipc, row[1]) / min(ipc, row[1]), row[1]))[2]
+
+    def plus(self, other: Tuned | Number) -> Tuned:
+        """The sum with another number, at every row that one of them has."""
+        keys = dict.fromkeys(row[:2] for one in (self, other) if isinstance(one, Tuned) for row in one.rows)
+        added = (other.at(*key) if isinstance(other, Tuned) else other for key in keys)
+        return Tuned(tuple((*key, self.at(*key) + more) for key, more in zip(keys, added, strict=True)))
 
     def __repr__(self) -> str:
         shown = "; ".join(
@@ -87,3 +94,25 @@ def _tables(part: Any) -> list[Tuned]:
     if is_dataclass(part) and not isinstance(part, type):
         return [table for f in fields(part) if f.init for table in _tables(getattr(part, f.name))]
     return []
+
+
+def plain(value: Any) -> Any:
+    """A setting as JSON has it: a Tuned as rows [data set, images per class, number], a part of a recipe as its
+    fields with its class as ``kind``, a function by its name.
+
+    A part that is no dataclass, or has more in it than settings, says with a method ``settings`` what they are.
+    """
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Tuned | tuple | list):
+        return [plain(x) for x in (value.rows if isinstance(value, Tuned) else value)]
+    if isinstance(value, Fraction) or hasattr(value, "item"):  # a scalar of numpy or torch
+        return float(value) if isinstance(value, Fraction) else value.item()
+    if hasattr(value, "__name__"):
+        return value.__name__
+    own: dict[str, Any] = {}
+    if callable(getattr(value, "settings", None)):
+        own = value.settings()
+    elif is_dataclass(value):
+        own = {f.name: getattr(value, f.name) for f in fields(value)}
+    return {"kind": type(value).__name__, **{k: plain(v) for k, v in own.items()}}

@@ -16,7 +16,7 @@ from avalanche.benchmarks.utils import AvalancheDataset
 from avalanche.training.storage_policy import ExemplarsBuffer
 from torch import Tensor
 
-from cl_condense import codecs
+from cl_condense import codecs, numbers
 from cl_condense.budgets import Budget
 from cl_condense.condensed import SHRINK, CondensedSet, read_header
 from cl_condense.devices import pick_device
@@ -110,9 +110,10 @@ class CondensedBuffer(ExemplarsBuffer):
         self.method = build(method, dataset) if isinstance(method, str) else method
         if iterations is not None and isinstance(self.method, Recipe):
             self.method = replace(self.method, iterations=iterations)
-        self.make_net, self.device, self.seed = make_net, str(pick_device(device)), seed
+        self.make_net, self.device, self.seed = make_net, str(pick_device(device)), numbers.seed(seed)
         self.shrink, self.transform, self.task_labels = shrink, transform, task_labels
-        self.normalisation, self.num_workers, self.on_step = normalisation, num_workers, on_step
+        self.normalisation, self.on_step = normalisation, on_step
+        self.num_workers = numbers.whole("num_workers", num_workers, 0)
         self.memory: CondensedSet | None = None
         self.experiences = 0
         self.seconds = 0.0

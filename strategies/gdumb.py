@@ -13,6 +13,7 @@ from avalanche.training.plugins.evaluation import EvaluationPlugin, default_eval
 from avalanche.training.templates import SupervisedTemplate
 from torch import Tensor, nn
 
+from cl_condense import numbers
 from cl_condense.devices import pick_device
 from cl_condense.evaluate import predict
 from cl_condense.networks import Initialiser
@@ -68,8 +69,7 @@ class CondensedGDumb(SupervisedTemplate):
         on_epoch: OnEpoch | None = None,
         defer: bool = False,
     ) -> None:
-        if networks < 1:
-            raise ValueError(f"{networks} networks: give at least 1")
+        networks, seed = numbers.whole("networks", networks, at_most=numbers.MOST["nets"]), numbers.seed(seed)
         if isinstance(model, MultiTaskModule):
             raise ValueError(
                 f"{type(model).__name__} has a head for each task: give a network with a single head"

@@ -1,5 +1,9 @@
 """The papers' tables with ours beside them: what is missing, done once, and how it is shown."""
 
+import subprocess
+import sys
+import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -176,8 +180,8 @@ def test_the_command_fetches_data_where_it_is_told_to(given, tmp_path, monkeypat
         (["table", "ddm-1", "--only", "cifar"], "unknown data set of ddm-1 'cifar'"),
         (["table", "ddm-1", "--ipc", "7"], "unknown ipc of ddm-1 '7'"),
         (["table", "ddm-1", "--method", "ddn"], "unknown method of ddm-1 'ddn'"),
-        ([*DDM, "--epochs", "0", "--data", "."], "epochs 0"),
-        ([*DDM, "--repetitions", "0"], "0 repetitions"),
+        ([*DDM, "--epochs", "0", "--data", "."], "--epochs 0"),
+        ([*DDM, "--repetitions", "0"], "--repetitions 0: give a whole number from 1 to 1000"),
         ([*DDM, "--device", "tpu"], "device 'tpu' is not here"),
     ],
     ids=lambda x: x if isinstance(x, str) else " ".join(x),
@@ -198,3 +202,52 @@ def test_a_damaged_score_is_named(bench):
     (bench.folder / "scores.jsonl").write_text('{"work": 1}\n')
     with pytest.raises(ValueError, match=r"scores\.jsonl is damaged in line 1"):
         bench.missing(cells("dm"))
+
+
+def test_a_set_that_is_scored_twice_counts_once(bench):
+    (work,) = bench.missing(cells("random"))
+    (record,) = bench.do(work)
+    path = bench.folder / "scores.jsonl"
+    path.write_text(2 * path.read_text() + path.read_text()[:-30])  # and a line that is cut off
+    assert "(2)*" in shown(cells("random"), bench)
+    assert [row["accuracies"] for row in bench.rows(cells("random"))] == [[record["accuracies"]]]
+
+
+TWO = """
+import sys
+sys.path.insert(0, {tests!r})
+import test_bench
+from cl_condense import datasets
+from cl_condense.cli import main
+datasets.load = test_bench.load
+main(sys.argv[1:])
+"""
+
+
+def test_two_processes_do_not_write_in_one_folder_of_results(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("cl_condense.datasets.load", load)
+    results = tmp_path / "results"
+    words = [*DDM, *QUICK, "--results", str(results)]
+    slow = ["2000" if word == "2" and before == "--epochs" else word for before, word in pairwise(["", *words])]
+    command = [sys.executable, "-c", TWO.format(tests=str(Path(__file__).parent)), *slow]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as other:
+        try:
+            deadline = time.monotonic() + 120
+            while not (results / ".lock.json").exists() and time.monotonic() < deadline:
+                time.sleep(0.05)
+            for table in (words, "table ddm-1 --only cifar10 --ipc 1 --method random".split() + words[8:]):
+                assert call(*table) == 2  # another table shares the folder
+                shown = capsys.readouterr()
+                assert f"{results} is being written by process {other.pid} on" in shown.err
+                assert shown.err.rstrip().endswith("wait until it ends, or give another --results")
+            assert call(*words, "--dry-run") == 0  # which writes nothing
+        finally:
+            other.kill()
+    capsys.readouterr()
+    assert call(*words) == 0
+    first = capsys.readouterr().out
+    assert len((results / "scores.jsonl").read_text().splitlines()) == 2
+    lock = results.joinpath(".lock").stat().st_mtime_ns
+    assert call(*words) == 0  # nothing is missing: it only reads
+    assert capsys.readouterr().out == first
+    assert results.joinpath(".lock").stat().st_mtime_ns == lock

@@ -16,6 +16,8 @@ from cl_condense.settings import DEFAULTS, EPOCHS, Settings, default_epochs
 
 QUICK = "run --orders 1 --nets 1 --iterations 2 --epochs 2 --width 8 --device cpu".split()
 
+SELECT = "run --orders 1 --nets 1 --epochs 2 --width 8 --device cpu".split()
+
 
 def call(*words):
     """Exit code of a command line."""
@@ -45,8 +47,8 @@ def test_a_run_ends_with_a_table_pictures_and_memories(tmp_path, capsys):
 
 def test_the_default_folder_is_one_for_each_choice_of_settings(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for method in ("random", "dm"):
-        assert call(*QUICK, "--steps", 1, "--method", method) == 0
+    for quick, method in ((SELECT, "random"), (QUICK, "dm")):
+        assert call(*quick, "--steps", 1, "--method", method) == 0
     assert sorted(path.name.rsplit("-", 1)[0] for path in (tmp_path / "runs").iterdir()) == [
         "digits-dm",
         "digits-random",
@@ -54,7 +56,7 @@ def test_the_default_folder_is_one_for_each_choice_of_settings(tmp_path, capsys,
 
 
 def test_uneven_steps_say_so(tmp_path, capsys):
-    assert call(*QUICK, "--steps", 3, "--method", "random", "--out", tmp_path / "run") == 0
+    assert call(*SELECT, "--steps", 3, "--method", "random", "--out", tmp_path / "run") == 0
     assert "uneven: 4, 3, 3 new classes" in capsys.readouterr().err
 
 
@@ -73,11 +75,11 @@ BAD = [
     (["--method", "ddn"], "unknown method 'ddn': did you mean 'ddm'?"),
     (["--method", "dm+stlye"], "unknown modifier 'stlye'"),
     (["--method", "herding+sm"], "herding selects real images and takes no modifiers"),
-    (["--ipc", "0"], "ipc 0 is below one image per class: give at least 1"),
+    (["--ipc", "0"], "--ipc 0: give a whole number from 1"),
     (["--budget", "7"], "budget 7 is below one image per class: give at least 10"),
-    (["--budget", "20", "--ipc", "2"], "give one of them"),
+    (["--budget", "20", "--ipc", "2"], "--ipc 2: --budget is given too: give one of them"),
     (["--steps", "11"], "11 steps for 10 classes of digits: give at most 10"),
-    (["--steps", "two"], "'two' is not a valid integer"),
+    (["--steps", "two"], "--steps 'two': give a whole number from 1"),
     (["--device", "cuda:7"], "device 'cuda:7' is not here"),
     (["--device", "gpu"], "device 'gpu' is not here: use auto or one of cpu"),
     (["--dataset", "cifar"], "did you mean 'cifar10'"),
@@ -85,7 +87,7 @@ BAD = [
     (["--dataset", "cifar100", "--data", "nowhere"], "is missing"),
     (["--dataset", "folder", "--data", "nowhere"], "nowhere is not a folder"),
     (["--metod", "dm"], "--method"),
-    (["--epochs", "0"], "epochs 0"),
+    (["--epochs", "0"], "--epochs 0: give"),
 ]
 
 
@@ -104,7 +106,7 @@ def test_bad_input_gets_one_line_and_exit_code_2_and_writes_nothing(
 
 
 def test_another_runs_folder_is_refused(tmp_path, capsys):
-    words = [*QUICK, "--steps", 1, "--method", "random", "--out", tmp_path / "run"]
+    words = [*SELECT, "--steps", 1, "--method", "random", "--out", tmp_path / "run"]
     assert call(*words) == 0
     capsys.readouterr()
     assert call(*words, "--seed", 1) == 2
@@ -222,7 +224,7 @@ def test_help_has_an_example_and_needs_no_torch(capsys):
 
 
 def test_control_c_keeps_what_is_done_and_the_same_command_goes_on(tmp_path, capsys):
-    words = "run --orders 1 --nets 1 --iterations 2 --epochs 400 --width 8 --device cpu --method random".split()
+    words = "run --orders 1 --nets 1 --epochs 400 --width 8 --device cpu --method random".split()
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     assert call(*words, "--out", whole) == 0
     command = [sys.executable, "-c", "from cl_condense.cli import main; main()", *words, "--out", str(cut)]
@@ -325,7 +327,7 @@ def test_what_is_assumed_of_a_published_file_is_said_and_recorded(tmp_path, caps
 
 BAD_SETS = [
     (["condense", "--method", "ddn"], "did you mean 'ddm'"),
-    (["condense", "--ipc", "0"], "ipc 0"),
+    (["condense", "--ipc", "0"], "--ipc 0: give"),
     (["condense", "--ipc", "999"], "give at most"),
     (["condense", "--out", "set.pt"], "name a .safetensors file"),
     (["condense", "--from", "absent.safetensors"], "absent.safetensors is not there"),
@@ -334,10 +336,10 @@ BAD_SETS = [
     (["evaluate", "bad.pt"], "bad.pt cannot be read as tensors"),
     (["evaluate", "bad.safetensors"], "bad.safetensors cannot be read"),
     (["evaluate", "bad.pt", "--evaluation", "plane"], "augmented or plain"),
-    (["evaluate", "bad.pt", "--networks", "0"], "0 networks"),
-    (["evaluate", "bad.pt", "--epochs", "0"], "0 epochs"),
-    (["evaluate", "bad.pt", "--pair", "-1"], "pair -1: give 1 or more"),
-    (["evaluate", "bad.pt", "--factor", "0"], "factor 0: give 1 or more"),
+    (["evaluate", "bad.pt", "--networks", "0"], "--networks 0: give"),
+    (["evaluate", "bad.pt", "--epochs", "0"], "epochs 0"),
+    (["evaluate", "bad.pt", "--pair", "-1"], "--pair -1: give a whole number"),
+    (["evaluate", "bad.pt", "--factor", "0"], "--factor 0: give a whole number"),
     (["evaluate", "bad.pt", "--space", "rgb"], "space 'rgb': use auto, normalised, unit, pixels"),
     (["evaluate", "bad.safetensors", "--pair", "2"], "--pair 2: .pt files have pairs, and none is given"),
     (["export", "bad.safetensors", "--format", "pt", "--out", "x.pt"], "cannot be read"),
@@ -382,3 +384,47 @@ def test_a_warning_is_one_line_that_names_no_code(capsys, monkeypatch):
         warnings.simplefilter("always")
         assert call("methods", "dm") == 0
     assert capsys.readouterr().err == "Warning: torch.compile failed, going on\n"
+
+
+def test_two_processes_do_not_write_in_one_folder(tmp_path, capsys):
+    words = "run --orders 1 --nets 1 --epochs 400 --width 8 --device cpu --method random".split()
+    whole, out = tmp_path / "whole", tmp_path / "run"
+    assert call(*words, "--out", whole) == 0
+    command = [sys.executable, "-c", "from cl_condense.cli import main; main()", *words, "--out", str(out)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as other:
+        try:
+            deadline = time.monotonic() + 120
+            while not (out / "records.jsonl").exists() and time.monotonic() < deadline:
+                time.sleep(0.02)
+            capsys.readouterr()
+            assert call(*words, "--out", out) == 2
+            shown = capsys.readouterr()
+            assert shown.out == ""
+            assert shown.err.startswith(f"Error: {out} is being written by process {other.pid} on ")
+            assert " ".join(words) in shown.err
+            assert shown.err.endswith("wait until it ends, or give another --out\n")
+            assert shown.err.count("\n") == 1
+            assert call("report", out, "--out", tmp_path / "page.html") == 0  # which only reads
+        finally:
+            other.kill()
+    assert call(*words, "--out", out) == 0
+    assert accuracies(out) == accuracies(whole)
+
+
+def test_two_processes_do_not_write_one_set(tmp_path, capsys):
+    words = ["condense", "--method", "dm", "--width", "8", "--device", "cpu", "--iterations"]
+    out = tmp_path / "set.safetensors"
+    command = [sys.executable, "-c", "from cl_condense.cli import main; main()", *words, "100000"]
+    with subprocess.Popen([*command, "--out", str(out)], stdout=subprocess.DEVNULL) as other:
+        try:
+            deadline = time.monotonic() + 120
+            while not (tmp_path / ".set.safetensors.lock.json").exists() and time.monotonic() < deadline:
+                time.sleep(0.02)
+            assert call(*words, 2, "--out", out) == 2
+            assert f"{out} is being written by process {other.pid} on" in capsys.readouterr().err
+            assert call(*words, 2, "--out", tmp_path / "other.safetensors") == 0
+        finally:
+            other.kill()
+    assert call(*words, 2, "--out", out) == 0
+    assert call(*words, 2, "--out", out) == 2
+    assert "is there already" in capsys.readouterr().err

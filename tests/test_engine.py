@@ -324,13 +324,15 @@ def test_iterations_that_share_real_images_go_on_bit_equal_after_an_interruption
     assert torch.equal(jobs[0].result().pixels, jobs[1].result().pixels)
 
 
-@pytest.mark.parametrize(("name", "reuse", "words"), [("idm", 5, "change sooner"), ("dm", 0, "at least 1")])
+@pytest.mark.parametrize(
+    ("name", "reuse", "words"), [("idm", 5, "change sooner"), ("dm", 0, "reuse 0: give a whole number from 1")]
+)
 def test_networks_that_train_or_no_iterations_cannot_be_reused(name, reuse, words):
     with pytest.raises(ValueError, match=words) as error:
         build(name).reusing(reuse)
     assert "\n" not in str(error.value)
     with pytest.raises(ValueError, match="change sooner"):
-        build("dm", nets=RandomNets(5), reuse=3)
+        replace(build("dm"), nets=RandomNets(5), reuse=3)
     assert build("m3d").reusing(2).nets == RandomNets(10)
 
 

@@ -272,10 +272,16 @@ def test_no_epochs_or_empty_batches_are_refused(setting):
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
-        *(({"cutmix": p}, f"cutmix {p} is no probability: give 0 .* to 1") for p in (-0.1, 1.5, float("nan"))),
-        *(({"decay": d}, f"decay {d}: give a number above 0 and at most 1") for d in (0, -1, 1.1)),
+        *(
+            ({"cutmix": p}, f"cutmix {p}: give a finite number of at least 0 and at most 1")
+            for p in (-0.1, 1.5, float("nan"))
+        ),
+        *(({"decay": d}, f"decay {d}: give a finite number above 0 and at most 1") for d in (0, -1, 1.1)),
         ({"precision": "float16"}, "precision 'float16': use float32 or bfloat16"),
-        *(({"milestones": (0.5, m)}, f"milestones 0.5, {m}: give shares from 0 to 1") for m in (-0.1, 1.5)),
+        *(
+            ({"milestones": (0.5, m)}, f"milestones {m}: give a finite number of at least 0 and at most 1")
+            for m in (-0.1, 1.5)
+        ),
     ],
 )
 def test_refuses_numbers_out_of_range(setting, said):

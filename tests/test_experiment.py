@@ -1,18 +1,21 @@
 import json
+import threading
 from dataclasses import replace
 from operator import itemgetter
 
 import numpy as np
 import pytest
+import torch
 
 from cl_condense import experiment, training, walks
 from cl_condense.condensed import CondensedSet
 from cl_condense.datasets import load
 from cl_condense.experiment import Run, method_for, training_for
 from cl_condense.imageset import ImageSet
+from cl_condense.methods import build
 from cl_condense.protocols import mixed_training
 from cl_condense.records import Unit
-from cl_condense.settings import Settings
+from cl_condense.settings import DEFAULTS, Settings, defaults
 
 FIELDS = (
     "method dataset order step classes_seen accuracy accuracies stored_images stored_bytes codec "
@@ -194,12 +197,12 @@ def test_uneven_steps_get_the_rest_first_and_a_budget_is_shared(data, tmp_path):
     ("change", "message"),
     [
         ({"steps": 5}, "5 steps for 4 classes of digits: give at most 4"),
-        ({"steps": 0}, "steps 0: give at least 1"),
+        ({"steps": 0}, "steps 0: give a whole number from 1"),
         ({"orders": 0}, "orders 0"),
         ({"nets": -1}, "nets -1"),
         ({"epochs": 0}, "epochs 0"),
         ({"iterations": 0}, "iterations 0"),
-        ({"ipc": 0}, "ipc 0 is below one image per class"),
+        ({"ipc": 0}, "ipc 0: give a whole number from 1"),
         ({"ipc": None, "budget": 3}, "budget 3 is below one image per class: give at least 4"),
         ({"ipc": 2, "budget": 8}, "give one of ipc"),
         ({"methods": ("ddn",)}, "did you mean 'ddm'"),
@@ -397,3 +400,103 @@ def test_a_mixed_evaluation_is_that_of_idc(data, tmp_path):
 def test_a_run_takes_methods_of_every_kind(method, data, tmp_path):
     records = Run(replace(TINY, methods=(method,), orders=1), *data, tmp_path / "run")()
     assert [r["stored_images"] for r in records] == [4, 8]
+
+
+@pytest.mark.parametrize(
+    "left",
+    [[], ["memory/"], [".lock", ".lock.json"], ["memory/", ".lock", ".0123456789abcdef.json"]],
+    ids=" ".join,
+)
+def test_a_folder_in_which_a_run_died_before_its_settings_is_used(left, data, tmp_path):
+    for name in left:
+        (tmp_path / name).mkdir() if name.endswith("/") else (tmp_path / name).write_text("{")
+    settings = replace(TINY, methods=("random",), orders=1)
+    assert len(Run(settings, *data, tmp_path)()) == 2
+
+
+def test_settings_that_cannot_be_written_strand_nothing(data, tmp_path, monkeypatch):
+    settings = replace(TINY, methods=("random",), orders=1)
+
+    def full(path):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(experiment, "atomic", full)
+    with pytest.raises(OSError, match="No space left"):
+        Run(settings, *data, tmp_path / "run")
+    monkeypatch.undo()
+    assert len(Run(settings, *data, tmp_path / "run")()) == 2
+
+
+def test_records_that_came_in_between_are_not_made_again(data, tmp_path):
+    settings = replace(TINY, methods=("random",), orders=1)
+    first, second = (Run(settings, *data, tmp_path) for _ in range(2))
+    assert len(second.missing()) == 2
+    done = first()
+    events = []
+    assert second(events.append) == done
+    assert events == []
+    assert len((tmp_path / "records.jsonl").read_text().splitlines()) == 2
+
+
+def test_a_run_holds_its_folder(data, tmp_path):
+    settings, said = replace(TINY, methods=("random",), orders=1), []
+
+    def intrude(event):
+        thread = threading.Thread(target=lambda: said.append(refused()))
+        thread.start()
+        thread.join()
+
+    def refused():
+        with pytest.raises(ValueError, match="is being written by process") as error:
+            Run(settings, *data, tmp_path)
+        return str(error.value)
+
+    Run(settings, *data, tmp_path)(intrude)
+    assert said
+    assert all(text.endswith("wait until it ends, or give another --out") for text in said)
+
+
+def test_the_recipe_of_a_record_has_the_numbers_of_the_budget(data, tmp_path):
+    for budget in ({"ipc": 2}, {"ipc": None, "budget": 8}):
+        run = Run(replace(TINY, methods=("idm",), orders=1, steps=1, **budget), *data, tmp_path / str(budget))
+        recipe = run()[0]["recipe"]
+        assert recipe == method_for("idm", run.settings).settled(2).settings()
+        assert recipe["terms"]["class_aware_regularisation"] == 0.005
+
+
+def test_iterations_are_of_selections_where_nothing_is_condensed():
+    for methods, iterations, found in (
+        (("herding",), None, 800),
+        (("herding", "random"), 7, 7),
+        (("herding", "dm"), 7, 800),
+    ):
+        s = replace(TINY, methods=methods, iterations=iterations)
+        assert method_for("herding", s).iterations == found
+        assert method_for("random", s) == build("random")
+    assert "iterations" not in defaults("digits", ["herding", "random"])
+    assert defaults("digits", ["herding", "dm"]) == DEFAULTS["digits"]
+
+
+def test_a_run_goes_on_with_the_threads_that_it_began_with(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(experiment, "_threads", lambda images: 2)
+
+    def stop(event):
+        if event.record:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Run(TINY, *data, tmp_path / "run")(stop)
+    monkeypatch.setattr(experiment, "_threads", lambda images: 1)
+    seen = []
+    records = Run(TINY, *data, tmp_path / "run")(lambda event: seen.append(torch.get_num_threads()))
+    assert {*seen} == {2}
+    assert {r["threads"] for r in records} == {2}
+
+
+@pytest.mark.parametrize("codec", ["uint8", "float32"])
+def test_a_budget_in_bytes_is_shared_by_the_classes(codec, data, tmp_path):
+    settings = replace(TINY, ipc=None, max_bytes=2000, codec=codec, methods=("random",), orders=1)
+    records = Run(settings, *data, tmp_path / "run")()
+    each = {"uint8": 68, "float32": 256}[codec]
+    assert [r["stored_images"] for r in records] == [(2000 - 32) // each, (2000 - 64) // each]
+    assert all(2000 - each < r["stored_bytes"] <= 2000 for r in records)

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,7 @@ from cl_condense.recipes import Recipe
 from cl_condense.sources import RandomNets
 from cl_condense.standing_nets import ModelQueue
 from cl_condense.synthetic import Partition, Pixels
+from cl_condense.tuned import Tuned
 
 CORESETS = ("random", "herding", "k_center", "forgetting")
 ON_DM = [m for m in MODIFIERS if m not in ("ce", "pixels", "dsa", "ipm1")]
@@ -203,21 +205,92 @@ def test_a_coreset_with_a_modifier_is_refused_with_the_reason(base):
     assert "dm+sm" in said
 
 
-@pytest.mark.parametrize("base", CORESETS)
-def test_a_coreset_with_settings_is_refused_with_the_reason(base):
-    said = refusal(base, iterations=5)
-    assert said.startswith(base)
-    assert "no setting iterations" in said
+@pytest.mark.parametrize(
+    ("base", "setting", "has"),
+    [("random", "iterations", "none"), *((base, "lr", "only iterations") for base in CORESETS[1:])],
+)
+def test_a_coreset_with_settings_that_it_has_not_is_refused_with_the_reason(base, setting, has):
+    assert refusal(base, **{setting: 5}) == f"{base} selects real images: it has no setting {setting}, {has}"
+
+
+@pytest.mark.parametrize("base", CORESETS[1:])
+def test_a_coreset_takes_the_steps_of_its_network(base):
+    assert build(base, iterations=100) == replace(build(base), iterations=100)
+    assert build(base, iterations=100).settings() == {"name": base, "iterations": 100}
+
+
+@pytest.mark.parametrize("name", ["dm", "ddm", "dm+m3d", "m3d"])
+def test_reuse_is_what_reusing_gives(name):
+    assert build(name, reuse=5) == build(name).reusing(5)
+    assert build(name, reuse=5, lr=0.5) == replace(build(name), lr=0.5).reusing(5)
+
+
+@pytest.mark.parametrize("name", ["idm", "dc", "cafe", "dm+iid"])
+def test_reuse_does_not_fit_networks_that_train_or_take_turns(name):
+    assert "reuse 5 does not fit" in refusal(name, reuse=5)
 
 
 def test_a_setting_that_does_not_exist_is_refused_by_its_name():
     assert "learning_rate" in refusal("dm", learning_rate=1.0)
 
 
+def strings(value):
+    """All strings in plain data."""
+    if isinstance(value, str):
+        return [value]
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [text for part in inside for text in strings(part)]
+
+
+@pytest.mark.parametrize("ipc", [None, 1, 50])
 @pytest.mark.parametrize("name", EVERY)
-def test_settings_are_plain_data(name):
-    settings = build(name).settings()
+def test_settings_are_plain_data(name, ipc):
+    method = build(name)
+    if ipc and isinstance(method, Recipe):
+        method = method.settled(ipc)
+    settings = method.settings()
     assert json.loads(json.dumps(settings)) == settings
+    assert [text for text in strings(settings) if re.match(r"\w+\(|\[", text)] == []
+    for part in ("nets", "synthetic", "augment") if isinstance(method, Recipe) else ():
+        assert settings[part]["kind"] == type(getattr(method, part)).__name__
+
+
+def test_settled_settings_have_the_numbers_of_the_budget():
+    recipe = build("idm")
+    for ipc, weight, push in ((1, 0.5, 5), (50, 0.1, 30)):
+        settings = recipe.settled(ipc).settings()
+        assert settings["terms"] == {"mean_matching": 1.0, "class_aware_regularisation": weight}
+        assert settings["nets"] == {
+            "kind": "ModelQueue",
+            "push_every": push,
+            "train_steps": 10,
+            "size": 100,
+            "batch": 256,
+            "start_with": 3,
+            "trained": 2,
+        }
+    assert ["cifar10", 50, 0.1] in recipe.settings()["terms"]["class_aware_regularisation"]
+
+
+def test_two_tuned_terms_of_one_objective_add_up():
+    dm = build("dm")
+    one, other = Tuned((("a", 1, 1.0), ("a", 10, 2.0))), Tuned((("a", 10, 0.5), ("b", 1, 0.25)))
+    for weights, total in (
+        ((one, other), [["a", 1, 1.5], ["a", 10, 2.5], ["b", 1, 1.25]]),
+        ((one, 3.0), [["a", 1, 4.0], ["a", 10, 5.0]]),
+        ((3.0, one), [["a", 1, 4.0], ["a", 10, 5.0]]),
+        ((1.0, 3.0), 4.0),
+    ):
+        recipe = replace(dm, terms=tuple(replace(dm.terms[0], weight=weight) for weight in weights))
+        assert recipe.settings()["terms"] == {"mean_matching": total}
+
+
+def test_a_part_of_ones_own_says_its_kind():
+    class Own:
+        def start(self, scene):
+            raise NotImplementedError
+
+    assert replace(build("dm"), nets=Own()).settings()["nets"] == {"kind": "Own"}
 
 
 @pytest.mark.parametrize("name", ["dm+sm+gram", "dm+gram+sm", "ddm+icd", "dm+icd+icd"])

@@ -300,8 +300,8 @@ def test_what_is_damaged_is_listed_and_the_rest_is_there(results):
         "results/broken.safetensors": "broken.safetensors cannot be read as a condensed set",
         "results/more.json": "more.json is damaged",
         "results/run/memory/dm-order0-step2.safetensors": "cannot be read",
-        "results/table/scores.jsonl, score 2": "KeyError: 'work'",
-        "results/table/scores.jsonl, score 3": "lost.json is not there",
+        "results/table/scores.jsonl, line 2": "no 'work'",
+        "results/table/scores.jsonl, ../lost.safetensors": "lost.json is not there",
         f"results/table/scores.jsonl, {work['set']}": "fills no published table",
         "results/bad": "KeyError: 'dataset'",
     }.items():

@@ -146,7 +146,7 @@ def test_data_that_is_not_there_gets_one_line_and_exit_code_2(results, tmp_path,
         (["--figures", "--data", tmp_path], "data_batch_1 is missing"),
         (
             ["--data", tmp_path],
-            f"--data {tmp_path} is for the figures that need real images: give --figures too",
+            f"--data {tmp_path}: it is for the figures that need real images: leave it out, or",
         ),
         (["--figures", "--device", "cuda:9"], "device 'cuda:9' is not here"),
     ):

@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from cl_condense import standalone
 from cl_condense.condensed import CondensedSet
 from cl_condense.datasets import load
+from cl_condense.devices import using_threads
 from cl_condense.settings import Settings
 from cl_condense.standalone import Job, run
 
@@ -28,6 +29,11 @@ def job(folder, **changes):
     return Job(replace(TINY, **changes), folder / "set.safetensors")
 
 
+def shown(folder):
+    """Names of the files in a folder, but for locks."""
+    return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+
+
 def stop_after(iterations):
     def on_step(progress):
         if progress.iteration == iterations:
@@ -43,7 +49,7 @@ def test_a_job_leaves_a_set_a_picture_and_a_record(method, real, tmp_path):
     assert made.counts == (2, 2, 2)
     assert json.loads((tmp_path / "set.json").read_text()) == record
     assert (record["images"], record["bytes"], record["recipe"]) == (6, made.nbytes, made.recipe)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["set.json", "set.png", "set.safetensors"]
+    assert shown(tmp_path) == ["set.json", "set.png", "set.safetensors"]
     assert len(record["losses"]) == (0 if method == "herding" else 6)
 
 
@@ -54,7 +60,7 @@ def test_an_interrupted_job_goes_on_and_ends_bit_equal(method, real, tmp_path, m
     (tmp_path / "broken").mkdir()
     with pytest.raises(KeyboardInterrupt):
         run(job(tmp_path / "broken", methods=(method,)), real, stop_after(3))
-    assert [path.name for path in (tmp_path / "broken").iterdir()] == ["set.checkpoint"]
+    assert shown(tmp_path / "broken") == ["set.checkpoint"]
     seen = []
     again = run(job(tmp_path / "broken", methods=(method,)), real, seen.append)
     assert [p.iteration for p in seen] == [4, 5, 6]
@@ -93,7 +99,7 @@ def test_a_damaged_checkpoint_is_named(content, real, tmp_path):
     with pytest.raises(ValueError, match=r"set\.checkpoint cannot be read as a checkpoint") as error:
         run(job(tmp_path), real)
     assert "\n" not in str(error.value)
-    assert [path.name for path in tmp_path.iterdir()] == ["set.checkpoint"]
+    assert shown(tmp_path) == ["set.checkpoint"]
 
 
 def test_a_set_goes_on_with_more_iterations(real, tmp_path):
@@ -115,3 +121,35 @@ def test_a_set_that_does_not_go_on_is_refused(change, real, tmp_path):
         run(more, real)
     assert "\n" not in str(error.value)
     assert not Path(tmp_path / "more.safetensors").exists()
+
+
+@pytest.mark.parametrize("method", ["iid", "idm"])
+def test_a_job_goes_on_with_the_threads_that_it_began_with(method, real, tmp_path, monkeypatch):
+    """Networks that train enlarge what more or fewer threads round differently."""
+    monkeypatch.setattr(standalone, "_EVERY", 0.0)
+    seen = []
+
+    def watch(progress):
+        seen.append(torch.get_num_threads())
+
+    with using_threads(1):
+        whole = run(job(tmp_path, methods=(method,)), real)
+        (tmp_path / "broken").mkdir()
+        with pytest.raises(KeyboardInterrupt):
+            run(job(tmp_path / "broken", methods=(method,)), real, stop_after(3))
+    with using_threads(2):
+        record = run(job(tmp_path / "broken", methods=(method,)), real, watch)
+        assert torch.get_num_threads() == 2
+    assert set(seen) == {1}
+    assert (record["losses"], record["threads"]) == (whole["losses"], 1)
+    sets = [CondensedSet.load(folder / "set.safetensors") for folder in (tmp_path, tmp_path / "broken")]
+    assert torch.equal(sets[0].stored["pixels"], sets[1].stored["pixels"])
+
+
+def test_a_set_of_other_classes_does_not_go_on(real, tmp_path):
+    run(job(tmp_path), real)
+    other = replace(real, names=("zero", "one", "two"))
+    (tmp_path / "more").mkdir()
+    more = replace(job(tmp_path / "more"), start=tmp_path / "set.safetensors")
+    with pytest.raises(ValueError, match=r"other classes \(0, 1, 2, ...\), not of 'zero'"):
+        run(more, other)

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from cl_condense import coresets
 from cl_condense.coresets import Coreset
 from cl_condense.methods import cafe, datadam, dc, dcc, ddm, dm, dsa, idc, idm, iid, m3d
+from cl_condense.numbers import whole
 from cl_condense.recipes import Method, Modifier, Recipe, adding
 
 
@@ -20,7 +21,7 @@ class Base(NamedTuple):
     """A method, and the file whose docstring tells of it."""
 
     file: ModuleType
-    method: Method
+    method: Recipe | Coreset
 
 
 class Suffix(NamedTuple):
@@ -94,26 +95,38 @@ def build(name: str, dataset: str = "", **changes: Any) -> Method:
     """The method of a name such as ``ddm``, ``random`` or ``dm+moments+icd``.
 
     ``dataset`` chooses among a method's published settings (``cifar10`` where it has none for it); images per
-    class choose when it runs. ``changes`` override fields of the recipe, for example ``iterations=2000``.
+    class choose when it runs. ``changes`` override fields of the recipe, for example ``iterations=2000``, or of
+    a coreset the ``iterations`` of its network; ``reuse`` is what
+    :meth:`~cl_condense.recipes.Recipe.reusing` takes.
 
     Raises:
         ValueError: for a name that is not known (with the nearest one), a modifier that makes no sense there,
-        or
-            settings that a method does not have.
+            settings that a method does not have, and numbers out of their range.
     """
     composed = _composed(name)
     if not isinstance(composed, Recipe):
-        if changes:
-            raise ValueError(f"{name} selects real images: it has no setting {', '.join(changes)}")
-        return composed
+        return _selecting(composed, changes)
     settings = [f.name for f in fields(Recipe) if f.name not in ("name", "terms", "dataset")]
     for change in changes:
         if change not in settings:
             raise ValueError(_unknown(f"setting of {name}", change, settings))
-    return replace(composed, name=name, dataset=dataset, **changes)
+    reuse = changes.pop("reuse", composed.reuse)
+    return replace(composed, name=name, dataset=dataset, **changes).reusing(reuse)
 
 
-def _composed(name: str) -> Method:
+def _selecting(method: Coreset, changes: dict[str, Any]) -> Method:
+    """A coreset with changes; the steps of its network, where it looks through one, are all that it has."""
+    settings = ["iterations"] if method.iterations else []
+    for change in changes:
+        if change not in settings:
+            has = "only iterations" if settings else "none"
+            raise ValueError(f"{method.name} selects real images: it has no setting {change}, {has}")
+    if "iterations" in changes:
+        return replace(method, iterations=whole("iterations", changes["iterations"]))
+    return method
+
+
+def _composed(name: str) -> Recipe | Coreset:
     base, *suffixes = name.split("+")
     if base in COMPOSED:
         composed = _composed(COMPOSED[base].parts)

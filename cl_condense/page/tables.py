@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from cl_condense.bench import Bench, side_by_side
+from cl_condense.bench import Bench, read_scores, side_by_side
 from cl_condense.footnotes import differences
 from cl_condense.imageset import ImageSet
 from cl_condense.page.parts import Block, Command, Facts, Grid, Paragraph, Section
@@ -43,7 +43,11 @@ def table_sections(results: Results, path: Path) -> list[Section]:
     """A section for each published table and way to measure that has a score of the file."""
     made: list[Section] = []
     groups: dict[str, tuple[Json, list[_Score]]] = {}
-    for number, score in enumerate(Bench(path.parent, _no_data, {}).scores(), 1):
+
+    def damaged(number: int, why: str) -> None:
+        results.faults[f"{results.name(path)}, line {number}"] = why
+
+    for score in read_scores(path, damaged):
         try:
             name = Path(score["work"]["set"]).with_suffix(".json").name
             record = read_json(path.parent / "sets" / name)
@@ -54,7 +58,7 @@ def table_sections(results: Results, path: Path) -> list[Section]:
                 _Score(score, record)
             )
         except FAULTS as error:
-            results.faults[f"{results.name(path)}, score {number}"] = reason(error)
+            results.faults[f"{results.name(path)}, {score['work'].get('set')}"] = reason(error)
     for changes, scores in groups.values():
         seeds = 1 + max(int(s.made["seed"]) for s in scores)
         bench = _Scored(path.parent, _no_data, changes, seeds, found=[s.score for s in scores])
