@@ -11,7 +11,7 @@ from cl_condense.augment import Warp
 from cl_condense.chunks import Chunk, Memory, chunks, few, fitting, memory_of
 from cl_condense.compiling import compiled
 from cl_condense.condensed import CondensedSet
-from cl_condense.draws import Purpose
+from cl_condense.draws import Purpose, bits
 from cl_condense.features import View, see, statistics_of
 from cl_condense.imageset import ImageSet, check_ipc
 from cl_condense.networks import MakeNet
@@ -61,8 +61,9 @@ class Condensation:
         self._joint = any(term.joint for term in recipe.terms)
         self._kept: dict[tuple[int, ...], dict[Nets, View]] = {}
         self._memory = None if chunk or self._joint else memory_of(real.device)
-        stored = ipc * recipe.synthetic.factor**2
-        self._chunks = self._split(chunk or few(real, settled(recipe.real_per_class), stored))
+        decoded = ipc * recipe.synthetic.factor**2
+        looked_at = min(decoded, recipe.syn_per_class or decoded)
+        self._chunks = self._split(chunk or few(real, settled(recipe.real_per_class), looked_at))
 
     def step(self) -> Tensor:
         """Does one iteration and returns its loss, on the device.
@@ -161,11 +162,22 @@ class Condensation:
         if recipe.reuse > 1:
             self._kept[part.class_ids] = real
         leaf = self._pixels[part.rows].requires_grad_()
-        syn = self._look(part, looks, recipe.augment(decode(leaf, recipe.synthetic.factor), warp))
+        images = self._some(part, decode(leaf, recipe.synthetic.factor))
+        syn = self._look(part, looks, recipe.augment(images, warp))
         nets = [term.nets or recipe.nets for term in terms]
         loss = torch.stack([t.of(real[n], syn[n]) for t, n in zip(terms, nets, strict=True)]).sum()
         self._step.gradient[part.rows] = torch.autograd.grad(loss, leaf)[0]
         return loss.detach()
+
+    def _some(self, part: Chunk, images: Tensor) -> Tensor:
+        """Those of the decoded images ``[k, m, c, h, w]`` that this iteration looks at."""
+        most = self.recipe.syn_per_class
+        if most is None or images.shape[1] <= most:
+            return images
+        ids = torch.tensor(part.class_ids, device=images.device)[:, None]
+        slots = torch.arange(images.shape[1], device=images.device)
+        order = bits(Purpose.SYN_BATCH, self._seed, self.iteration, ids, slots).argsort(1)
+        return images[torch.arange(len(ids), device=images.device)[:, None], order[:, :most]]
 
     def _batch(self, part: Chunk, warp: Warp, number: int) -> Tensor:
         """Real images ``[k, m, c, h, w]``, augmented."""

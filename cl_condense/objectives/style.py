@@ -1,4 +1,4 @@
-"""DDM's terms (arXiv:2412.04748): style, and the diversity within a class; in both of the authors' forms."""
+"""DDM's terms (arXiv:2412.04748): style, and the diversity within a class; of the paper and of both codes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cl_condense.features import Statistic, View, reading
+from cl_condense.objectives.means import MEAN_MAPS
 
 _EPS = 1e-5  # inside the square root of a standard deviation, as in DDM's code
 
@@ -43,10 +44,9 @@ def style_moments(real: View, syn: View) -> Tensor:
 
     sum over classes and layers of (1 / C_l) (|mu_real - mu_syn|^2 + |sigma_real - sigma_syn|^2), on the maps
     after ReLU. mu and sigma are those of AdaIN, which the paper follows: over the positions of one image,
-    then averaged over the images of the class. The paper leaves open how images are pooled. The authors'
-    first code averages the maps of all images before it takes mu and sigma, halves the sum, averages over
-    layers and never resets the style of earlier classes; with per-image moments the target does not shrink
-    with the number of images it is computed from.
+    then averaged over the images of the class. The paper leaves open how images are pooled; with per-image
+    moments the target does not shrink with the number of images it is computed from, as it does in the
+    authors' first code, :func:`mean_map_moments`.
     """
     both = zip(real.blocks(MOMENTS), syn.blocks(MOMENTS), strict=True)
     return torch.stack([(a - b).square().mean(2).sum() for a, b in both]).sum()
@@ -58,9 +58,42 @@ def gram_matrices(real: View, syn: View) -> Tensor:
 
     sum over classes and layers of |G_real - G_syn|_F^2 / (4 C_l^2 N_l^2) with G = F F^T of the maps after ReLU
     (C channels, N positions): the normalisation of Gatys et al. (arXiv:1508.06576), which the paper cites. The
-    authors' code has 1 / (C^2 N^2) and the mean over layers: 4/3 of this for three layers.
+    authors' first code is :func:`mean_gram_matrices`.
     """
     return _gram_gaps(real, syn, GRAM).sum() / 4
+
+
+@reading(MEAN_MAPS)
+def mean_map_moments(real: View, syn: View) -> Tensor:
+    """Moments matching of DDM's first code: mean and standard deviation of the class-mean maps.
+
+    sum over classes of the mean over layers of (1 / 2 C_l) (|mu_real - mu_syn|^2 + |sigma_real - sigma_syn|^2),
+    mu and sigma over the positions of the maps after ReLU, averaged over the images of the class before; sigma
+    is unbiased, with 1e-5 under the root. Their loop never resets the style of earlier classes, by mistake:
+    class i from the end counts 1.5 (1 - 3^-i) times with three layers. That depends on the order of the classes
+    and is not here; its mean over them is part of the weight (:mod:`cl_condense.methods.ddm`).
+    """
+    both = zip(real.blocks(MEAN_MAPS), syn.blocks(MEAN_MAPS), strict=True)
+    gaps = [(_of_class(a) - _of_class(b)).square().mean(2).sum() for a, b in both]
+    return torch.stack(gaps).mean() / 2  # of the mean's part and the deviation's
+
+
+def _of_class(maps: Tensor) -> Tensor:
+    """Mean and standard deviation ``[k, 2, c]`` of each channel of ``[k, c, h, w]``."""
+    x = maps.flatten(2)
+    mean = x.mean(2)
+    var = (x - mean[..., None]).square().sum(2) / max(1, x.shape[2] - 1)
+    return torch.stack([mean, (var + _EPS).sqrt()], 1)
+
+
+@reading(GRAM)
+def mean_gram_matrices(real: View, syn: View) -> Tensor:
+    """Correlation matching of DDM's first code: 4/3 of :func:`gram_matrices` for three layers.
+
+    sum over classes of the mean over layers of |G_real - G_syn|_F^2 with G = F F^T / (C N) of the maps after
+    ReLU. Classes count as in :func:`mean_map_moments`.
+    """
+    return _gram_gaps(real, syn, GRAM).mean()
 
 
 def intra_class_diversity(real: View, syn: View) -> Tensor:
@@ -68,14 +101,23 @@ def intra_class_diversity(real: View, syn: View) -> Tensor:
 
     sum over classes of the mean over images i of -KL(softmax(e_i) || softmax(mean of the embeddings of the
     nearest k images of the class)), k = 0.2 ipc but at least 1 and at most ipc - 1; gradients flow through
-    the neighbours' mean too, as in the authors' first code (which fixes k = 2). With one image per class it
-    is zero. It has no lower bound: see REPRODUCIBILITY.md for what that does.
+    the neighbours' mean too, as in the authors' first code. With one image per class it is zero. It has no
+    lower bound: see REPRODUCIBILITY.md for what that does.
     """
-    e = syn.embedding
+    return _diversity(syn.embedding, round(0.2 * syn.embedding.shape[1]))
+
+
+def two_neighbour_diversity(real: View, syn: View) -> Tensor:
+    """The same with the two nearest images whatever the budget, as in DDM's first code."""
+    return _diversity(syn.embedding, 2)
+
+
+def _diversity(e: Tensor, near: int) -> Tensor:
+    """Minus the divergence from the mean of the ``near`` nearest, but at least 1 and at most all others."""
     ipc = e.shape[1]
     if ipc == 1:
         return e.sum() * 0.0
-    near = max(1, min(ipc - 1, round(0.2 * ipc)))
+    near = max(1, min(ipc - 1, near))
     with torch.no_grad():
         apart = torch.cdist(e, e) + torch.diag(torch.full((ipc,), torch.inf, device=e.device, dtype=e.dtype))
         index = apart.topk(near, largest=False).indices
