@@ -32,30 +32,31 @@ def accuracy(net: torch.nn.Module, images: ImageSet) -> float:
 @click.command()
 @click.option("--dataset", default="cifar10", show_default=True)
 @click.option("--data", type=click.Path(path_type=Path))
-@click.option("--ipc", default=10, show_default=True, help="Images per class, which choose the queue's settings.")
+@click.option("--ipc", default=10, show_default=True, help="Images per class, for the settings.")
 @click.option("--width", default=32, show_default=True)
 @click.option("--members", default=3, show_default=True)
 @click.option("--steps", multiple=True, type=int, default=(100, 400, 600), show_default=True)
 @click.option("--seed", default=0, show_default=True)
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="A file for all accuracies.")
-def main(dataset, data, ipc, width, members, steps, seed, json_file) -> None:
+def main(dataset, data, json_file, **s) -> None:
     torch.set_num_threads(1)
     made = origin("cpu")
     train, test = load(dataset, data)
-    nets = build("idm", dataset).settled(ipc).nets
-    if wrong := [n for n in steps if n < 1 or n % nets.train_steps]:
-        raise click.UsageError(f"--steps {wrong[0]}: a visit trains for {nets.train_steps}, give a multiple of it")
-    scene = Scene(train, MakeConvNet(train.shape, width), DSA(), seed)
-    queue = replace(nets, start_with=members, trained=members).start(scene)
+    nets = build("idm", dataset).settled(s["ipc"]).nets
+    visit = nets.train_steps
+    if wrong := [n for n in s["steps"] if n < 1 or n % visit]:
+        raise click.UsageError(f"--steps {wrong[0]}: a visit trains for {visit} steps, give a multiple of it")
+    scene = Scene(train, MakeConvNet(train.shape, s["width"]), DSA(), s["seed"])
+    queue = replace(nets, start_with=s["members"], trained=s["members"]).start(scene)
     head = {"kind": "queue_pace", "command": command_line("python benchmarks/queue_pace.py"), **made}
-    settings = {"dataset": dataset, "ipc": ipc, "width": width, "queue": repr(nets)}
-    record = head | {"seed": seed, "settings": settings, "rows": []}
-    for visit in range(max(steps) // nets.train_steps):
-        queue.advance(visit, None)
-        if (done := (visit + 1) * nets.train_steps) in steps:
+    settings = {"dataset": dataset, **s, "queue": repr(nets)}
+    record = head | {"seed": s["seed"], "settings": settings, "rows": []}
+    for number in range(max(s["steps"]) // visit):
+        queue.advance(number, None)
+        if (done := (number + 1) * visit) in s["steps"]:
             found = [accuracy(net, test) for net in queue.members]
             record["rows"].append({"steps": done, "accuracies": found})
-            print(f"{done} steps: {100 * sum(found) / members:.1f} (n = {members})", flush=True)
+            print(f"{done} steps: {100 * sum(found) / len(found):.1f} (n = {len(found)})", flush=True)
     if json_file:
         json_file.write_text(json.dumps(record, indent=1) + "\n")
 

@@ -220,3 +220,18 @@ def test_less_work_writes_a_row_a_way_and_time(load, tmp_path):
     assert [[len(nets) for nets in row["accuracies"]] for row in rows] == [[3, 3]] * 2
     refused = CliRunner().invoke(load("less_work").main, ["--way", "much"])
     assert (refused.exit_code, "REUSE:REAL" in refused.output) == (2, True)
+
+
+def test_the_queues_pace_is_that_of_its_own_training(load, tmp_path):
+    path = tmp_path / "pace.json"
+    options = "--dataset digits --ipc 2 --width 4 --members 2 --steps 2 --steps 30 --json".split()
+    result = CliRunner().invoke(load("queue_pace").main, [*options, str(path)])
+    assert result.exit_code == 0, result.output
+    record = json.loads(path.read_text())
+    assert (record["kind"], record["settings"]["width"]) == ("queue_pace", 4)
+    assert [row["steps"] for row in record["rows"]] == [2, 30]
+    early, late = ([*row["accuracies"]] for row in record["rows"])
+    assert len(early) == len(late) == 2
+    assert min(late) > max(early) + 0.1
+    refused = CliRunner().invoke(load("queue_pace").main, "--dataset digits --steps 3".split())
+    assert (refused.exit_code, "multiple" in refused.output) == (2, True)
