@@ -108,7 +108,7 @@ def intra_class_diversity(real: View, syn: View) -> Tensor:
 
 
 def two_neighbour_diversity(real: View, syn: View) -> Tensor:
-    """The same with the two nearest images whatever the budget, as in DDM's first code."""
+    """:func:`intra_class_diversity` with k = 2 whatever the budget, as in DDM's first code."""
     return _diversity(syn.embedding, 2)
 
 
