@@ -97,6 +97,12 @@ def _less_work(record):
     return _table(head, rows)
 
 
+def _queue_pace(record):
+    """A row a number of steps that each network took."""
+    rows = [(row["steps"], _percent(row["accuracies"]), np.size(row["accuracies"])) for row in record["rows"]]
+    return _table(("steps", "accuracy", "n"), rows)
+
+
 def _speed(record):
     """A row a comparison: seconds of an iteration, or of a training, of both sides, and the ratio."""
     rows = []
@@ -123,6 +129,7 @@ FORMS = {
     "held_out": ("held_out", _held_out),
     "published": ("table", _published),
     "less_work": ("less_work", _less_work),
+    "queue_pace": ("queue_pace", _queue_pace),
     "speed": ("speed", _speed),
 }
 """Form: the kind of record that has it, and what writes it."""

@@ -37,6 +37,7 @@ class Purpose(IntEnum):
     TRAIN_NET = 9
     POOL = 10
     MIX = 11
+    SYN_BATCH = 12
 
 
 def _signed(x: int) -> int:

@@ -13,7 +13,7 @@ from cl_condense.chunks import Chunk, Memory, chunks, few, fitting, memory_of
 from cl_condense.compiling import compiled
 from cl_condense.condensed import CondensedSet
 from cl_condense.coresets import Coreset
-from cl_condense.draws import Purpose
+from cl_condense.draws import Purpose, bits
 from cl_condense.features import View, across_images, see, statistics_of
 from cl_condense.imageset import ImageSet, check_ipc
 from cl_condense.networks import MakeNet, make_feature_net
@@ -65,8 +65,9 @@ class Condensation:
         self._joint = _together(recipe, make_net)
         self._kept: dict[tuple[int, ...], dict[Nets, View]] = {}
         self._memory = None if chunk or self._joint else memory_of(real.device)
-        stored = ipc * recipe.synthetic.factor**2
-        self._chunks = self._split(chunk or few(real, settled(recipe.real_per_class), stored))
+        decoded = ipc * recipe.synthetic.factor**2
+        looked_at = min(decoded, recipe.syn_per_class or decoded)
+        self._chunks = self._split(chunk or few(real, settled(recipe.real_per_class), looked_at))
 
     def step(self) -> Tensor:
         """Does one iteration and returns its loss, on the device.
@@ -165,11 +166,22 @@ class Condensation:
         if recipe.reuse > 1:
             self._kept[part.class_ids] = real
         leaf = self._pixels[part.rows].requires_grad_()
-        syn = self._look(part, looks, recipe.augment(decode(leaf, recipe.synthetic.factor), warp))
+        images = self._some(part, decode(leaf, recipe.synthetic.factor))
+        syn = self._look(part, looks, recipe.augment(images, warp))
         nets = [term.nets or recipe.nets for term in terms]
         loss = torch.stack([t.of(real[n], syn[n]) for t, n in zip(terms, nets, strict=True)]).sum()
         self._step.gradient[part.rows] = torch.autograd.grad(loss, leaf)[0]
         return loss.detach()
+
+    def _some(self, part: Chunk, images: Tensor) -> Tensor:
+        """Those of the decoded images ``[k, m, c, h, w]`` that this iteration looks at."""
+        most = self.recipe.syn_per_class
+        if most is None or images.shape[1] <= most:
+            return images
+        ids = torch.tensor(part.class_ids, device=images.device)[:, None]
+        slots = torch.arange(images.shape[1], device=images.device)
+        order = bits(Purpose.SYN_BATCH, self._seed, self.iteration, ids, slots).argsort(1)
+        return images[torch.arange(len(ids), device=images.device)[:, None], order[:, :most]]
 
     def _batch(self, part: Chunk, warp: Warp, number: int) -> Tensor:
         """Real images ``[k, m, c, h, w]``, augmented."""
@@ -227,13 +239,15 @@ def class_independent(method: Method, make_net: MakeNet) -> bool:
     """Whether the images that a method makes for a class depend on no other class.
 
     So it is for draws of real images, and under untrained networks in which images do not depend on one
-    another; not where networks train on the classes, and not for a method that is neither recipe nor coreset.
+    another; not where networks train on the classes or the rate depends on their number, and not for a method
+    that is neither recipe nor coreset.
     """
     if isinstance(method, Coreset):
         return not method.iterations
     if not isinstance(method, Recipe):
         return False
-    return all(isinstance(nets, RandomNets) for nets in kinds(method)) and not _together(method, make_net)
+    untrained = all(isinstance(nets, RandomNets) for nets in kinds(method))
+    return untrained and not method.class_steps and not _together(method, make_net)
 
 
 def _together(recipe: Recipe, make_net: MakeNet) -> bool:

@@ -10,13 +10,29 @@ from cl_condense.recipes import Recipe
 from cl_condense.sources import State
 
 
+def joint(recipe: Recipe, classes: int) -> tuple[float, float]:
+    """Rate and momentum of the step that all classes take together.
+
+    The recipe's own, or for one with ``class_steps`` those that do what its authors' loop does, in which every
+    class in turn takes a step on its loss while momentum moves the images of all K: with rate l and momentum m
+    a joint rate l (1 + m + ... + m^(K - 1)) and momentum m^K. Exactly so for what each class's own step finds,
+    its images and their momentum, in every iteration. After the last one the authors' images of class c = 0,
+    1, ... have drifted K - 1 - c steps, and these K - 1, as all have before a class's next own step.
+    """
+    lr, momentum = float(recipe.lr), recipe.momentum  # type: ignore[arg-type] # settled by then
+    if not recipe.class_steps:
+        return lr, momentum
+    return lr * sum(momentum**i for i in range(classes)), momentum**classes
+
+
 class PixelStep:
     """One optimiser step on all pixels ``[k, ipc, c, h, w]``, in place, from ``gradient``."""
 
     def __init__(self, real: ImageSet, recipe: Recipe, pixels: Tensor) -> None:
         self._recipe, self._pixels = recipe, pixels
         self.gradient = pixels.grad = torch.zeros_like(pixels)
-        self._sgd = torch.optim.SGD([pixels], lr=recipe.lr, momentum=recipe.momentum)  # type: ignore[arg-type]
+        self._lr, momentum = joint(recipe, len(real.class_ids))
+        self._sgd = torch.optim.SGD([pixels], lr=self._lr, momentum=momentum)
         mean, std = (torch.tensor(x, device=real.device).view(-1, 1, 1) for x in (real.mean, real.std))
         self._black, self._white = -mean / std, (1 - mean) / std
 
@@ -24,7 +40,7 @@ class PixelStep:
         """Takes the step, with ``done`` of the iterations behind it, 0 to 1."""
         recipe = self._recipe
         halved = sum(done >= share for share in recipe.halvings)
-        self._sgd.param_groups[0]["lr"] = recipe.lr * 0.5**halved  # type: ignore[operator]
+        self._sgd.param_groups[0]["lr"] = self._lr * 0.5**halved
         if recipe.space == "unit":  # a step on p = x std + mean is one on x with the rate over std^2
             self.gradient.mul_((self._white - self._black).square())
         self._sgd.step()

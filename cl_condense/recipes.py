@@ -89,10 +89,12 @@ class Recipe:
         augment: drawn once per class and iteration, applied to real and synthetic images alike.
         iterations: optimiser steps.
         real_per_class: real images in a step, or all of a class that has fewer.
-        lr, momentum: of the SGD on the pixels. A paper's code that steps class by class, each time with
-            momentum on all images, does with rate l and momentum m what one step for K classes does with
-            rate l (1 - m^K) / (1 - m) and momentum m^K; its recipe here has the limit of many classes,
-            l / (1 - m) and 0.
+        syn_per_class: decoded synthetic images of each class in a step, drawn at random where there are more;
+            None: all.
+        lr, momentum: of the SGD on the pixels.
+        class_steps: they are those of a loop in which each class takes a step of its own, with momentum on the
+            images of all: one step for all does the same at another rate and momentum, which depend on the
+            number of classes (:func:`~cl_condense.pixels.joint`).
         halvings: shares of the iterations after which the rate is halved.
         space: what the rate is relative to and whether pixels are clamped: ``normalised`` values, free, or
             ``unit``, 0 to 1 from black to white.
@@ -112,8 +114,10 @@ class Recipe:
     augment: DSA = field(default_factory=DSA)
     iterations: int | Tuned = 20_000
     real_per_class: int | Tuned = 256
+    syn_per_class: int | None = None
     lr: float | Tuned = 1.0
     momentum: float = 0.5
+    class_steps: bool = False
     halvings: tuple[float, ...] = ()
     space: Space = "normalised"
     dataset: str = ""
@@ -182,6 +186,8 @@ def _check_numbers(recipe: Recipe) -> None:
         for name in ("iterations", "real_per_class", "reuse")
         if not isinstance(getattr(recipe, name), Tuned)
     }
+    if recipe.syn_per_class is not None:
+        checked["syn_per_class"] = whole("syn_per_class", recipe.syn_per_class)
     if not isinstance(recipe.lr, Tuned):
         checked["lr"] = finite("lr", recipe.lr, above=0)
     checked["momentum"] = finite("momentum", recipe.momentum, at_least=0, below=1)

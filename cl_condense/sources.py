@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -16,7 +16,7 @@ from cl_condense.imageset import ImageSet
 from cl_condense.networks import Initialiser, MakeNet, make_feature_net
 from cl_condense.numbers import whole
 from cl_condense.protocols import Training
-from cl_condense.training import train
+from cl_condense.training import Momentum, train
 
 Images = Callable[[], Tensor]
 """The synthetic images ``[k, m, c, h, w]`` of the moment, decoded."""
@@ -108,12 +108,19 @@ class Redrawn:
         fit([self.net], images.detach().flatten(0, 1), targets, training, self._seed, *keys)
 
 
-def fit(nets: list[nn.Module], x: Tensor, y: Tensor, training: Training, *keys: int) -> Tensor:
+def fit(
+    nets: list[nn.Module],
+    x: Tensor,
+    y: Tensor,
+    training: Training,
+    *keys: int,
+    momenta: Sequence[Momentum] = (),
+) -> Tensor:
     """Trains networks whose weights otherwise take no gradients; their accuracy in the last epoch, ``[r]``."""
     for net in nets:
         net.requires_grad_(True)
     with torch.enable_grad():
-        accuracy = train(nets, x, y, training, keys=(Purpose.TRAIN_NET, *keys))
+        accuracy = train(nets, x, y, training, keys=(Purpose.TRAIN_NET, *keys), momenta=momenta)
     for net in nets:
         net.requires_grad_(False)
         net.zero_grad()  # gradients would take as much memory as the networks

@@ -13,6 +13,7 @@ from cl_condense.networks import Initialiser, MakeConvNet, MakeNet, make_feature
 from cl_condense.protocols import Training
 from cl_condense.resnets import MakeResNet
 from cl_condense.sources import Images, Look, Scene, Source, State, fit
+from cl_condense.training import Momentum, at_rest
 from cl_condense.tuned import Tuned, settled
 
 
@@ -25,9 +26,11 @@ class ModelQueue:
     ``trained`` of them for ``train_steps`` steps of ``batch`` real images. As in the authors' code: the paper
     trains the network that was looked through, and pushes at every iteration.
 
-    ``accuracy`` is that of the network's training batches when it was last trained, 0 before. The authors take
-    the mean since their last evaluation. Their networks keep their momentum from one visit to the next; here it
-    starts afresh.
+    Each keeps its momentum from one visit to the next, until it is popped.
+
+    ``accuracy`` is that of the network's training batches when it was last trained, 0 before. With ``meter``
+    it is the authors': the mean over all visits since iterations that ``meter`` divides, at which they evaluate
+    and empty their meters, so that it is 0 from there until the network trains again.
     """
 
     push_every: int | Tuned = 30
@@ -36,6 +39,7 @@ class ModelQueue:
     batch: int | Tuned = 256
     start_with: int = 3
     trained: int = 2
+    meter: int | Tuned | None = None
 
     def start(self, scene: Scene) -> Source:
         return _Queue(self, scene)
@@ -46,15 +50,21 @@ class _Queue:
         real = scene.real
         self._scene, self._nets = scene, nets
         self._size, self._batch = settled(nets.size), settled(nets.batch)
+        self._meter = None if nets.meter is None else settled(nets.meter)
         self._blank = make_feature_net(scene.make_net, len(real.class_ids), real.device).requires_grad_(False)
         self._initialise = Initialiser(self._blank)
         self.members: list[nn.Module] = []
+        self.momenta: list[Momentum] = []
         self.births: list[int] = []
         self.accuracies = torch.zeros(self._size, device=real.device)
+        self.visits = torch.zeros(self._size, device=real.device)
         for _ in range(nets.start_with):
             self._push()
 
     def at(self, iteration: int) -> Look:
+        if self._meter and iteration % self._meter == 0:
+            self.accuracies.zero_()
+            self.visits.zero_()
         if iteration % settled(self._nets.push_every) == 0:
             self._push()
         chosen = self._choice(iteration, 0)[0]
@@ -66,14 +76,17 @@ class _Queue:
         count = settled(nets.train_steps) * self._batch
         index, targets = real.sample(count, Purpose.TRAIN_NET, seed, iteration)
         training = Training(1, batch_size=self._batch, augment=None, decay=1.0, precision=self._scene.precision)
-        found = fit([self.members[i] for i in chosen], real.take(index), targets, training, seed, iteration)
+        members, momenta = [self.members[i] for i in chosen], [self.momenta[i] for i in chosen]
+        found = fit(members, real.take(index), targets, training, seed, iteration, momenta=momenta)
         for i, accuracy in zip(chosen, found, strict=True):
-            self.accuracies[i] = accuracy
+            self.visits[i] = self.visits[i] + 1 if self._meter else 1
+            self.accuracies[i] = self.accuracies[i].lerp(accuracy, 1 / self.visits[i])
 
     def state(self) -> State:
-        state = {"pushed": torch.tensor(len(self.births)), "accuracies": self.accuracies}
-        for i, net in enumerate(self.members):
+        state = {"pushed": torch.tensor(len(self.births)), "accuracies": self.accuracies, "visits": self.visits}
+        for i, (net, momentum) in enumerate(zip(self.members, self.momenta, strict=True)):
             state |= {f"{i}.{name}": value for name, value in net.state_dict().items()}
+            state |= {f"momentum.{i}.{j}": value for j, value in enumerate(momentum)}
         return state
 
     def restore(self, state: State) -> None:
@@ -82,7 +95,10 @@ class _Queue:
         for i, net in enumerate(self.members):
             own = f"{i}."
             net.load_state_dict({k[len(own) :]: v for k, v in state.items() if k.startswith(own)})
+            for j, momentum in enumerate(self.momenta[i]):
+                momentum.copy_(state[f"momentum.{i}.{j}"])
         self.accuracies.copy_(state["accuracies"])
+        self.visits.copy_(state["visits"])
 
     def _choice(self, *keys: int) -> list[int]:
         """The members in random order."""
@@ -95,9 +111,12 @@ class _Queue:
         place = len(self.births) % self._size
         if place == len(self.members):
             self.members.append(copy.deepcopy(self._blank))
+            self.momenta.append(at_rest(self._blank))
         else:
             self.members[place].load_state_dict(self._blank.state_dict())
-            self.accuracies[place] = 0
+            self.accuracies[place] = self.visits[place] = 0
+            for momentum in self.momenta[place]:
+                momentum.zero_()
         self.births.append(len(self.births))
 
 

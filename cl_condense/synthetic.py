@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +11,8 @@ from torch import Tensor
 
 from cl_condense.draws import Purpose, normal
 from cl_condense.imageset import ImageSet
+
+Resize = Literal["bilinear", "nearest"]
 
 
 class Synthetic(Protocol):
@@ -48,18 +50,21 @@ class Pixels:
 class Partition:
     """Each stored image holds factor x factor smaller ones, which are enlarged for use (IDC; IDM, eq. 5).
 
-    It starts as a mosaic of that many different real images, made smaller by bilinear interpolation as in
-    IDM's code (IDC takes the nearest pixel).
+    It starts as a mosaic of that many different real images, made smaller by ``resize``: bilinear interpolation
+    as in IDM's code, or the nearest pixel as in IDC's.
 
     Raises:
-        ValueError: where the factor is below 1, or does not divide the images' sides.
+        ValueError: where the factor is below 1, or does not divide the images' sides; for another ``resize``.
     """
 
     factor: int = 2
+    resize: Resize = "bilinear"
 
     def __post_init__(self) -> None:
         if self.factor < 1:
             raise ValueError(f"partition factor {self.factor}: at least 1")
+        if self.resize not in get_args(Resize):
+            raise ValueError(f"resize {self.resize!r}: use {' or '.join(get_args(Resize))}")
 
     def start(self, real: ImageSet, ipc: int, seed: int) -> Tensor:
         f = self.factor
@@ -67,7 +72,7 @@ class Partition:
         if h % f or w % f:
             raise ValueError(f"partition factor {f} does not divide images of {h}x{w}: choose one that does")
         x = real.take(real.draw(ipc * f * f, Purpose.START, seed, distinct=True))
-        small = F.interpolate(x.flatten(0, 1), size=(h // f, w // f), mode="bilinear", antialias=False)
+        small = F.interpolate(x.flatten(0, 1), size=(h // f, w // f), mode=self.resize)
         cells = small.view(len(x), ipc, f, f, *small.shape[1:])
         return cells.permute(0, 1, 4, 2, 5, 3, 6).reshape(len(x), ipc, *real.shape)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -18,6 +18,14 @@ from cl_condense.protocols import Training
 OnEpoch = Callable[[int, int], None]
 """Called with (epochs done, epochs in all)."""
 
+Momentum = list[Tensor]
+"""SGD's momentum of a network that trains again and again: a tensor for each of its parameters."""
+
+
+def at_rest(net: nn.Module) -> Momentum:
+    """The momentum of a network that has not trained yet: zeros."""
+    return [torch.zeros_like(p, requires_grad=False) for p in net.parameters()]
+
 
 class Lesson(NamedTuple):
     """Networks and what they learn, as :func:`train` takes them."""
@@ -26,6 +34,7 @@ class Lesson(NamedTuple):
     images: Tensor
     labels: Tensor
     keys: tuple[int, ...]
+    momenta: Sequence[Momentum] = ()
 
 
 def train(
@@ -35,6 +44,7 @@ def train(
     training: Training,
     *,
     keys: tuple[int, ...],
+    momenta: Sequence[Momentum] = (),
     on_epoch: OnEpoch | None = None,
 ) -> Tensor:
     """Trains networks side by side, each in its own order and with its own augmentation.
@@ -45,13 +55,15 @@ def train(
         labels: ``[n]`` int64.
         training: the protocol.
         keys: what shuffling, augmentation and mixing are drawn from, with the number of the network.
+        momenta: of each network, for one that goes on where another call left it: changed in place, as the
+            weights are. Without them every network starts :func:`at_rest`.
         on_epoch: called after every epoch.
 
     Returns:
         float32 ``[len(nets)]``, on the device: the share of the images that each network got right in the last
         epoch, as augmented and mixed and before the step on their mini-batch; a mixed image's label is its own.
     """
-    return train_together([Lesson(nets, images, labels, keys)], training, on_epoch)[0]
+    return train_together([Lesson(nets, images, labels, keys, momenta)], training, on_epoch)[0]
 
 
 def train_together(
@@ -87,10 +99,12 @@ class _Rows:
         lesson, number: of each network, ``[r, 1]``: its lesson, and its number in it.
         keys: integers, or where lessons differ a list of one for each network.
         device_keys: the same as draws on the device take them, ``[r, 1]`` for a list.
+        momenta: parameters whose momentum is kept, and that momentum.
     """
 
     def __init__(self, lessons: Sequence[Lesson]) -> None:
         self.nets = [net for lesson in lessons for net in lesson.nets]
+        self.momenta = [pair for lesson in lessons for pair in _kept(lesson)]
         self.images = _stacked([lesson.images for lesson in lessons])
         self.labels = _stacked([lesson.labels for lesson in lessons])
         device = self.images.device
@@ -104,6 +118,11 @@ class _Rows:
         )
 
 
+def _kept(lesson: Lesson) -> Iterator[tuple[Tensor, Tensor]]:
+    for net, momentum in zip(lesson.nets, lesson.momenta, strict=True) if lesson.momenta else ():
+        yield from zip(net.parameters(), momentum, strict=True)
+
+
 def _stacked(x: list[Tensor]) -> Tensor:
     return torch.stack(x) if len(x) > 1 else x[0][None]  # which is no copy
 
@@ -111,18 +130,19 @@ def _stacked(x: list[Tensor]) -> Tensor:
 def _train(rows: _Rows, training: Training, on_epoch: Callable[[int], None]) -> Tensor:
     """Trains all networks side by side; the share of images that each got right, ``[r]``."""
     n, device = rows.images.shape[1], rows.images.device
-    parameters = [p for net in rows.nets for p in net.parameters() if p.requires_grad]
     right = torch.zeros(len(rows.nets), dtype=torch.int64, device=device)
     own = (key[0] if isinstance(key, list) else key for key in rows.keys)
     with isolated(Purpose.SHUFFLE, *own, device=device):  # dropout draws from the global generator
-        optimizer = _sgd(parameters, training, training.lr)
+        optimizer = _sgd(rows, training, training.lr)
         falls = [int(share * training.epochs) for share in training.milestones]
         for epoch in range(training.epochs):
             for group in optimizer.param_groups:
                 group["lr"] *= training.decay ** falls.count(epoch)
             if not falls and epoch == training.epochs // 2 + 1 and training.decay != 1:
                 # Not lr * decay: 0.1 is not a tenth, but 1 / 0.1 is 10, and so the papers' rate is exact.
-                optimizer = _sgd(parameters, training, training.lr / (1 / training.decay))
+                for _, momentum in rows.momenta:
+                    momentum.zero_()
+                optimizer = _sgd(rows, training, training.lr / (1 / training.decay))
             order = permutation(n, Purpose.SHUFFLE, *rows.device_keys, epoch, rows.number, device=device)
             for batch, index in enumerate(order.split(training.batch_size, dim=1)):
                 optimizer.zero_grad()
@@ -180,7 +200,11 @@ def _loss(logits: Tensor, y: Tensor, mixed: Mixed | None) -> Tensor:
     return (share * own + (1 - share) * others).sum()
 
 
-def _sgd(parameters: Sequence[Tensor], training: Training, lr: float) -> torch.optim.SGD:
-    return torch.optim.SGD(
+def _sgd(rows: _Rows, training: Training, lr: float) -> torch.optim.SGD:
+    parameters = [p for net in rows.nets for p in net.parameters() if p.requires_grad]
+    optimizer = torch.optim.SGD(
         parameters, lr=lr, momentum=training.momentum, weight_decay=training.weight_decay, foreach=True
     )
+    for parameter, momentum in rows.momenta:
+        optimizer.state[parameter]["momentum_buffer"] = momentum  # which a step changes in place
+    return optimizer

@@ -11,6 +11,7 @@ from cl_condense.augment import DSA
 from cl_condense.draws import Purpose
 from cl_condense.protocols import Training
 from cl_condense.sources import Images, Look, Redrawn, Scene, Source, State, fit
+from cl_condense.training import at_rest
 from cl_condense.tuned import Tuned, settled
 
 
@@ -119,8 +120,8 @@ class RealTraining:
     """Networks that train on real images while they are looked through (IDC, arXiv:2205.14959).
 
     A new random network every ``steps`` iterations; after each of them but the last it trains on ``images``
-    real ones in batches of 64, with CutMix on half of the batches and ``augment``. The authors keep the
-    momentum from one step to the next; here it starts afresh.
+    real ones in batches of 64, with CutMix on half of the batches and ``augment``. Its momentum goes on from
+    one training to the next, as in the authors' code.
     """
 
     steps: int = 100
@@ -137,17 +138,30 @@ class _RealTraining:
         self._nets, self._real, self._seed, self._redrawn = nets, scene.real, scene.seed, Redrawn(scene)
         training = Training(1, batch_size=64, decay=1.0, precision=scene.precision)
         self._training = replace(training, cutmix=nets.cutmix, augment=nets.augment)
-        self.state, self.restore = self._redrawn.state, self._redrawn.restore
+        self._momentum = at_rest(self._redrawn.net)
 
     def at(self, iteration: int) -> Look:
-        return self._redrawn.draw(iteration // self._nets.steps)
+        look = self._redrawn.draw(iteration // self._nets.steps)
+        if look.age == 0:
+            for momentum in self._momentum:
+                momentum.zero_()
+        return look
 
     def advance(self, iteration: int, images: Images) -> None:
         if (iteration + 1) % self._nets.steps:
             index, targets = self._real.sample(
                 settled(self._nets.images), Purpose.TRAIN_NET, self._seed, iteration
             )
-            fit([self._redrawn.net], self._real.take(index), targets, self._training, self._seed, iteration)
+            nets, x, keys = [self._redrawn.net], self._real.take(index), (self._seed, iteration)
+            fit(nets, x, targets, self._training, *keys, momenta=[self._momentum])
+
+    def state(self) -> State:
+        return self._redrawn.state() | {f"momentum.{i}": m for i, m in enumerate(self._momentum)}
+
+    def restore(self, state: State) -> None:
+        self._redrawn.restore(state)
+        for i, momentum in enumerate(self._momentum):
+            momentum.copy_(state[f"momentum.{i}"])
 
 
 def _plain_sgd(epochs: int, scene: Scene) -> Training:

@@ -91,17 +91,17 @@ def plain_attention_matching(real, syn):
     return attention_gap(real, syn, 1)
 
 
-def moments_of_channel(plane):
+def moments_of_channel(plane, correction=1):
     values = plane.reshape(-1)
     n = len(values)
     mu = values.sum() / n
-    var = ((values - mu) ** 2).sum() / (n - 1)
+    var = ((values - mu) ** 2).sum() / (n - correction)
     return mu, torch.sqrt(var + 1e-5)
 
 
-def channel_moments(view, layers, layer, c):
+def channel_moments(view, layers, layer, c, correction=1):
     maps = images_of(layers[layer], view, c)
-    per_channel = [[moments_of_channel(image[ch]) for image in maps] for ch in range(len(maps[0]))]
+    per_channel = [[moments_of_channel(image[ch], correction) for image in maps] for ch in range(len(maps[0]))]
     return [tuple(average([pair[which] for pair in images]) for which in (0, 1)) for images in per_channel]
 
 
@@ -118,16 +118,31 @@ def style_moments(real, syn):
     return over_classes(real, syn, of_class)
 
 
+def mean_map_moments(real, syn):
+    """DDM's first code: maps are averaged over images first, and layers afterwards."""
+
+    def of_class(c):
+        per_layer = []
+        for layer in range(len(tapped(real).maps)):
+            means = [average(images_of(tapped(v).maps[layer], v, c)) for v in (real, syn)]
+            a, b = ([moments_of_channel(plane) for plane in mean] for mean in means)
+            halves = [average([(p[i] - q[i]) ** 2 for p, q in zip(a, b, strict=True)]) for i in (0, 1)]
+            per_layer.append(average(halves))
+        return average(per_layer)
+
+    return over_classes(real, syn, of_class)
+
+
 def relative_moments(real, syn):
     def of_class(c):
         per_layer = []
         for layer in range(len(tapped(real).convs)):
-            a = channel_moments(real, tapped(real).convs, layer, c)
-            b = channel_moments(syn, tapped(syn).convs, layer, c)
+            a = channel_moments(real, tapped(real).convs, layer, c, correction=0)
+            b = channel_moments(syn, tapped(syn).convs, layer, c, correction=0)
             half = []
             for which in (0, 1):
-                gap = sum((p[which] - q[which]) ** 2 for p, q in zip(a, b, strict=True))
-                half.append(gap / sum(p[which] ** 2 for p in a))
+                gap = average([(p[which] - q[which]) ** 2 for p, q in zip(a, b, strict=True)])
+                half.append(gap / (average([p[which] ** 2 for p in a]) + 1e-8))
             per_layer.append((half[0] + half[1]) / 2)
         return average(per_layer)
 
@@ -154,17 +169,24 @@ def gram_matrices(real, syn):
     return over_classes(real, syn, of_class)
 
 
-def conv_gram_matrices(real, syn):
+def mean_gram_gap(real, syn, tap):
     def of_class(c):
         per_layer = []
-        for layer, maps in enumerate(tapped(real).convs):
+        for layer, maps in enumerate(getattr(tapped(real), tap)):
             scale = maps.shape[1] * maps.shape[2] * maps.shape[3]
-            a = mean_gram(real, tapped(real).convs, layer, c)
-            b = mean_gram(syn, tapped(syn).convs, layer, c)
+            a, b = (mean_gram(v, getattr(tapped(v), tap), layer, c) for v in (real, syn))
             per_layer.append(sum((a[ij] / scale - b[ij] / scale) ** 2 for ij in a))
         return average(per_layer)
 
     return over_classes(real, syn, of_class)
+
+
+def conv_gram_matrices(real, syn):
+    return mean_gram_gap(real, syn, "convs")
+
+
+def mean_gram_matrices(real, syn):
+    return mean_gram_gap(real, syn, "maps")
 
 
 def softmax(e):
@@ -172,13 +194,15 @@ def softmax(e):
     return exp / exp.sum()
 
 
-def intra_class_diversity(real, syn):
+def diversity(syn, near):
+    """Of neighbours, ``near(ipc)`` of them where there are so many others."""
+
     def of_class(c):
         e = images_of(syn.embedding.flatten(0, 1), syn, c)
         ipc = len(e)
         if ipc == 1:
             return 0 * e[0].sum()
-        k = min(max(1, round(0.2 * ipc)), ipc - 1)
+        k = min(near(ipc), ipc - 1)
         terms = []
         for i in range(ipc):
             others = [j for j in range(ipc) if j != i]
@@ -187,7 +211,15 @@ def intra_class_diversity(real, syn):
             terms.append(-sum(a * torch.log(a / b) for a, b in zip(p, q, strict=True)))
         return average(terms)
 
-    return over_classes(real, syn, of_class)
+    return over_classes(syn, syn, of_class)
+
+
+def intra_class_diversity(real, syn):
+    return diversity(syn, lambda ipc: max(1, round(0.2 * ipc)))
+
+
+def two_neighbour_diversity(real, syn):
+    return diversity(syn, lambda ipc: 2)
 
 
 def cross_entropy(logits, target):
@@ -217,11 +249,11 @@ def discrimination(real, syn):
 
 
 def class_centralisation(real, syn):
-    """IID, eq. 3-4, of the distance alone and averaged over images."""
+    """IID, eq. 3-4, of the distance alone."""
 
     def of_class(c):
         e = images_of(syn.embedding.flatten(0, 1), syn, c)
-        return average([((one - average(e)) ** 2).sum() for one in e])
+        return sum(((one - average(e)) ** 2).sum() for one in e)
 
     return over_classes(real, syn, of_class)
 
@@ -352,7 +384,7 @@ def principal_spread(real, syn):
             spread = torch.sqrt(sum((a - average(along)) ** 2 for a in along) / (len(along) - 1))
             gaps.append((spread - variances[-j].sqrt()) ** 2)
             squares.append(variances[-j])
-        return average(gaps) / average(squares)
+        return average(gaps) / (average(squares) + 1e-8)
 
     return over_classes(real, syn, of_class)
 

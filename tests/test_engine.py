@@ -35,7 +35,13 @@ def networks(name):
 
 CORESETS = ["random", "herding", "k_center", "forgetting"]
 # What only fits a method that has something to take away or to weigh by.
-ELSEWHERE = {"ce": "dm+queue+ce", "pixels": "idm+pixels", "dsa": "dc+dsa", "ipm1": "m3d+ipm1"}
+ELSEWHERE = {
+    "ce": "dm+queue+ce",
+    "meter": "idm+meter",
+    "pixels": "idm+pixels",
+    "dsa": "dc+dsa",
+    "ipm1": "m3d+ipm1",
+}
 OPTIMISED = [
     *(name for name in BASES if name not in CORESETS),
     *COMPOSED,
@@ -43,12 +49,14 @@ OPTIMISED = [
     *("idm+sm", "datadam+sm", "idm+iid", "idm+m3d", "cafe+dsa"),
 ]
 EVERY = [*CORESETS, *OPTIMISED]
-# The others look through networks that learn to tell the classes from one another, or at all classes at once.
+# The others look through networks that learn to tell the classes from one another, or at all classes at once,
+# or have a rate that depends on their number, as their authors step class by class.
 INDEPENDENT = [
     name
     for name in OPTIMISED
     if all(isinstance(nets, RandomNets) for nets in networks(name))
     and not any(term.joint for term in build(name).terms)
+    and not build(name).class_steps
 ]
 
 
@@ -293,6 +301,54 @@ def test_dm_is_its_plain_loop(shape, steps, reuse):
     assert not torch.allclose(got.pixels, real.take(real.draw(IPC, Purpose.START, 7)).flatten(0, 1), atol=1e-3)
 
 
+def cells(pixels):
+    """``[k, ipc * 4, ...]`` of stored images in 2 x 2 parts."""
+    rows = [part.split(4, -1) for part in pixels.split(4, -2)]
+    return torch.cat([cell for row in rows for cell in row], 1).flatten(2)
+
+
+def test_a_step_looks_at_some_of_the_decoded_images_and_others_the_next_time():
+    real, moved = problem(), []
+    recipe = replace(method("dm"), synthetic=Partition(2), syn_per_class=5, momentum=0.0, iterations=21)
+    job = Condensation(real, recipe, ipc=IPC, make_net=MakeConvNet(real.shape, width=8))
+    for _ in range(20):
+        before = job.state()["pixels"].clone()
+        job.step()
+        moved.append((cells(job.state()["pixels"]) != cells(before)).any(2))
+    moved = torch.stack(moved)
+    assert (moved.sum(2) == 5).all()
+    assert moved.any(0).all(), "in time all of them"
+    assert len({tuple(row.tolist()) for row in moved.flatten(0, 1)}) > 50, "classes and iterations differ"
+
+
+def test_the_images_that_a_step_looks_at_do_not_depend_on_the_other_classes():
+    real = problem()
+    recipe = replace(method("dm", 4), synthetic=Partition(2), syn_per_class=5)
+    options = {"ipc": IPC, "make_net": MakeConvNet(real.shape, width=8)}
+    together = recipe(real, **options)
+    for c in CLASSES:
+        close(together.only([c]).pixels, recipe(real.only([c]), **options).pixels)
+    close(condense(real, recipe, **options, chunk=1).pixels, together.pixels)
+
+
+def test_where_a_class_has_no_more_images_all_are_looked_at():
+    real = problem()
+    pixels = [
+        replace(method("ddm"), synthetic=Partition(2), syn_per_class=most)(
+            real, ipc=IPC, make_net=MakeConvNet(real.shape, width=8)
+        ).pixels
+        for most in (None, 12, 11)
+    ]
+    assert torch.equal(pixels[0], pixels[1])
+    assert not torch.allclose(pixels[0], pixels[2], atol=1e-3)
+
+
+@pytest.mark.parametrize("most", [0, -3])
+def test_a_step_that_looks_at_no_images_is_refused(most):
+    with pytest.raises(ValueError, match=f"syn_per_class {most}: give at least 1"):
+        build("dm", syn_per_class=most)
+
+
 class Counting(ConvNet):
     """Counts the images of one forward pass after another."""
 
@@ -393,7 +449,7 @@ def reference_together(real, recipe, make_net, seed):
     [
         ("dm", "instance", True),
         ("ddm", "instance", True),
-        ("m3d", "instance", True),
+        ("m3d", "instance", False),
         ("random", "instance", True),
         ("dm", "batch", False),
         ("idm", "instance", False),

@@ -16,7 +16,7 @@ from cl_condense.evaluate import predict
 from cl_condense.mixing import cutmix
 from cl_condense.networks import ConvNet, Initialiser, MakeConvNet
 from cl_condense.protocols import Training, mixed_training
-from cl_condense.training import Lesson, train, train_together
+from cl_condense.training import Lesson, at_rest, train, train_together
 
 SHAPE, CLASSES, N = (2, 8, 8), 3, 11
 KEYS = (4, 2)
@@ -364,3 +364,61 @@ def test_lessons_together_give_what_each_gives_alone(make):
     for one, other in zip(lessons, alone, strict=True):
         for a, b in zip(one.nets, other.nets, strict=True):
             torch.testing.assert_close([*a.parameters()], [*b.parameters()], rtol=1e-9, atol=1e-11)
+
+
+STEP = Training(1, lr=0.1, batch_size=N, augment=None, decay=1.0)  # a full batch, in whatever order
+
+
+@pytest.mark.parametrize("make", [convnet, mlp])
+def test_momentum_that_is_kept_makes_one_training_of_many_calls(make):
+    nets, (x, y) = networks(make, 0, 1), data()
+    want, afresh = copy.deepcopy(nets), copy.deepcopy(nets)
+    momenta = [at_rest(net) for net in nets]
+    for call in range(3):
+        train(nets, x, y, STEP, keys=(call,), momenta=momenta)
+        train(afresh, x, y, STEP, keys=(call,))
+    for net, other, mine, momentum in zip(nets, afresh, want, momenta, strict=True):
+        sgd = torch.optim.SGD(mine.parameters(), 0.1, 0.9, weight_decay=5e-4)
+        for _ in range(3):
+            sgd.zero_grad()
+            F.cross_entropy(mine(x), y).backward()
+            sgd.step()
+        torch.testing.assert_close(weights(net), weights(mine), rtol=1e-9, atol=1e-11)
+        kept = [sgd.state[p]["momentum_buffer"] for p in mine.parameters()]
+        torch.testing.assert_close(momentum, kept, rtol=1e-9, atol=1e-11)
+        assert not any(m.requires_grad for m in momentum)
+        assert float((weights(net) - weights(other)).abs().max()) > 1e-2
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("make", [convnet, mlp])
+def test_training_from_rest_is_training_without_momentum_to_go_on_from(make, precision):
+    """Bit for bit, over the fall of the rate too, where the protocol drops the momentum."""
+    protocol = Training(5, batch_size=4, precision=precision)
+    nets = networks(make, 0, 1, dtype=torch.float32)
+    want = trained(nets, protocol)
+    assert all(map(torch.equal, trained(nets, protocol, momenta=[at_rest(net) for net in nets]), want))
+    moving = [[torch.ones_like(m) for m in at_rest(net)] for net in nets]
+    assert not any(map(torch.equal, trained(nets, protocol, momenta=moving), want))
+
+
+@pytest.mark.parametrize("make", [convnet, mlp])
+def test_of_lessons_together_each_has_its_own_momentum_or_none(make):
+    x, y = data()
+    found = []
+    for together in (True, False):
+        nets = [networks(make, 0, 1), networks(make, 2), networks(make, 3)]
+        moved = [[torch.full_like(m, 0.1 * i) for m in at_rest(net)] for i, net in enumerate(nets[0])]
+        moving = [moved, [], [at_rest(nets[2][0])]]
+        lessons = [Lesson(n, x, y, (i,), m) for i, (n, m) in enumerate(zip(nets, moving, strict=True))]
+        for part in [lessons] if together else [[lesson] for lesson in lessons]:
+            train_together(part, STEP)
+        found.append([*(weights(net) for each in nets for net in each), *(m for n in moved for m in n)])
+    torch.testing.assert_close(*found, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("momenta", [1, 3])
+def test_momenta_of_another_number_of_networks_are_an_error(momenta):
+    nets = networks(mlp, 0, 1)
+    with pytest.raises(ValueError, match="zip"):
+        train(nets, *data(), STEP, keys=KEYS, momenta=[at_rest(nets[0])] * momenta)

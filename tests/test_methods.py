@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 
 import pytest
+import torch
 
 from cl_condense.methods import BASES, COMPOSED, MODIFIERS, build
 from cl_condense.recipes import Recipe
@@ -15,7 +16,7 @@ from cl_condense.synthetic import Partition, Pixels
 from cl_condense.tuned import Tuned
 
 CORESETS = ("random", "herding", "k_center", "forgetting")
-ON_DM = [m for m in MODIFIERS if m not in ("ce", "pixels", "dsa", "ipm1")]
+ON_DM = [m for m in MODIFIERS if m not in ("ce", "meter", "pixels", "dsa", "ipm1")]
 EVERY = [
     *BASES,
     *COMPOSED,
@@ -23,6 +24,7 @@ EVERY = [
     "dm+moments+icd",
     "cafe+dsa",
     "idm+pixels",
+    "idm+meter",
 ]
 OPTIMISED = [name for name in EVERY if name not in CORESETS]
 
@@ -54,6 +56,8 @@ def test_a_method_has_the_name_that_it_was_asked_for(name):
     [
         ("ddm", "dm+sm+icd"),
         ("ddm", "dm+moments+gram+icd"),
+        ("first_ddm", "dm+first_sm+first_icd"),
+        ("first_ddm", "dm+first_moments+first_gram+first_icd"),
         ("later_ddm", "dm+later_sm+later_icd"),
         ("dm+sm", "dm+moments+gram"),
         ("dm+later_sm", "dm+later_moments+later_gram"),
@@ -78,6 +82,25 @@ def test_ddm_has_the_weights_of_its_paper():
     }
 
 
+def test_the_first_code_of_ddm_has_the_mean_weight_of_its_ten_classes():
+    """Style that is not reset between classes: s = (s + L_c) / 3 for three layers, added up for every class."""
+    total, style = torch.zeros(()), torch.zeros(())
+    losses = torch.ones(10, requires_grad=True)  # of each class the sum over layers
+    for each in losses:
+        style = (style + each) / 3
+        total = total + style
+    (counts,) = torch.autograd.grad(total, losses)
+    assert float(3 * counts[0]) == pytest.approx(1.5, rel=1e-4)
+    assert float(3 * counts[-1]) == pytest.approx(1.0)
+    names = total_weights(build("first_ddm"))
+    assert names == {
+        "mean_matching": 1.0,
+        "mean_map_moments": pytest.approx(1e4 * float(3 * counts.mean()), rel=1e-4),
+        "mean_gram_matrices": names["mean_map_moments"],
+        "two_neighbour_diversity": 10.0,
+    }
+
+
 @pytest.mark.parametrize(
     "modifier", [m for m in ON_DM if m not in ("queue", "partition", "ipm5", "ipm10", "m3d")]
 )
@@ -92,7 +115,8 @@ def test_a_modifier_of_terms_adds_to_dm_and_changes_nothing_else(modifier):
     ("name", "parts"),
     [
         ("idm", {"mean_matching": 1.0, "class_aware_regularisation": 0.5}),
-        ("idm+iid", {"class_centralisation": 0.5, "covariance_matching": 0.01}),
+        ("iid", {"class_centralisation": 0.05, "covariance_matching": 0.01}),
+        ("idm+iid", {"class_centralisation": 0.05, "covariance_matching": 0.01}),
         ("idm+sm", {"style_moments": 1e4, "gram_matrices": 1e4}),
         ("datadam", {"mean_matching": 1.0, "attention_matching": 100.0}),
         ("m3d", {"gaussian_mmd": 1.0}),
@@ -115,7 +139,7 @@ def test_m3d_on_others_replaces_mean_matching_alone():
 
 def test_idm_is_its_ablation_with_all_three_parts():
     idm = build("idm").settled(10)
-    assert (idm.lr, idm.momentum, idm.synthetic) == (0.4, 0.0, Partition(2))
+    assert (idm.lr, idm.momentum, idm.class_steps, idm.synthetic) == (0.2, 0.5, True, Partition(2))
     assert idm.nets == ModelQueue(push_every=30, train_steps=10, size=100, batch=256)
     assert replace(build("dm+queue+ce+partition"), name="idm") == build("idm")
     assert build("idm+pixels").synthetic == Pixels()
@@ -129,6 +153,8 @@ def test_idm_is_its_ablation_with_all_three_parts():
         ("idm+partition", "hold several already"),
         ("dc+queue", "InnerLoop"),
         ("idm+queue", "ModelQueue"),
+        ("dm+meter", "put queue before it"),
+        ("idm+meter+meter", "not a queue without one"),
         ("dm+dsa", "augments already"),
         ("m3d+ipm5", "RandomNets(steps=5)"),
         ("dc+ipm5", "InnerLoop"),
@@ -268,6 +294,7 @@ def test_settled_settings_have_the_numbers_of_the_budget():
             "batch": 256,
             "start_with": 3,
             "trained": 2,
+            "meter": None,
         }
     assert ["cifar10", 50, 0.1] in recipe.settings()["terms"]["class_aware_regularisation"]
 
@@ -308,7 +335,15 @@ def test_settings_name_every_term_with_its_weight(name):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"iterations": 3}, {"lr": 0.1}, {"momentum": 0.0}, {"real_per_class": 9}, {"space": "unit"}],
+    [
+        {"iterations": 3},
+        {"syn_per_class": 5},
+        {"class_steps": True},
+        {"lr": 0.1},
+        {"momentum": 0.0},
+        {"real_per_class": 9},
+        {"space": "unit"},
+    ],
 )
 def test_settings_tell_an_override(changes):
     assert build("ddm", **changes).settings() == build("ddm").settings() | changes

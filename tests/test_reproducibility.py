@@ -226,6 +226,27 @@ def test_a_way_that_is_no_pair_of_numbers_is_a_usage_error(load):
     assert "'5': give REUSE:REAL, such as 5:256" in result.output
 
 
+def test_the_pace_of_the_queue_becomes_a_table_and_is_that_of_its_own_training(load, tmp_path, shown):
+    path = tmp_path / "pace.json"
+    words = "--dataset digits --ipc 2 --width 4 --members 2 --steps 2 --steps 30".split()
+    result = CliRunner().invoke(load("queue_pace").main, [*words, "--json", str(path)])
+    assert result.exit_code == 0, result.output
+    rows = json.loads(path.read_text())["rows"]
+    assert [row["steps"] for row in rows] == [2, 30]
+    early, late = (100 * np.array(row["accuracies"]) for row in rows)
+    assert early.shape == late.shape == (2,)
+    assert late.min() > early.max() + 10
+    assert f"| 30 | {late.mean():.1f} ± {late.std():.1f} | 2 |" in shown(path, "queue_pace")
+
+
+@pytest.mark.parametrize("steps", ["3", "0", "-2"])
+def test_steps_between_two_visits_are_a_usage_error(load, steps):
+    words = ["--dataset", "digits", "--ipc", "2", "--steps", steps]
+    result = CliRunner().invoke(load("queue_pace").main, words)
+    assert result.exit_code == 2
+    assert f"--steps {steps}: a visit trains for 2 steps" in result.output
+
+
 def made_up(name, data=None, *, download=False, on_progress=None):
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (140, 3, 32, 32), dtype=torch.uint8, generator=generator)

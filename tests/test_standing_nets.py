@@ -152,10 +152,9 @@ def test_an_iteration_trains_so_many_different_members(trained):
     assert all(abs(n - expected) < 4.5 * (expected * (1 - trained / 6)) ** 0.5 for n in times.values())
 
 
-def visit(net, real, iteration, row, steps, batch):
-    """What the paper says of a visit: so many steps of SGD on real images; the share that it got right."""
+def visit(net, velocity, real, iteration, row, steps, batch):
+    """So many steps of SGD on real images, with the momentum of earlier visits; the share that it got right."""
     net.requires_grad_(True)
-    optimizer = torch.optim.SGD(net.parameters(), 0.01, 0.9, weight_decay=5e-4)
     index, y = real.sample(steps * batch, Purpose.TRAIN_NET, SEED, iteration)
     x, right = real.take(index), 0
     order = permutation(len(x), Purpose.SHUFFLE, Purpose.TRAIN_NET, SEED, iteration, 0, row)
@@ -163,35 +162,74 @@ def visit(net, real, iteration, row, steps, batch):
         part = order[step * batch : (step + 1) * batch]
         logits = net(x[part])
         right += int((logits.argmax(1) == y[part]).sum())
-        optimizer.zero_grad()
-        F.cross_entropy(logits, y[part]).backward()
-        optimizer.step()
-    return weights(net), right / (steps * batch)
+        gradients = torch.autograd.grad(F.cross_entropy(logits, y[part]), [*net.parameters()])
+        with torch.no_grad():
+            for i, (p, g) in enumerate(zip(net.parameters(), gradients, strict=True)):
+                velocity[i] = 0.9 * velocity[i] + g + 5e-4 * p
+                p.sub_(0.01 * velocity[i])
+    return weights(net), right / (steps * batch), velocity
 
 
 @pytest.mark.parametrize(("steps", "batch"), [(1, 40), (7, 16)])
-def test_a_visit_is_plain_training_on_real_images_and_leaves_the_share_it_got_right(steps, batch):
+@pytest.mark.parametrize(("push_every", "size"), [(NEVER, 100), (3, 4)])
+def test_visits_are_plain_training_on_real_images_that_goes_on_until_a_network_is_replaced(
+    steps, batch, push_every, size
+):
     real = problem()
-    nets = ModelQueue(NEVER, steps, trained=2, batch=batch)
+    nets = ModelQueue(push_every, steps, size=size, trained=2, batch=batch)
     source, rows = nets.start(scene(real, make_net=Exact)), []
-    for iteration in range(4):
+    moving = {}
+    for iteration in range(9):
+        before = snapshot(source)
         source.at(iteration)
+        for place in changed(before, source.members):
+            moving.pop(place, None)
         before = snapshot(source)
         alike = copy.deepcopy(source.members)
         source.advance(iteration, never)
         found = changed(before, source.members)
         taken = []
         for place in found:
-            ways = [visit(copy.deepcopy(alike[place]), real, iteration, row, steps, batch) for row in (0, 1)]
-            apart = [float((weights(source.members[place]) - want).abs().max()) for want, _ in ways]
+            ways = []
+            for row in (0, 1):
+                velocity = list(moving.get(place, [0.0] * len([*alike[place].parameters()])))
+                ways.append(visit(copy.deepcopy(alike[place]), velocity, real, iteration, row, steps, batch))
+            apart = [float((weights(source.members[place]) - want).abs().max()) for want, *_ in ways]
             row = min((0, 1), key=lambda i: apart[i])
             assert apart[row] < 1e-12
+            moving[place] = ways[row][2]
             assert float(source.accuracies[place]) == pytest.approx(ways[row][1], abs=1e-7)
             assert float((weights(source.members[place]) - before[place]).abs().max()) > 1e-4
             taken.append(row)
         rows.append(sorted(taken))
     if steps > 1:  # else the one batch is all images, in whatever order
-        assert rows == [[0, 1]] * 4, "each has an order of its own"
+        assert rows == [[0, 1]] * 9, "each has an order of its own"
+
+
+@pytest.mark.parametrize("meter", [1, 4, None])
+def test_a_meter_has_the_mean_of_the_visits_since_it_was_emptied_or_without_one_the_last(meter, monkeypatch):
+    found, fit = [], standing_nets.fit
+    monkeypatch.setattr(standing_nets, "fit", lambda *a, **o: found.append(fit(*a, **o)) or found[-1])
+    source = ModelQueue(3, 1, size=5, batch=10, meter=meter).start(scene())
+    known, looked = [[] for _ in range(5)], []
+    for iteration in range(25):
+        if meter and iteration % meter == 0:
+            known = [[] for _ in range(5)]
+        before = snapshot(source)
+        look = source.at(iteration)
+        for place in changed(before, source.members):
+            known[place] = []
+        own = known[source.members.index(look.net)]
+        looked.append(len(own))
+        assert float(look.accuracy) == pytest.approx(sum(own) / len(own) if own else 0.0)
+        before = snapshot(source)
+        source.advance(iteration, never)
+        for place in changed(before, source.members):
+            one, other = found[-1].tolist()
+            each = one if source._choice(iteration, 1)[0] == place else other
+            known[place] = [*known[place], each] if meter else [each]
+    assert max(looked) == {1: 0, 4: 3, None: 1}[meter]
+    assert 0 in looked
 
 
 def test_the_network_that_is_looked_through_is_any_of_them_and_not_the_one_that_trains():
@@ -272,9 +310,9 @@ def fits(monkeypatch):
     """What was trained, as it is trained."""
     seen, fit = [], standing_nets.fit
 
-    def spy(nets, x, y, training, *keys):
+    def spy(nets, x, y, training, *keys, **options):
         seen.append((x, y, training))
-        return fit(nets, x, y, training, *keys)
+        return fit(nets, x, y, training, *keys, **options)
 
     monkeypatch.setattr(standing_nets, "fit", spy)
     return seen

@@ -80,17 +80,20 @@ def cells(start, factor):
     return torch.cat([cell for row in rows for cell in row], 1)
 
 
+@pytest.mark.parametrize("resize", ["bilinear", "nearest"])
 @pytest.mark.parametrize("factor", [1, 2, 4])
-def test_a_partition_starts_as_a_mosaic_of_different_real_images_made_smaller(factor):
+def test_a_partition_starts_as_a_mosaic_of_different_real_images_made_smaller(factor, resize):
     real = images((40, 34, 33))
-    start = Partition(factor).start(real, 2, seed=3)
+    start = Partition(factor, resize).start(real, 2, seed=3)
     assert start.shape == (3, 2, 3, 8, 12)
     assert start.dtype == torch.float32
     size = (8 // factor, 12 // factor)
     for c, own in zip(real.class_ids, cells(start, factor), strict=True):
         members = real.only([c])
         x = members.take(torch.arange(len(members)))
-        small = F.interpolate(x, size, mode="bilinear", align_corners=False)
+        small = x[..., ::factor, ::factor]  # the nearest pixel, as torch has it, is the first of its cell
+        if resize == "bilinear":
+            small = F.interpolate(x, size, mode="bilinear", align_corners=False)
         apart = (own[:, None] - small).abs().flatten(2).amax(2)
         assert float(apart.min(1).values.max()) < 1e-5
         assert len(set(apart.argmin(1).tolist())) == 2 * factor**2
@@ -106,6 +109,11 @@ def test_a_factor_that_does_not_divide_the_sides_is_an_error(factor, shape):
 def test_a_factor_below_one_is_an_error(factor):
     with pytest.raises(ValueError, match=f"partition factor {factor}"):
         Partition(factor)
+
+
+def test_another_way_to_make_images_smaller_is_an_error():
+    with pytest.raises(ValueError, match="resize 'area': use bilinear or nearest"):
+        Partition(2, "area")
 
 
 def test_pixels_start_at_different_images_of_their_class():

@@ -9,6 +9,7 @@ from cl_condense.methods import BASES, COMPOSED, build
 from cl_condense.recipes import Recipe, Term
 from cl_condense.sources import RandomNets
 from cl_condense.standing_nets import ModelQueue, TrainedPool
+from cl_condense.synthetic import Partition
 from cl_condense.training_nets import DynamicLoop, InnerLoop, RealTraining
 from cl_condense.tuned import Tuned, settle, settled, tuned
 
@@ -216,22 +217,45 @@ def test_idm_has_the_settings_of_its_commands(dataset, ipc, real, push, steps, w
     assert (recipe.iterations, recipe.synthetic.factor) == (20_000, 2)
 
 
-@pytest.mark.parametrize(("ipc", "centralisation"), [(10, 0.05 * 10), (50, 0.003 * 50)])
-def test_iid_has_the_weights_of_its_paper(ipc, centralisation):
-    recipe, nets, (dm, cc, cov) = settings("iid", "cifar10", ipc)
-    assert (dm, cc, cov) == (1.0, pytest.approx(centralisation), 0.01)
+@pytest.mark.parametrize(("ipc", "centralisation"), [(1, 0.05), (10, 0.05), (50, 0.003)])
+def test_iid_has_the_weights_of_its_paper_on_dm_and_idm(ipc, centralisation):
+    recipe, nets, weights = settings("iid", "cifar10", ipc)
+    assert weights == [1.0, centralisation, 0.01]
     assert recipe.terms[1].nets == TrainedPool(epochs=40)
     assert nets == RandomNets(1)
+    assert settings("idm+iid", "cifar10", ipc)[2][2:] == [centralisation, 0.01]
+
+
+@pytest.mark.parametrize(
+    ("dataset", "ipc", "evaluate"),
+    [
+        ("cifar10", 1, 100),
+        ("cifar10", 10, 100),
+        ("cifar10", 50, 500),
+        ("cifar100", 10, 100),
+        ("cifar100", 50, 500),
+        ("tinyimagenet", 1, 100),
+        ("tinyimagenet", 10, 500),
+        ("tinyimagenet", 50, 1000),
+        ("imagenet100", 10, 1000),
+    ],
+)
+def test_idms_meters_are_emptied_when_its_commands_evaluate(dataset, ipc, evaluate):
+    recipe, nets, _ = settings("idm+meter", dataset, ipc)
+    assert nets.meter == evaluate
+    plain = settings("idm", dataset, ipc)[0]
+    assert replace(recipe, name="idm", nets=replace(nets, meter=None)) == plain
 
 
 @pytest.mark.parametrize("ipc", [1, 10, 20, 50])
 def test_idc_has_its_published_settings(ipc):
     recipe, nets, _ = settings("idc", "cifar10", ipc)
-    assert recipe.lr == pytest.approx(2 * 0.005 * ipc / 10)
+    assert (recipe.lr, recipe.momentum) == (pytest.approx(0.005 * ipc / 10), 0.5)
     assert recipe.iterations == 2000 * 100
     assert nets == RealTraining(steps=100, images=2000, cutmix=0.5)
     assert nets.augment.groups == ("color", "crop")
-    assert (recipe.real_per_class, recipe.space, recipe.synthetic.factor) == (64, "unit", 2)
+    assert (recipe.real_per_class, recipe.syn_per_class, recipe.space) == (64, 128, "unit")
+    assert recipe.synthetic == Partition(2, "nearest")
 
 
 def test_cafe_and_m3d_have_their_published_settings():
@@ -240,3 +264,4 @@ def test_cafe_and_m3d_have_their_published_settings():
     assert (cafe.lr, cafe.momentum, cafe.halvings) == (0.1, 0.5, (0.6, 0.8, 0.9))
     m3d, nets, _ = settings("m3d", "cifar10", 10)
     assert (m3d.iterations, m3d.real_per_class, nets) == (10_000, 128, RandomNets(5))
+    assert (m3d.syn_per_class, m3d.synthetic) == (200, Partition(2))

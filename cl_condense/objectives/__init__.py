@@ -1,8 +1,9 @@
 """What synthetic images are optimised for: one plain function per matching term.
 
 Every objective takes the real and the synthetic :class:`View` of the same k classes through the same network
-and returns a scalar that is a SUM over classes of something averaged within each class. So the gradient of a
-class does not depend on which classes share the step, and a weight means the same with 2 classes or 100.
+and returns a scalar that is a SUM over classes of something averaged within each class (class centralisation
+sums there too, as its paper does). So the gradient of a class does not depend on which classes share the step,
+and a weight means the same with 2 classes or 100.
 """
 
 from __future__ import annotations
@@ -22,9 +23,12 @@ from cl_condense.objectives.style import (
     conv_gram_matrices,
     gram_matrices,
     intra_class_diversity,
+    mean_gram_matrices,
+    mean_map_moments,
     principal_spread,
     relative_moments,
     style_moments,
+    two_neighbour_diversity,
 )
 
 __all__ = [
@@ -43,6 +47,8 @@ __all__ = [
     "intra_class_diversity",
     "layer_matching",
     "linear_mmd",
+    "mean_gram_matrices",
+    "mean_map_moments",
     "mean_matching",
     "plain_attention_matching",
     "polynomial_mmd",
@@ -52,4 +58,5 @@ __all__ = [
     "second_moments",
     "style_moments",
     "third_moments",
+    "two_neighbour_diversity",
 ]

@@ -8,14 +8,14 @@ from cl_condense.features import View
 
 
 def class_centralisation(real: View, syn: View) -> Tensor:
-    """Squared distance of the synthetic embeddings from their class mean, averaged over images (IID, eq. 3-4).
+    """Squared distance of the synthetic embeddings from their class mean, summed over images (IID, eq. 3-4).
 
-    The paper has max(0, exp(alpha d) - beta) of each distance d, summed over images; its code has d alone, with
-    the remark that this is simpler and does as well, and so has this. The average makes the weight independent
-    of the number of images. Zero for one image per class.
+    The paper has max(0, exp(alpha d) - beta) of each distance d; its code has d alone, with the remark that
+    this is simpler and does as well, and so has this. A sum over the images of a class too, to which the
+    published weights belong: those of a mosaic count each. Zero for one image per class.
     """
     e = syn.embedding
-    return (e - e.mean(1, keepdim=True)).square().sum(2).mean(1).sum()
+    return (e - e.mean(1, keepdim=True)).square().sum()
 
 
 def covariance_matching(real: View, syn: View) -> Tensor:
