@@ -97,6 +97,33 @@ def _less_work(record):
     return _table(head, rows)
 
 
+def _codecs(record):
+    """A row a method and codec: one set's images, stored in each way; ``cut`` is at black and white."""
+    same = record["settings"]["same"]
+    rows = []
+    for row in (row for row in record["rows"] if row["ipc"] == same):
+        stored = f"{row['bytes'] / 1024:.1f}" if row["bytes"] else "-"
+        accuracies = row["accuracies"]
+        rows.append((f"`{row['method']}`", row["codec"], stored, _percent(accuracies), np.size(accuracies)))
+    return _table(("method", "stored as", "KiB", "accuracy", "n"), rows)
+
+
+def _equal_bytes(record):
+    """A row a method and codec, a column a budget: accuracy, and the images of a class that it holds."""
+    rows, same = record["rows"], record["settings"]["same"]
+    of = {(r["method"], r["codec"], r["ipc"]): r for r in rows if r["ipc"] != same or r["codec"] != "cut"}
+    budgets = [r["bytes"] for r in rows if r["codec"] == "uint8" and r["ipc"] in record["settings"]["budgets"]]
+    budgets = sorted(set(budgets))
+    lines = []
+    for method, codec in dict.fromkeys(key[:2] for key in of):
+        own = sorted((r for key, r in of.items() if key[:2] == (method, codec)), key=lambda r: r["bytes"])
+        fitting = [[r for r in own if b / 2 < r["bytes"] <= b] for b in budgets]
+        cells = [f"{_percent(r[-1]['accuracies'])} ({r[-1]['ipc']})" if r else "-" for r in fitting]
+        lines.append((f"`{method}`", codec, *cells, np.size(own[0]["accuracies"])))
+    head = [f"{b / 1024:.1f} KiB" for b in budgets]
+    return _table(("method", "stored as", *head, "n"), lines)
+
+
 def _queue_pace(record):
     """A row a number of steps that each network took."""
     rows = [(row["steps"], _percent(row["accuracies"]), np.size(row["accuracies"])) for row in record["rows"]]
@@ -130,6 +157,8 @@ FORMS = {
     "published": ("table", _published),
     "less_work": ("less_work", _less_work),
     "queue_pace": ("queue_pace", _queue_pace),
+    "codecs": ("equal_bytes", _codecs),
+    "equal_bytes": ("equal_bytes", _equal_bytes),
     "speed": ("speed", _speed),
 }
 """Form: the kind of record that has it, and what writes it."""
