@@ -40,6 +40,7 @@ class Campaign:
     limit: Limit = field(default_factory=Limit)
     cheapest: bool = False
     console: Console = field(default_factory=lambda: Console(stderr=True))
+    _planned: dict[Work, Planned] = field(default_factory=dict, init=False)
 
     def __call__(self) -> int:
         """Does it; the number of the signal that ended it, 0 where none did.
@@ -60,15 +61,19 @@ class Campaign:
         left = self.bench.missing(self.cells)
         if left:
             why = "Stopped" if number else "The time is up"
-            self._say(f"{why}: {len(missing) - len(left)} of {len(missing)} done: the same command goes on.")
+            seconds = sum(self._planned[work].seconds() for work in left if work in self._planned)
+            rest = f"{len(left)} to do{f', about {words(seconds)}' if seconds else ''}"
+            done = len(missing) - len(left)
+            self._say(f"{why}: {done} of {len(missing)} done, {rest}; the same command goes on.")
         return number
 
     def _do(self, missing: list[Work]) -> None:
         forecast, begun = Forecast(self.bench, self.cells), False
         plan = forecast.plan(missing, self.cheapest)
+        self._planned = {each.work: each for each in plan}
         for number, (work, _) in enumerate(plan, 1):
             self.limit.check()
-            now = Planned(work, forecast.pieces(work))
+            self._planned[work] = now = Planned(work, forecast.pieces(work))
             head = f"[{number}/{len(plan)}]"
             first, begun = not begun, True
             if not self._fits(now.pieces[0], first):

@@ -33,7 +33,8 @@ class SetWork:
 
     def __str__(self) -> str:
         s = self.settings
-        return f"{s.dataset}, {s.ipc} images per class, {s.methods[0]}, {self.eval_net}, seed {s.seed}"
+        images = f"{s.ipc} image{'s' * (s.ipc != 1)} per class"
+        return f"{s.dataset}, {images}, {s.methods[0]}, {self.eval_net}, seed {s.seed}"
 
     def set_name(self) -> str:
         """File name of its set: the same for the same condensation."""

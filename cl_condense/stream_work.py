@@ -39,7 +39,8 @@ class StreamWork:
             f"{n} {noun}{'s' * (n != 1)}"
             for n, noun in ((s.steps, "step"), (s.orders, "order"), (s.nets, "network"))
         )
-        return f"{s.dataset} in {steps}, {s.ipc} images per class, {s.methods[0]}, {orders} x {nets}"
+        images = f"{s.ipc} image{'s' * (s.ipc != 1)} per class"
+        return f"{s.dataset} in {steps}, {images}, {s.methods[0]}, {orders} x {nets}"
 
     def out(self, folder: Path) -> Path:
         """The folder of its run: the same for any number of orders and on any device."""
