@@ -117,7 +117,7 @@ class Bench:
         papers, found = replace(self, changes={}, orders=ORDERS), {}
         for cell in cells:
             for mine, theirs in zip(self.works(cell), papers.works(cell), strict=False):
-                usual = asdict(theirs.settings) | _own(theirs.settings)
+                usual = _effective(theirs.settings)
                 for name in self.changes.keys() - {"device", "compiled"}:
                     value = getattr(mine.settings, name)
                     if name in usual and value != usual[name]:
@@ -140,13 +140,16 @@ def _work_key(work: Any) -> str:
     return json.dumps(dict(work), sort_keys=True)
 
 
-def _own(s: Settings) -> Json:
-    """What a method has where the settings say None."""
-    method = build(s.methods[0], s.dataset)
-    if not isinstance(method, Recipe):
-        return {"iterations": method.iterations} if isinstance(method, Coreset) else {}
-    own = method.settled(s.ipc or 0)
-    return {"iterations": own.iterations, "real_per_class": own.real_per_class}
+def _effective(s: Settings) -> Json:
+    """The settings that have an effect, with the method's own numbers where they say None."""
+    method, found = build(s.methods[0], s.dataset), asdict(s)
+    if isinstance(method, Recipe):
+        own = method.settled(s.ipc or 0)
+        return found | {"iterations": own.iterations, "real_per_class": own.real_per_class}
+    for name in ("real_per_class", "precision", "reuse", "iterations"):
+        found.pop(name)
+    looks = isinstance(method, Coreset) and method.iterations
+    return found | ({"iterations": looks} if looks else {})
 
 
 def runnable(cell: Cell) -> bool:

@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -114,7 +115,7 @@ def test_a_campaign_that_is_cut_ends_with_the_same_scores(bench, tmp_path, quick
     (checkpoint,) = [bench.folder / "sets" / w.set_name() for w in bench.missing(wanted[1:])]
     checkpoint = checkpoint.with_suffix(".checkpoint")
     found = []
-    for checks in (1, 9, 3):  # in the training of the first set's networks, in the condensation, there again
+    for checks in (1, 6, 3):  # before the first set's networks, in the condensation, there again
         assert quietly(bench, wanted, Checks(checks)) == 0
         found.append((len(bench.missing(wanted)), checkpoint.exists()))
     assert found == [(2, False), (1, True), (1, True)]
@@ -371,8 +372,7 @@ def test_a_second_signal_ends_at_once():
 def test_what_does_not_look_is_ended_after_the_grace(monkeypatch):
     monkeypatch.setattr("cl_condense.stopping.GRACE", 0.05)
     with Limit(0.01).watching(), pytest.raises(Stop):
-        while True:
-            pass
+        time.sleep(60)
 
 
 @pytest.mark.parametrize("method", "dm idm dsa idc cafe ddm dm+iid herding forgetting random".split())
