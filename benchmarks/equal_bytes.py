@@ -81,6 +81,8 @@ def plot(rows, path):
     import matplotlib.pyplot as plt  # noqa: PLC0415 # slow
 
     figure, ax = plt.subplots(figsize=(7, 5), layout="constrained")
+    most = max(row["bytes"] for row in rows if row["codec"] == "uint8")
+    rows = [row for row in rows if row["codec"] != "cut" and row["bytes"] <= most]
     for label in dict.fromkeys((row["method"], row["codec"]) for row in rows):
         own = sorted((r for r in rows if (r["method"], r["codec"]) == label), key=lambda r: r["bytes"])
         pools = [100 * torch.tensor(row["accuracies"]).flatten() for row in own]
@@ -142,7 +144,7 @@ def main(dataset, methods, budgets, same, seeds, **given) -> None:
                 json.dumps({**head, "seed": 0, "settings": chosen, "rows": rows}, indent=1) + "\n"
             )
     if plot_file:
-        plot([row for row in rows if row["codec"] != "cut" and row["ipc"] != same], plot_file)
+        plot(rows, plot_file)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,18 @@ def whole(name: str, value: Any, at_least: int = 1, at_most: int | None = None) 
     return found
 
 
+def check_whole(settings: Any, *names: str, at_least: int = 1) -> None:
+    """Makes these fields of frozen settings whole numbers; one that is tuned stays for later.
+
+    Raises:
+        ValueError: as :func:`whole`.
+    """
+    for name in names:
+        value = getattr(settings, name)
+        if not hasattr(value, "rows"):
+            object.__setattr__(settings, name, whole(name, value, at_least))
+
+
 def finite(
     name: str,
     value: Any,

@@ -25,7 +25,7 @@ from cl_condense.origin import commit, origin
 from cl_condense.recipes import Method, OnStep, Progress, Recipe
 from cl_condense.settings import OF_A_SET, Settings, make_net
 from cl_condense.sources import State
-from cl_condense.tuned import settled
+from cl_condense.tuned import settled, warn_borrowed
 
 _FORMAT = "cl-condense checkpoint 2"
 _EVERY = 30.0  # seconds between checkpoints
@@ -118,6 +118,7 @@ def run(job: Job, real: ImageSet, on_step: OnStep | None = None) -> dict[str, An
     check_ipc(s.ipc or 0, real)
     method = method_for(s.methods[0], s)
     if isinstance(method, Recipe):
+        warn_borrowed(method, s.dataset, s.ipc or 0)
         method, seed = _start(job, method)
     elif job.start:
         raise ValueError(f"{s.methods[0]} selects real images: there is nothing to go on with from {job.start}")

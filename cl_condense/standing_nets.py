@@ -10,6 +10,7 @@ from torch import nn
 
 from cl_condense.draws import Purpose, fold
 from cl_condense.networks import Initialiser, MakeConvNet, MakeNet, make_feature_net
+from cl_condense.numbers import check_whole
 from cl_condense.protocols import Training
 from cl_condense.resnets import MakeResNet
 from cl_condense.sources import Images, Look, Scene, Source, State, fit
@@ -40,6 +41,12 @@ class ModelQueue:
     start_with: int = 3
     trained: int = 2
     meter: int | Tuned | None = None
+
+    def __post_init__(self) -> None:
+        check_whole(self, "push_every", "train_steps", "size", "batch", "trained")
+        check_whole(self, "start_with", at_least=0)
+        if self.meter is not None:
+            check_whole(self, "meter")
 
     def start(self, scene: Scene) -> Source:
         return _Queue(self, scene)
@@ -132,6 +139,9 @@ class TrainedPool:
 
     size: int = 10
     epochs: int = 40
+
+    def __post_init__(self) -> None:
+        check_whole(self, "size", "epochs")
 
     def start(self, scene: Scene) -> Source:
         return _Pool(self, scene)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from cl_condense.draws import Purpose, normal
 from cl_condense.imageset import ImageSet
+from cl_condense.numbers import check_whole
 
 Resize = Literal["bilinear", "nearest"]
 
@@ -61,8 +62,7 @@ class Partition:
     resize: Resize = "bilinear"
 
     def __post_init__(self) -> None:
-        if self.factor < 1:
-            raise ValueError(f"partition factor {self.factor}: at least 1")
+        check_whole(self, "factor")
         if self.resize not in get_args(Resize):
             raise ValueError(f"resize {self.resize!r}: use {' or '.join(get_args(Resize))}")
 

@@ -9,6 +9,8 @@ import torch
 
 from cl_condense.augment import DSA
 from cl_condense.draws import Purpose
+from cl_condense.features import across_images
+from cl_condense.numbers import check_whole
 from cl_condense.protocols import Training
 from cl_condense.sources import Images, Look, Redrawn, Scene, Source, State, fit
 from cl_condense.training import at_rest
@@ -25,6 +27,9 @@ class InnerLoop:
 
     outer: int | Tuned
     inner: int | Tuned
+
+    def __post_init__(self) -> None:
+        check_whole(self, "outer", "inner")
 
     def start(self, scene: Scene) -> Source:
         return _Inner(self, scene)
@@ -60,6 +65,9 @@ class DynamicLoop:
     window: int = 10
     epochs: int = 30
     real_per_class: int = 128
+
+    def __post_init__(self) -> None:
+        check_whole(self, "window", "epochs", "real_per_class")
 
     def start(self, scene: Scene) -> Source:
         return _Dynamic(self, scene)
@@ -100,7 +108,8 @@ class _Dynamic:
         real = self._scene.real
         index = real.draw(self._nets.real_per_class, Purpose.TRAIN_NET, self._scene.seed, *keys)
         targets = torch.arange(len(index), device=real.device).repeat_interleave(index.shape[1])
-        guesses = [self._redrawn.net(real.take(part)).argmax(1) for part in index.flatten().split(1024)]
+        size = index.numel() if across_images(self._redrawn.net) else 1024
+        guesses = [self._redrawn.net(real.take(part)).argmax(1) for part in index.flatten().split(size)]
         return float((torch.cat(guesses) == targets).float().mean())
 
 
@@ -128,6 +137,9 @@ class RealTraining:
     images: int | Tuned = 2000
     cutmix: float = 0.5
     augment: DSA = field(default_factory=lambda: DSA("color_crop", every=True))
+
+    def __post_init__(self) -> None:
+        check_whole(self, "steps", "images")
 
     def start(self, scene: Scene) -> Source:
         return _RealTraining(self, scene)

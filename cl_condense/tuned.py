@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from fractions import Fraction
@@ -83,6 +84,15 @@ def borrowed(recipe: Any, dataset: str, ipc: int) -> str:
         if dataset not in known and len({table.at(name, ipc) for name in known}) > 1:
             return known[0]
     return ""
+
+
+def warn_borrowed(method: Any, dataset: str, ipc: int) -> bool:
+    """Warns where settings of another data set stand in for those that a method has not; whether it did."""
+    stand_in = borrowed(method, dataset, ipc)
+    if stand_in:
+        why = f"it has none for {dataset}" if dataset else "give dataset= a name to choose others"
+        warnings.warn(f"{method.name} takes its settings for {stand_in}: {why}", stacklevel=3)
+    return bool(stand_in)
 
 
 def _tables(part: Any) -> list[Tuned]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +26,7 @@ from cl_condense.methods import build
 from cl_condense.networks import MakeConvNet, MakeNet
 from cl_condense.recipes import Method, OnStep, Recipe
 from cl_condense.strategies.tensors import ItemFormat, memory_dataset, read_items
-from cl_condense.tuned import borrowed
+from cl_condense.tuned import warn_borrowed
 
 _OLD = "is of a version in which all experiences drew the same random numbers: make the memory again"
 
@@ -280,14 +279,7 @@ class CondensedBuffer(ExemplarsBuffer):
 
     def _made(self, real: ImageSet, ipc: int, seed: int) -> CondensedSet:
         make_net = self.make_net or MakeConvNet(real.shape)
-        self._say_settings(ipc)
+        if not self._said:
+            self._said = warn_borrowed(self.method, self.dataset, ipc)
         made = self.method(real, ipc=ipc, make_net=make_net, seed=seed, on_step=self.on_step)
         return made.coded(self.codec)
-
-    def _say_settings(self, ipc: int) -> None:
-        """Warns, once, where settings of another data set stand in for those that the method has not."""
-        stand_in = borrowed(self.method, self.dataset, ipc)
-        if stand_in and not self._said:
-            self._said = True
-            why = f"it has none for {self.dataset}" if self.dataset else "give dataset= a name to choose others"
-            warnings.warn(f"{self.method.name} takes its settings for {stand_in}: {why}", stacklevel=5)

@@ -224,7 +224,7 @@ def test_help_has_an_example_and_needs_no_torch(capsys):
 
 
 def test_control_c_keeps_what_is_done_and_the_same_command_goes_on(tmp_path, capsys):
-    words = "run --orders 1 --nets 1 --epochs 400 --width 8 --device cpu --method random".split()
+    words = "run --orders 1 --nets 1 --epochs 1000 --width 8 --device cpu --method random".split()
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     assert call(*words, "--out", whole) == 0
     command = [sys.executable, "-c", "from cl_condense.cli import main; main()", *words, "--out", str(cut)]

@@ -256,14 +256,16 @@ def class_mean_distance(real, images, seed):
 @pytest.mark.parametrize("synthetic", [Pixels(), Pixels("noise"), Partition(2)], ids=str)
 def test_the_images_come_to_match_their_class_better_than_they_started(synthetic):
     real = problem(counts=(40, 40, 40))
-    recipe = replace(build("dm"), synthetic=synthetic, iterations=0)
-    means = []
-    for iterations in (0, 30):
-        done = replace(recipe, iterations=iterations)(real, ipc=2, make_net=MakeConvNet(real.shape, width=8))
-        means.append(class_mean_distance(real, [done.only([c]).decode()[0] for c in CLASSES], seed=999))
-    start = synthetic.start(real, 2, 0).flatten(0, 1)
-    untouched = replace(recipe, iterations=0)(real, ipc=2, make_net=MakeConvNet(real.shape, width=8))
-    assert torch.equal(start, untouched.pixels)
+    recipe = replace(build("dm"), synthetic=synthetic, iterations=30)
+    work = Condensation(real, recipe, ipc=2, make_net=MakeConvNet(real.shape, width=8))
+    start = work.result()
+    assert torch.equal(synthetic.start(real, 2, 0).flatten(0, 1), start.pixels)
+    while work.iteration < work.iterations:
+        work.step()
+    means = [
+        class_mean_distance(real, [made.only([c]).decode()[0] for c in CLASSES], seed=999)
+        for made in (start, work.result())
+    ]
     assert means[1] < 0.8 * means[0]
 
 
@@ -345,7 +347,7 @@ def test_where_a_class_has_no_more_images_all_are_looked_at():
 
 @pytest.mark.parametrize("most", [0, -3])
 def test_a_step_that_looks_at_no_images_is_refused(most):
-    with pytest.raises(ValueError, match=f"syn_per_class {most}: give at least 1"):
+    with pytest.raises(ValueError, match=f"syn_per_class {most}: give a whole number from 1"):
         build("dm", syn_per_class=most)
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from cl_condense.augment import DSA
+from cl_condense.budgets import Budget
 from cl_condense.coresets import Coreset, random
 from cl_condense.draws import fold, subseed
 from cl_condense.engine import Condensation
@@ -18,6 +19,9 @@ from cl_condense.numbers import MOST, SEED_MAX, finite, seed, whole
 from cl_condense.protocols import Training
 from cl_condense.settings import Settings
 from cl_condense.sources import RandomNets
+from cl_condense.standing_nets import ModelQueue, TrainedPool
+from cl_condense.synthetic import Partition
+from cl_condense.training_nets import DynamicLoop, InnerLoop, RealTraining
 from cl_condense.tuned import Tuned
 
 NONE = [True, False, np.True_, torch.tensor(True), "3", "x", b"3", None, float("nan"), float("inf"), [1], (2,)]
@@ -52,6 +56,27 @@ WHOLE = {  # place: (what takes a number, below, above or None, some that are ri
     "build coreset": (changed(partial(build, "herding"), "iterations"), 0, None, (1, 100)),
     "Coreset.iterations": (partial(Coreset, "mine", random), -1, None, (0, 100)),
     "RandomNets.steps": (RandomNets, 0, None, (1, 7)),
+    **{
+        f"{getattr(kind, '__name__', 'InnerLoop')}.{name}": (
+            changed(kind, name),
+            -1 if name == "start_with" else 0,
+            None,
+            (1, 7),
+        )
+        for kind, names in {
+            partial(InnerLoop, outer=1, inner=1): "outer inner",
+            DynamicLoop: "window epochs real_per_class",
+            RealTraining: "steps images",
+            ModelQueue: "push_every train_steps size batch start_with trained",
+            TrainedPool: "size epochs",
+            Partition: "factor",
+        }.items()
+        for name in names.split()
+        for below in [-1 if name == "start_with" else 0]
+    },
+    "Budget.max_size": (Budget, 0, None, (1, 100)),
+    "Budget.max_bytes": (changed(Budget, "max_bytes"), 0, None, (1, 10**6)),
+    "Settings.max_bytes": (changed(partial(Settings, "digits", ipc=None), "max_bytes"), 0, None, (1,)),
     "Training.epochs": (changed(Training, "epochs"), 0, None, (1, 1000)),
     "Training.batch_size": (changed(Training, "batch_size"), 0, None, (1, 256)),
     "settled": (lambda value: build("dm", iterations=Tuned((("a", 1, value),))).settled(1), 0, None, (1, 9)),
@@ -62,7 +87,8 @@ WHOLE = {  # place: (what takes a number, below, above or None, some that are ri
     "seed": (seed, -1, SEED_MAX, (0, SEED_MAX)),
     "Settings.seed": (changed(partial(Settings, "digits", orders=1), "seed"), -1, SEED_MAX, (0, SEED_MAX)),
 }
-OPTIONAL = [f"Settings.{name}" for name in "ipc budget iterations real_per_class depth".split()]
+OPTIONAL = [f"Settings.{name}" for name in "ipc budget max_bytes iterations real_per_class depth".split()]
+OPTIONAL += ["Budget.max_size", "Budget.max_bytes"]
 
 FINITE = {  # place: (what takes a number, some out of range, some in it)
     "finite": (partial(finite, "x", above=0, at_most=2), (0, -1, 2.1), (1e-9, 1, 2, 2.0)),

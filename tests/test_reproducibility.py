@@ -410,3 +410,27 @@ def test_a_file_that_makes_no_record_is_refused(text, message, tmp_path, home, c
         path.write_text(text)
     one_line(call("add", "x", path), message)
     one_line(call("add", "X y", path), "")
+
+
+def test_equal_bytes_become_tables_and_a_plot(load, tmp_path, shown):
+    path, picture = tmp_path / "bytes.json", tmp_path / "bytes.png"
+    words = "--method random --method dm --ipc 4 --ipc 8 --same 5 --seeds 2 --iterations 2 --epochs 2 --nets 2"
+    options = f"{words} --width 4 --fit 20 --held 5 --json {path} --plot {picture}"
+    result = CliRunner().invoke(load("equal_bytes").main, options.split())
+    assert result.exit_code == 0, result.output
+    rows = json.loads(path.read_text())["rows"]
+    budgets = [10 * (n * 68 + 16) for n in (4, 8)]
+    for row in rows:
+        if row["codec"] != "cut":
+            each = {"uint8": 68, "float16": 128, "float32": 256}[row["codec"]]
+            assert row["bytes"] == 10 * (row["ipc"] * each + 16)
+            assert row["ipc"] == 5 or any(b - 10 * each < row["bytes"] <= b for b in budgets)
+    assert {(r["method"], r["codec"]) for r in rows} == {
+        ("random", "uint8"),
+        *(("dm", codec) for codec in ("uint8", "float16", "float32", "cut")),
+    }
+    text = shown(path, "equal_bytes")
+    assert "| method | stored as | 2.8 KiB | 5.5 KiB | n |" in text
+    assert [line.count("(1)") for line in text.splitlines() if line.startswith("| `dm` | float32")] == [1]
+    assert "| `dm` | cut | - |" in shown(path, "codecs")
+    assert picture.stat().st_size > 10_000

@@ -107,7 +107,7 @@ def test_a_factor_that_does_not_divide_the_sides_is_an_error(factor, shape):
 
 @pytest.mark.parametrize("factor", [0, -2])
 def test_a_factor_below_one_is_an_error(factor):
-    with pytest.raises(ValueError, match=f"partition factor {factor}"):
+    with pytest.raises(ValueError, match=f"factor {factor}: give"):
         Partition(factor)
 
 
