@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.table import Table
 
-from cl_condense.footnotes import Footnotes, notes, shared
+from cl_condense.coresets import Coreset
+from cl_condense.footnotes import Footnotes, not_the_papers, notes, shared
+from cl_condense.methods import build
 from cl_condense.origin import together
 from cl_condense.printed import NETWORKS
 from cl_condense.published import Cell, pivot
-from cl_condense.recipes import OnStep
+from cl_condense.recipes import OnStep, Recipe
 from cl_condense.records import lines
 from cl_condense.set_work import condensed_once, set_works
+from cl_condense.settings import Settings
 from cl_condense.stream_work import STEPS, incremental, stream_works
-from cl_condense.work import Json, Load, Work
+from cl_condense.work import Between, Json, Load, Work
+
+ORDERS = 5
+"""Class orders of the papers."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +45,7 @@ class Bench:
     load: Load
     changes: dict[str, Any]
     repetitions: int = 1
-    orders: int = 5
+    orders: int = ORDERS
     steps: int = STEPS
 
     def works(self, cell: Cell) -> list[Work]:
@@ -68,9 +74,9 @@ class Bench:
         results = self.results(cells)
         return [work for work in self._all(cells) if not work.accuracies(results)]
 
-    def do(self, work: Work, on_step: OnStep | None = None) -> list[Json]:
+    def do(self, work: Work, on_step: OnStep | None = None, between: Between | None = None) -> list[Json]:
         """Does what is missing of a work and returns its results, which are in the folder then."""
-        return work.do(self.folder, self.load, on_step)
+        return work.do(self.folder, self.load, on_step, between)
 
     def ours(self, cell: Cell, results: Sequence[Json]) -> np.ndarray[Any, Any]:
         """Our accuracies for a cell, in percent; empty where it was not measured."""
@@ -98,14 +104,27 @@ class Bench:
                 rows.append({**facts, **ours, "origin": together(origins)})
         return rows
 
-    def estimate(self, work: Work) -> float:
-        """Seconds that a work will take, from a few of its iterations and epochs on this machine."""
-        return work.estimate(self.folder, self.load)
-
     def assumed(self, cells: Iterable[Cell]) -> str:
         """What was assumed where a paper does not state it; empty where nothing was."""
         unstated = any(incremental(cell) and cell.steps is None for cell in cells)
         return f"steps not stated by the paper: ours with {self.steps}" if unstated else ""
+
+    def unlike(self, cells: Iterable[Cell]) -> Json:
+        """Those of ``changes`` that make a difference to what the papers did for these cells, and ``orders``.
+
+        ``compiled`` is none: it changes rounding alone.
+        """
+        papers, found = replace(self, changes={}, orders=ORDERS), {}
+        for cell in cells:
+            for mine, theirs in zip(self.works(cell), papers.works(cell), strict=False):
+                usual = _effective(theirs.settings)
+                for name in self.changes.keys() - {"device", "compiled"}:
+                    value = getattr(mine.settings, name)
+                    if name in usual and value != usual[name]:
+                        found[name] = value
+            if incremental(cell) and self.orders != ORDERS:
+                found["orders"] = self.orders
+        return {name: found[name] for name in [*self.changes, "orders"] if name in found}
 
     def _all(self, cells: Iterable[Cell]) -> list[Work]:
         return [*dict.fromkeys(work for cell in cells for work in self.works(cell))]
@@ -121,6 +140,18 @@ def _work_key(work: Any) -> str:
     return json.dumps(dict(work), sort_keys=True)
 
 
+def _effective(s: Settings) -> Json:
+    """The settings that have an effect, with the method's own numbers where they say None."""
+    method, found = build(s.methods[0], s.dataset), asdict(s)
+    if isinstance(method, Recipe):
+        own = method.settled(s.ipc or 0)
+        return found | {"iterations": own.iterations, "real_per_class": own.real_per_class}
+    for name in ("real_per_class", "precision", "reuse", "iterations"):
+        found.pop(name)
+    looks = isinstance(method, Coreset) and method.iterations
+    return found | ({"iterations": looks} if looks else {})
+
+
 def runnable(cell: Cell) -> bool:
     """Whether a cell is one of ours to run."""
     return condensed_once(cell) or incremental(cell)
@@ -132,8 +163,9 @@ def side_by_side(
     """Published and ours in a table; ``*`` marks ours outside the published mean ± std.
 
     Numbers in brackets are of notes (:func:`cl_condense.footnotes.notes`): beside a method where they hold for
-    all its numbers that are ours to run, else beside the number. The caption has a line on the table and one
-    for each note. ``columns`` are those of the pivot to show; methods without a number there are left out.
+    all its numbers that are ours to run, else beside the number. The caption has a line on the table, one where
+    settings are not the papers', and one for each note. ``columns`` are those of the pivot to show; methods
+    without a number there are left out.
     """
     grid, results, footnotes = pivot(cells), bench.results(cells), Footnotes()
     shown = range(len(grid.columns)) if columns is None else columns
@@ -152,7 +184,8 @@ def side_by_side(
             table.add_row(name, *texts)
     head = ["published | ours ± std (n); * outside the published mean ± std", _means(cells)]
     head += [bench.assumed(cells)]
-    table.caption = "\n".join(["; ".join(filter(None, head)), *footnotes.lines()])
+    unlike = not_the_papers(bench.unlike(cells))
+    table.caption = "\n".join(["; ".join(filter(None, head)), *filter(None, [unlike]), *footnotes.lines()])
     return table
 
 

@@ -39,7 +39,7 @@ def chunks(real: ImageSet, real_per_class: int, size: int, *, joint: bool = Fals
         size: classes of a chunk.
         joint: one chunk, every class with as many images as the largest has.
     """
-    batches = [_batch(n, real_per_class) for n in real.counts]
+    batches = [batch_of(n, real_per_class) for n in real.counts]
     if joint:
         batches, size = [max(batches)] * len(batches), len(batches)
     found = []
@@ -88,7 +88,7 @@ def memory_of(device: torch.device) -> Memory | None:
 
 def few(real: ImageSet, real_per_class: int, stored: int) -> int:
     """Classes of about 640 images together, ``stored`` of each synthetic: enough to keep a CPU busy."""
-    return max(1, 640 // (max(_batch(n, real_per_class) for n in real.counts) + stored))
+    return max(1, 640 // (max(batch_of(n, real_per_class) for n in real.counts) + stored))
 
 
 def fitting(work: Callable[[int], object], classes: int, memory: Memory) -> int:
@@ -114,7 +114,7 @@ def fitting(work: Callable[[int], object], classes: int, memory: Memory) -> int:
     return classes
 
 
-def _batch(count: int, real_per_class: int) -> int:
+def batch_of(count: int, real_per_class: int) -> int:
     """Real images a step of a class of ``count``: of a small class all, from 65 on up to 15 of them twice.
 
     So classes of about one size share a forward pass, and yet the number depends on the class alone.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ import click
 
 from cl_condense.options import (
     COUNT,
+    DURATION,
     NETS,
     ORDERS,
     REPETITIONS,
@@ -201,17 +203,24 @@ Examples:
   cl-condense table ddm-1 --only cifar10 --ipc 10 --data ~/data --dry-run
   cl-condense table ddm-1 --only cifar10 --ipc 10 --method random --method dm --data ~/data
   cl-condense table idm-fig8 --method dm --data ~/data
+  cl-condense table ddm-1 idm-1 iid-1 --only cifar10 --ipc 1 --ipc 10 --data ~/data --for 2h30m
 """
 
 
 @click.command(epilog=_TABLE)
-@click.argument("name", required=False)
-@click.option("--only", "dataset", help="One data set of the table.")
-@click.option("--ipc", type=COUNT, help="One number of images per class.")
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.option("--only", "datasets", multiple=True, help="Repeat: data sets of the tables.  [default: all]")
+@click.option("--ipc", "ipcs", type=COUNT, multiple=True, help="Repeat: images per class.  [default: all]")
 @click.option("--method", "methods", multiple=True, help="Repeat: ours or as printed.  [default: all]")
 @click.option("--data", type=click.Path(path_type=Path), help="Folder of the data sets' files.")
 @click.option("--download", is_flag=True, help="Fetch a data set into --data if it is not there.")
 @click.option("--dry-run", is_flag=True, help="List what would be done, with an estimate of time.")
+@click.option("--for", "seconds", type=DURATION, help="End within 2h30m, 45m, 90s; the same command goes on.")
+@click.option(
+    "--order",
+    type=click.Choice(["cheapest", "printed"]),
+    help="Of what is missing.  [default: printed; with --for cheapest]",
+)
 @click.option("--repetitions", type=REPETITIONS, help="Sets of each cell.  [default: 1]")
 @click.option("--orders", type=ORDERS, help="Class orders, where class-incremental.  [default: 5]")
 @click.option("--steps", type=COUNT, help="Of class-incremental cells that do not state them.  [default: 5]")
@@ -226,19 +235,22 @@ Examples:
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
 @click.option("--results", type=click.Path(path_type=Path), default=Path("results"), show_default=True)
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="A file for all our accuracies.")
-def table(name: str | None, data: Path | None, dry_run: bool, results: Path, **given: Any) -> None:
+def table(names: tuple[str, ...], data: Path | None, dry_run: bool, results: Path, **given: Any) -> int:
     """A paper's table with ours beside it: does the cells that are missing, and shows all.
 
-    Without NAME it lists the tables. Results stay in one folder and are not computed again; interrupted, the
-    same command goes on.
+    Without NAME it lists the tables; what several have in common is done once. Results stay in one folder and
+    are not computed again; interrupted, or after --for, the same command goes on.
     """
+    begun = time.monotonic()
     from cl_condense import tabling  # noqa: PLC0415 - it takes seconds, and --help should not
+    from cl_condense.stopping import Limit  # noqa: PLC0415
 
-    refuse(written(), of_table(name, dry_run, written()))
-    if name is None:
+    refuse(written(), of_table(names, dry_run, written()))
+    if not names:
         click.echo("\n".join(tabling.listed()))
-        return
-    tabling.show(name, data, dry_run, results, written=written(), **given)
+        return 0
+    limit = Limit(given.pop("seconds"), begun)
+    return tabling.show(names, data, dry_run, results, limit=limit, written=written(), **given)
 
 
 _REPORT = """

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from cl_condense.printed import printed
 from cl_condense.published import Cell
@@ -32,6 +33,9 @@ PLAIN = frozenset(
 """Notes of the published numbers that are not shown."""
 
 
+_NAMES = {"nets": "networks", "orders": "class orders"}
+
+
 def differences(cell: Cell) -> tuple[str, ...]:
     """Where ours are measured otherwise than a published number; sentences."""
     return printed(cell).notes if condensed_once(cell) and cell.mean is not None else ()
@@ -47,6 +51,17 @@ def shared(cells: Iterable[Cell]) -> list[str]:
     """Notes that all of the cells have, those without a published number apart."""
     own = [notes(cell) for cell in cells if cell.mean is not None]
     return [text for text in own[0] if all(text in each for each in own)] if own else []
+
+
+def not_the_papers(changes: Mapping[str, Any]) -> str:
+    """A line on settings that are not the papers'; empty without any."""
+    said = ", ".join(f"{_NAMES.get(k, k.replace('_', ' '))} {v}" for k, v in changes.items())
+    if not said:
+        return ""
+    return (
+        f"Not the papers' settings: {said}. At these, a difference from a published number says nothing about "
+        "the method or its paper."
+    )
 
 
 class Footnotes:

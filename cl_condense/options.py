@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from cl_condense.durations import duration
 from cl_condense.numbers import MOST, SEED_MAX, whole
 
 _CONDENSING = ("--real-per-class", "--precision", "--compile", "--reuse", "--from")
@@ -33,7 +34,19 @@ class Whole(click.ParamType):  # type: ignore[type-arg] # click 8.1 knows none
             raise click.UsageError(str(error), ctx) from None
 
 
-COUNT = Whole()
+class Duration(click.ParamType):  # type: ignore[type-arg] # as above
+    """A length of time in seconds; the message names the option."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            return duration(param.opts[0] if param else "duration", str(value))
+        except ValueError as error:
+            raise click.UsageError(str(error), ctx) from None
+
+
+COUNT, DURATION = Whole(), Duration()
 ORDERS, NETS, WIDTH, REPETITIONS = (Whole(1, MOST[k]) for k in ("orders", "nets", "width", "repetitions"))
 SEED = Whole(0, SEED_MAX)
 
@@ -128,8 +141,8 @@ def of_report(figures: bool) -> Reasons:
     return {"--data": why, "--device": why}
 
 
-def of_table(name: str | None, dry_run: bool, options: Mapping[str, Any]) -> Reasons:
+def of_table(names: Sequence[str], dry_run: bool, options: Mapping[str, Any]) -> Reasons:
     """Of the options of ``table`` before its cells are looked at."""
-    if name is None:
+    if not names:
         return dict.fromkeys(options, "without the NAME of a table there is only a list of them: give the NAME")
     return {"--json": "a dry run measures nothing: leave one of them out" if dry_run else ""}

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import time
+
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
 from cl_condense.decoding import OnProgress
+from cl_condense.durations import words
 from cl_condense.recipes import Progress
 
 
 class ProgressBar:
     """Shows iterations, loss and time left on stderr while something condenses; call it with each Progress.
 
-    On a terminal alone: where output is piped it shows nothing. The loss is looked at twenty times in a
-    condensation, since each look waits for the device.
+    On a terminal alone: where output is piped it shows nothing, or with ``every`` a line after so many seconds.
+    The loss is looked at twenty times in a condensation, since each look waits for the device.
     """
 
-    def __init__(self, description: str = "condensing", console: Console | None = None) -> None:
-        self._description = description
+    def __init__(
+        self, description: str = "condensing", console: Console | None = None, every: float | None = None
+    ) -> None:
+        self._description, self._every = description, every
+        self._begun: tuple[float, int] | None = None
+        self._said = 0.0
         self._console = console or Console(stderr=True)
         self._bar: Bar | None = None
         self._loss = ""
@@ -26,6 +33,7 @@ class ProgressBar:
     def __call__(self, progress: Progress) -> None:
         """Shows where a condensation is; the line goes away after its last iteration."""
         if not self._console.is_terminal:
+            self._line(progress)
             return
         if self._bar is None:
             columns = (TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("left{task.fields[loss]}"))
@@ -39,8 +47,27 @@ class ProgressBar:
         task = self._bar.task_ids[0]
         self._bar.update(task, completed=progress.iteration, loss=self._loss)
         if progress.iteration >= progress.iterations:
+            self.close()
+
+    def close(self) -> None:
+        """Takes the line away."""
+        if self._bar:
             self._bar.stop()
-            self._bar, self._loss = None, ""
+        self._bar, self._loss = None, ""
+
+    def _line(self, progress: Progress) -> None:
+        """A line in a log, where it is time for one; what is left by the pace since the first call."""
+        now = time.monotonic()
+        if self._begun is None or progress.iteration < self._begun[1]:
+            self._begun, self._said = (now, progress.iteration), now
+        if self._every is None or now - self._said < self._every or progress.iteration == self._begun[1]:
+            return
+        left = (now - self._begun[0]) / (progress.iteration - self._begun[1])
+        left *= progress.iterations - progress.iteration
+        loss = "" if progress.loss is None else f", loss {float(progress.loss):.3g}"
+        text = f"  {progress.iteration} of {progress.iterations}{loss}, about {words(left)} left"
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._said = now
 
 
 def decoding(name: str) -> OnProgress:

@@ -22,6 +22,7 @@ from cl_condense.origin import origin
 from cl_condense.reading import Reading
 from cl_condense.records import append
 from cl_condense.settings import DEFAULTS, Settings, default_epochs, make_net
+from cl_condense.training import OnEpoch
 
 
 def evaluate_files(
@@ -72,16 +73,17 @@ def evaluate_files(
                 append(records, {"file": str(file), "read": reading.record(), **record})
 
 
-def evaluate_set(made: CondensedSet, test: ImageSet, s: Settings) -> dict[str, Any]:
+def evaluate_set(
+    made: CondensedSet, test: ImageSet, s: Settings, on_epoch: OnEpoch | None = None
+) -> dict[str, Any]:
     """A record of the accuracies of ``s.nets`` networks trained on a set, by the protocol of ``s``."""
     begun = time.perf_counter()
     images, labels = (x.to(s.device) for x in made.decode())
     # Test images as the set's own were normalised, which a published set may do in another way.
     test = replace(test.to(s.device), mean=made.mean, std=made.std)
     make = make_net(s, test.shape)
-    found = score(
-        images, labels, test, make_net=make, training=training_for(s), networks=s.nets, keys=(s.seed,)
-    )
+    own: Any = {"make_net": make, "training": training_for(s), "networks": s.nets, "keys": (s.seed,)}
+    found = score(images, labels, test, **own, on_epoch=on_epoch)
     return {
         "recipe": made.recipe,
         "codec": made.codec,

@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from cl_condense.condensed import CondensedSet
+from cl_condense.costs import Costs
+from cl_condense.experiment import method_for
 from cl_condense.printed import printed
 from cl_condense.published import Cell
-from cl_condense.recipes import OnStep
+from cl_condense.recipes import OnStep, Progress, Recipe
 from cl_condense.records import append, mend
 from cl_condense.scoring import evaluate_set
 from cl_condense.settings import DEFAULTS, EVALUATIONS, OF_A_SET, Settings
 from cl_condense.standalone import Job, run
-from cl_condense.work import Account, Json, Load, training_seconds, trial
+from cl_condense.work import Account, Between, Json, Load, Past, Piece
 
 _SCORE = "nets epochs evaluation".split()
 
@@ -31,7 +33,8 @@ class SetWork:
 
     def __str__(self) -> str:
         s = self.settings
-        return f"{s.dataset}, {s.ipc} images per class, {s.methods[0]}, {self.eval_net}, seed {s.seed}"
+        images = f"{s.ipc} image{'s' * (s.ipc != 1)} per class"
+        return f"{s.dataset}, {images}, {s.methods[0]}, {self.eval_net}, seed {s.seed}"
 
     def set_name(self) -> str:
         """File name of its set: the same for the same condensation."""
@@ -59,28 +62,53 @@ class SetWork:
     def kept(self, folder: Path) -> list[Json]:
         return []  # the scores of all sets lie in one file
 
-    def do(self, folder: Path, load: Load, on_step: OnStep | None = None) -> list[Json]:
+    def do(
+        self, folder: Path, load: Load, on_step: OnStep | None = None, between: Between | None = None
+    ) -> list[Json]:
         train, test = load(self.settings.dataset)
         path = folder / "sets" / self.set_name()
         if not path.exists():
             run(Job(self.settings, path), train.to(self.settings.device), on_step)
-        found = evaluate_set(CondensedSet.load(path), test, replace(self.settings, net=self.eval_net))
+            if between:
+                between(1)
+
+        def on_epoch(epoch: int, epochs: int) -> None:
+            if on_step:
+                on_step(Progress(epoch, epochs))
+
+        found = evaluate_set(CondensedSet.load(path), test, self._scored(), on_epoch)
         record = {"work": self.identity(), **found}
         mend(folder / "scores.jsonl")
         append(folder / "scores.jsonl", record)
         return [record]
 
-    def estimate(self, folder: Path, load: Load) -> float:
-        s, path, seconds = self.settings, folder / "sets" / self.set_name(), 0.0
-        train, test = load(s.dataset)
-        classes = len(train.class_ids)
-        if path.exists():
-            made = CondensedSet.load(path)
-        else:
-            made, fixed, each = trial(train.to(s.device), s)
-            seconds = fixed + each * classes
-        images = len(made) * made.factor**2 / len(made.class_ids) * classes
-        return seconds + images * training_seconds(made, test, replace(s, net=self.eval_net))
+    def makes(self) -> str:
+        return self.set_name()
+
+    def pieces(self, folder: Path, costs: Costs) -> list[Piece]:
+        job, scoring = Job(self.settings, folder / "sets" / self.set_name()), Piece(0.0, self._training(costs))
+        if job.path.exists():
+            return [scoring]
+        share, spent = job.done()
+        left = spent / share * (1 - share) if share else costs.condensing()
+        recipe = isinstance(method_for(self.settings.methods[0], self.settings), Recipe)
+        return [Piece(left, resumable=recipe, begun=share > 0), scoring]
+
+    def past(self, folder: Path, results: Sequence[Json], costs: Costs) -> list[Past]:
+        found, method = [], self.settings.methods[0]
+        for score, made in zip(self._own(results), self.account(folder, results).origins[-1:], strict=False):
+            if made.get("seconds"):
+                found.append(Past(method, costs.condensing(), made["seconds"], made.get("device", "")))
+            if score.get("seconds"):
+                own = Past("training", self._training(costs), score["seconds"], score.get("device", ""))
+                found.append(own)
+        return found
+
+    def _scored(self) -> Settings:
+        return replace(self.settings, net=self.eval_net)
+
+    def _training(self, costs: Costs) -> float:
+        return replace(costs, settings=self._scored()).training()
 
     def _own(self, results: Sequence[Json]) -> list[Json]:
         identity = self.identity()

@@ -25,7 +25,7 @@ from cl_condense.origin import commit, origin
 from cl_condense.recipes import Method, OnStep, Progress, Recipe
 from cl_condense.settings import OF_A_SET, Settings, make_net
 from cl_condense.sources import State
-from cl_condense.tuned import warn_borrowed
+from cl_condense.tuned import settled, warn_borrowed
 
 _FORMAT = "cl-condense checkpoint 2"
 _EVERY = 30.0  # seconds between checkpoints
@@ -50,6 +50,19 @@ class Job:
         """What it writes, by kind."""
         suffixes = {"set": ".safetensors", "picture": ".png", "record": ".json", "checkpoint": ".checkpoint"}
         return {kind: self.path.with_suffix(suffix) for kind, suffix in suffixes.items()}
+
+    def done(self) -> tuple[float, float]:
+        """The share of its iterations that a checkpoint has, and the seconds that they took.
+
+        Raises:
+            ValueError: for a checkpoint of other settings, and a damaged one.
+        """
+        before = _checkpointed(self)
+        if not before.state:
+            return 0.0, 0.0
+        recipe = method_for(self.settings.methods[0], self.settings)
+        iterations = recipe.settled(self.settings.ipc or 0).iterations if isinstance(recipe, Recipe) else 1
+        return int(before.state["iteration"]) / settled(iterations), before.seconds
 
     def identity(self) -> dict[str, Any]:
         """What has to be the same for an interrupted job to go on."""
@@ -168,7 +181,8 @@ def _finish(
 ) -> CondensedSet:
     """Does the iterations that are left, with a checkpoint every half minute.
 
-    None where it is interrupted: half a step has no state to go on from.
+    Where ``on_step`` raises, one more; none where it is interrupted anywhere else: half a step has no state to
+    go on from.
     """
     saved, every = time.perf_counter(), max(1, work.iterations // _LOSSES)
     while work.iteration < work.iterations:
@@ -179,7 +193,11 @@ def _finish(
             _checkpoint(job, work, losses, time.perf_counter() - begun)
             saved = time.perf_counter()
         if on_step:
-            on_step(Progress(work.iteration, work.iterations, loss))
+            try:
+                on_step(Progress(work.iteration, work.iterations, loss))
+            except BaseException:
+                _checkpoint(job, work, losses, time.perf_counter() - begun)
+                raise
     return work.result()
 
 

@@ -150,7 +150,7 @@ class TrainedPool:
 class _Pool:
     def __init__(self, pool: TrainedPool, scene: Scene) -> None:
         self._scene, self._pool = scene, pool
-        self._blank = make_feature_net(_pool_net(scene), len(scene.real.class_ids), scene.real.device)
+        self._blank = make_feature_net(pool_net(scene), len(scene.real.class_ids), scene.real.device)
         self._initialise = Initialiser(self._blank.requires_grad_(False))
         self.members: dict[int, nn.Module] = {}
 
@@ -179,7 +179,7 @@ class _Pool:
         return net
 
 
-def _pool_net(scene: Scene) -> MakeNet:
+def pool_net(scene: Scene) -> MakeNet:
     if min(scene.real.shape[1:]) < 16:
         return scene.make_net
     width = scene.make_net.width // 2 if isinstance(scene.make_net, MakeConvNet) else 64

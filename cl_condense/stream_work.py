@@ -6,16 +6,16 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 from cl_condense import records
+from cl_condense.costs import Costs
 from cl_condense.experiment import Event, Run, step_sizes
 from cl_condense.published import Cell
 from cl_condense.recipes import OnStep, Progress
 from cl_condense.settings import DEFAULTS, Settings
-from cl_condense.work import Account, Json, Load, training_seconds, trial
+from cl_condense.work import Account, Between, Json, Load, Past, Piece
 
 STEPS = 5
 """Steps where a paper does not state them: the baselines beside DDM's figure are DM's numbers of 5 steps."""
@@ -39,7 +39,8 @@ class StreamWork:
             f"{n} {noun}{'s' * (n != 1)}"
             for n, noun in ((s.steps, "step"), (s.orders, "order"), (s.nets, "network"))
         )
-        return f"{s.dataset} in {steps}, {s.ipc} images per class, {s.methods[0]}, {orders} x {nets}"
+        images = f"{s.ipc} image{'s' * (s.ipc != 1)} per class"
+        return f"{s.dataset} in {steps}, {images}, {s.methods[0]}, {orders} x {nets}"
 
     def out(self, folder: Path) -> Path:
         """The folder of its run: the same for any number of orders and on any device."""
@@ -66,7 +67,9 @@ class StreamWork:
         found = records.read(self.out(folder) / "records.jsonl")
         return [{**record, "work": self.identity()} for record in found]
 
-    def do(self, folder: Path, load: Load, on_step: OnStep | None = None) -> list[Json]:
+    def do(
+        self, folder: Path, load: Load, on_step: OnStep | None = None, between: Between | None = None
+    ) -> list[Json]:
         run = Run(self.settings, *load(self.settings.dataset), self.out(folder))
         missing, done = len(run.missing()), 0
 
@@ -75,21 +78,37 @@ class StreamWork:
             if on_step:  # in thousandths of a unit
                 on_step(Progress(round(1000 * (done + event.share)), 1000 * missing))
             done += event.record is not None
+            if between and event.phase == "done" and event.share == 1 and done < missing:
+                between(done)
 
         run(watch)
         return self.kept(folder)
 
-    def estimate(self, folder: Path, load: Load) -> float:
-        s = self.settings
-        train, test = load(s.dataset)
-        new = step_sizes(len(train.class_ids), s.steps)
-        first = train.to(s.device).only(train.class_ids[: new[0]])
-        made, fixed, each = trial(first, s)
-        training = training_seconds(made, test, s) * len(made) * made.factor**2 / len(made.class_ids)
-        steps = [fixed + n * each + seen * training for n, seen in zip(new, accumulate(new), strict=True)]
+    def makes(self) -> str:
+        return ""
+
+    def pieces(self, folder: Path, costs: Costs) -> list[Piece]:
         have = {(r["order"], r["step"]) for r in self._own(self.kept(folder))}
+        s = self.settings
         units = [(order, step) for order in range(s.orders) for step in range(1, s.steps + 1)]
-        return sum(steps[step - 1] for order, step in units if (order, step) not in have)
+        each = {step: self._piece(costs, step) for step in {step for unit in units for step in unit[1:]}}
+        return [each[step] for order, step in units if (order, step) not in have]
+
+    def past(self, folder: Path, results: Sequence[Json], costs: Costs) -> list[Past]:
+        found = []
+        for record in self._own(results):
+            piece, device = self._piece(costs, record["step"]), record.get("device", "")
+            method = self.settings.methods[0]
+            found.append(Past(method, piece.condensing, record["condense_seconds"], device))
+            if record.get("train_seconds"):
+                found.append(Past("training", piece.training, record["train_seconds"], device))
+        return found
+
+    def _piece(self, costs: Costs, step: int) -> Piece:
+        sizes = step_sizes(len(costs.train.class_ids), self.settings.steps)
+        lessons = self.settings.orders if costs.units.device.type == "cuda" else 1
+        seen = sum(sizes[:step])
+        return Piece(costs.condensing(sizes[step - 1]), costs.training(seen, lessons=lessons))
 
     def _own(self, results: Sequence[Json]) -> list[Json]:
         """Its records of the orders that are asked for."""

@@ -8,13 +8,14 @@ import pytest
 import torch
 from test_bench import call, shown
 
-from cl_condense import experiment, stream_work
+from cl_condense import experiment
 from cl_condense.bench import Bench
-from cl_condense.experiment import Run, method_for
+from cl_condense.costs import Costs
+from cl_condense.experiment import Run
+from cl_condense.forecast import Forecast
 from cl_condense.imageset import ImageSet
 from cl_condense.page import write
 from cl_condense.published import published
-from cl_condense.work import Trial
 
 REDUCED = {"iterations": 2, "real_per_class": 4, "epochs": 2, "width": 4, "nets": 2, "device": "cpu"}
 CLASSES = 10
@@ -117,7 +118,7 @@ def test_more_orders_add_to_those_that_are_there(bench, monkeypatch):
     wanted = cells("random")
     (first,) = [bench.do(work) for work in replace(bench, orders=1).missing(wanted)]
     (work,) = bench.missing(wanted)
-    assert bench.estimate(work) > 0
+    assert len(Forecast(bench, wanted).pieces(work)) == 5
     both = bench.do(work)
     assert both[:5] == first
     assert len(both) == 10
@@ -137,21 +138,22 @@ def test_other_settings_are_other_runs(bench):
     assert replace(bench, changes=REDUCED | {"device": "cuda"}).missing(cells("random")) == []
 
 
-def test_an_estimate_scales_with_what_is_missing_and_leaves_nothing(bench):
-    works = bench.missing(cells("random", "herding", "dm"))
-    assert all(bench.estimate(work) > 0 for work in works)
+def test_an_estimate_is_of_what_is_missing_and_leaves_nothing(bench):
+    wanted = cells("random", "herding", "dm")
+    works, forecast = bench.missing(wanted), Forecast(bench, wanted)
+    assert all(each.seconds() > 0 for each in forecast.plan(works, cheapest=False))
     assert not bench.folder.exists()
     bench.do(works[0])
-    assert bench.estimate(works[0]) == 0
+    assert forecast.pieces(works[0]) == []
 
 
 def test_an_estimate_counts_orders_steps_classes_and_stored_images(bench, monkeypatch):
     (work,) = bench.missing(cells("dm"))
-    made = method_for("random", work.settings)(load("")[0], ipc=20, make_net=None)
-    monkeypatch.setattr(stream_work, "trial", lambda real, s: Trial(made, 3.0, 5.0 * len(real.class_ids)))
-    monkeypatch.setattr(stream_work, "training_seconds", lambda *_: 0.25)
-    condense, train = 3.0 + 5.0 * 2 * 2, [0.25 * 20 * seen for seen in (2, 4, 6, 8, 10)]
-    assert bench.estimate(work) == pytest.approx(2 * (5 * condense + sum(train)))
+    monkeypatch.setattr(Costs, "condensing", lambda self, classes: 3.0 + 5.0 * classes)
+    monkeypatch.setattr(Costs, "training", lambda self, classes, lessons: 0.25 * 20 * classes)
+    condense, train = 3.0 + 5.0 * 2, [0.25 * 20 * seen for seen in (2, 4, 6, 8, 10)]
+    pieces = Forecast(bench, cells("dm")).pieces(work)
+    assert [piece.seconds() for piece in pieces] == pytest.approx(2 * [condense + own for own in train])
 
 
 def test_a_damaged_record_is_named(bench):

@@ -375,10 +375,10 @@ def test_the_width_of_the_pool_without_a_convnet_and_beside_a_narrow_one():
     real = problem((2, 2, 2), (1, 32, 32))
     own = lambda classes: ConvNet((1, 32, 32), classes)  # noqa: E731
     for make_net, width in ((own, 64), (MakeConvNet((1, 32, 32)), 64), (MakeConvNet((1, 32, 32), 1), 1)):
-        made = standing_nets._pool_net(scene(real, make_net=make_net))
+        made = standing_nets.pool_net(scene(real, make_net=make_net))
         assert made == MakeResNet((1, 32, 32), width)
     for shape in ((1, 15, 32), (1, 32, 15)):
-        assert standing_nets._pool_net(scene(problem((2, 2, 2), shape), make_net=own)) is own
+        assert standing_nets.pool_net(scene(problem((2, 2, 2), shape), make_net=own)) is own
 
 
 def pool(seed=SEED, iterations=range(12)):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cl_condense.bench import Bench, read_scores, side_by_side
-from cl_condense.footnotes import differences
+from cl_condense.footnotes import differences, not_the_papers
 from cl_condense.imageset import ImageSet
 from cl_condense.page.parts import Block, Command, Facts, Grid, Paragraph, Section
 from cl_condense.page.results import FAULTS, Json, Results, read_json, reason
@@ -79,7 +79,10 @@ def table_sections(results: Results, path: Path) -> list[Section]:
 def _changes(record: Json, work: Json) -> Json:
     """What was other than at the papers' settings, as ``cl-condense table`` takes it."""
     values = {k: record[k] for k in ("iterations", "real_per_class", "precision", "width")}
-    usual = {"precision": USUAL.precision, "width": USUAL.width}
+    usual: Json = {"precision": USUAL.precision, "width": USUAL.width}
+    for name in ("reuse", "compiled"):
+        usual[name] = getattr(USUAL, name)
+        values[name] = record.get(name, usual[name])
     values |= {"epochs": work["epochs"], "nets": work["nets"]}
     usual |= {"epochs": EVALUATIONS[work["evaluation"]], "nets": _NETS}
     return {k: v for k, v in values.items() if v not in (None, usual.get(k))}
@@ -92,17 +95,13 @@ def _table(results: Results, name: str, bench: _Scored, filled: list[Cell], own:
         j for j in range(len(grid.columns)) if any(c in filled for row in grid.rows.values() for c in row[j])
     ]
     shown = side_by_side("", cells, bench, keep)
-    caption, *footnotes = str(shown.caption).splitlines()
+    caption, *below = str(shown.caption).splitlines()
+    footnotes = [line for line in below if line.startswith("[")]
     beside = replace(Grid.of(shown), caption=caption)
-    words = ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in bench.changes.items())
     noted = " but for what the notes below the table say" if any(map(differences, filled)) else ""
     how = Paragraph(f"Measured at the papers' settings{noted}.", "note")
-    if words:
-        how = Paragraph(
-            f"Not the papers' settings: {words.replace('nets', 'networks')}. At these, a difference from a "
-            "published number says nothing about the method or its paper.",
-            "warning",
-        )
+    if unlike := not_the_papers({k: v for k, v in bench.changes.items() if k != "compiled"}):
+        how = Paragraph(unlike, "warning")
     source = cite(name.partition("-")[0])
     left = len(grid.columns) - len(keep)
     facts = Facts(
