@@ -117,7 +117,7 @@ def _equal_bytes(record):
     lines = []
     for method, codec in dict.fromkeys(key[:2] for key in of):
         own = sorted((r for key, r in of.items() if key[:2] == (method, codec)), key=lambda r: r["bytes"])
-        fitting = [[r for r in own if b / 2 < r["bytes"] <= b] for b in budgets]
+        fitting = [[r for r in own if 0.9 * b < r["bytes"] <= b] for b in budgets]
         cells = [f"{_percent(r[-1]['accuracies'])} ({r[-1]['ipc']})" if r else "-" for r in fitting]
         lines.append((f"`{method}`", codec, *cells, np.size(own[0]["accuracies"])))
     head = [f"{b / 1024:.1f} KiB" for b in budgets]
@@ -226,8 +226,8 @@ def _unfinished(record):
             len(s["methods"]) * s["orders"] * s["steps"],
             "steps",
         )
-    elif record["kind"] == "held_out":
-        done, wanted, what = len(rows), len(s["methods"]), "methods"
+    elif record["kind"] in ("held_out", "equal_bytes"):
+        done, wanted, what = len({row["method"] for row in rows}), len(s["methods"]), "methods"
     else:
         return ""
     return "" if done == wanted else f" **Not all of the command had run: {done} of {wanted} {what}.**"
