@@ -80,7 +80,7 @@ def command_line(program: str) -> str:
         if isinstance(parameter.type, click.Path):
             words += [name, "DIR"] if parameter.name == "data" else []
         elif isinstance(parameter, click.Argument):
-            words.append(str(value))
+            words += map(str, value if parameter.nargs != 1 else [value])
         elif getattr(parameter, "is_flag", False):
             words.append(name)
         else:
