@@ -1,8 +1,7 @@
 """Codecs: how the pixels of a condensed set are stored, by name.
 
-Pixels of a condensed set are normalised and free: with DM on CIFAR-10 they run from -4.4 to 5.1, where real
-images end at 2.1. So 8 bits need a range of their own for every image and channel; cut off at black and white a
-set loses accuracy.
+Pixels of a condensed set are normalised and free to go beyond black and white, so 8 bits need a range of their own
+for every image and channel.
 """
 
 from __future__ import annotations

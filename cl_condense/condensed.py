@@ -133,10 +133,9 @@ class CondensedSet:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all that is stored of images and labels: pixels, scales, 16 for each class."""
-        return sum(t.numel() * t.element_size() for t in self.stored.values()) + LABEL_BYTES * len(
-            self.class_ids
-        )
+        """Bytes of all that is stored: pixels, their ranges where the codec has some, 16 a class for labels."""
+        images = sum(tensor.numel() * tensor.element_size() for tensor in self.stored.values())
+        return images + LABEL_BYTES * len(self.class_ids)
 
     def coded(self, name: str) -> CondensedSet:
         """The same set stored by another codec; what that rounds away is gone for good.
@@ -284,7 +283,6 @@ def _stored_fault(stored: Stored, name: str) -> str:
             return f"{what} {key}: {name} stores {dtype} {[len(pixels), *row]}"
     if extra := stored.keys() - layout.keys():
         return f"a tensor {min(extra)!r} that {name} does not store"
-    # Of few bytes or none what can be wrong: bytes themselves are always finite.
     floats = [t for t in stored.values() if t.is_floating_point()]
     return "" if all(bool(torch.isfinite(t).all()) for t in floats) else "NaN or infinite pixels"
 
