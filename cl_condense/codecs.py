@@ -1,7 +1,7 @@
 """Codecs: how the pixels of a condensed set are stored, by name.
 
-Pixels of a condensed set are normalised and free to go beyond black and white, so 8 bits need a range of their own
-for every image and channel.
+Pixels of a condensed set are normalised and free to go beyond black and white, so 8 bits need a range of their
+own for every image and channel.
 """
 
 from __future__ import annotations
