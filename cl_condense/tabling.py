@@ -85,9 +85,8 @@ def show(
     given = {k: v for k, v in changes.items() if v is not None} | {"device": str(pick_device(device))}
     bench = Bench(results, load, given, **repeats)
     cheapest = order == "cheapest" or (order is None and math.isfinite(limit.seconds))
-    console = Console() if sys.stdout.isatty() else Console(width=120)
     if dry_run:
-        _list(bench, cells, cheapest, limit, console)
+        _list(bench, cells, cheapest, limit)
         return 0
     missing = bench.missing(cells)
     for work in missing:  # all of them, before the first begins
@@ -95,11 +94,20 @@ def show(
     number = Campaign(bench, cells, limit, cheapest)() if missing else 0
     if number:
         return exit_code(number)
+    _print(bench, tables, json_file)
+    return 0
+
+
+def _console() -> Console:
+    return Console() if sys.stdout.isatty() else Console(width=120)
+
+
+def _print(bench: Bench, tables: Mapping[str, list[Cell]], json_file: Path | None) -> None:
+    console = _console()
     for name, own in tables.items():
         console.print(side_by_side(f"{name}: {TITLES[name]}", own, bench))
     if json_file:
         _write(json_file, bench, tables)
-    return 0
 
 
 def _write(path: Path, bench: Bench, tables: Mapping[str, list[Cell]]) -> None:
@@ -178,8 +186,9 @@ def _useless(name: str, cells: list[Cell]) -> Reasons:
     }
 
 
-def _list(bench: Bench, cells: list[Cell], cheapest: bool, limit: Limit, console: Console) -> None:
+def _list(bench: Bench, cells: list[Cell], cheapest: bool, limit: Limit) -> None:
     """What is missing, with estimates where the data are there."""
+    console = _console()
 
     def say(text: str) -> None:
         console.print(text, markup=False, highlight=False, soft_wrap=True)
