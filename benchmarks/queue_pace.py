@@ -3,7 +3,9 @@
     python benchmarks/queue_pace.py --data ~/data --json queue-pace.json
 
 The queue is that of `idm`, but its members are all there from the start and train in every iteration, so that
-each has taken the same steps. Nothing is chosen by these accuracies. --json keeps every one.
+each has taken the same steps. With --plain they train beside it in a loop of torch's own, without visits, in
+batches drawn at random: the pace that the queue is to keep. Nothing is chosen by these accuracies. --json keeps
+every one.
 """
 
 import json
@@ -12,6 +14,7 @@ from pathlib import Path
 
 import click
 import torch
+import torch.nn.functional as F
 
 from cl_condense.augment import DSA
 from cl_condense.datasets import load
@@ -29,6 +32,25 @@ def accuracy(net: torch.nn.Module, images: ImageSet) -> float:
     return sum(int((net(images.take(i)).argmax(1) == images.targets[i]).sum()) for i in parts) / len(images)
 
 
+def plain(members, train, steps, batch, seed):
+    """What trains each network for some steps more, written out: one optimizer a network, for good."""
+    generator = torch.Generator().manual_seed(seed)
+    sgd = [
+        torch.optim.SGD(net.requires_grad_(True).parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
+        for net in members
+    ]
+
+    def advance(*_) -> None:
+        for net, optimizer in zip(members, sgd, strict=True):
+            for _ in range(steps):
+                index = torch.randperm(len(train), generator=generator)[:batch]
+                optimizer.zero_grad()
+                F.cross_entropy(net(train.take(index)), train.targets[index]).backward()
+                optimizer.step()
+
+    return advance
+
+
 @click.command()
 @click.option("--dataset", default="cifar10", show_default=True)
 @click.option("--data", type=click.Path(path_type=Path))
@@ -36,6 +58,7 @@ def accuracy(net: torch.nn.Module, images: ImageSet) -> float:
 @click.option("--width", default=32, show_default=True)
 @click.option("--members", default=3, show_default=True)
 @click.option("--steps", multiple=True, type=int, default=(100, 400, 600), show_default=True)
+@click.option("--plain", is_flag=True, help="Train the same networks in a plain loop, without visits.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="A file for all accuracies.")
 def main(dataset, data, json_file, **s) -> None:
@@ -51,8 +74,9 @@ def main(dataset, data, json_file, **s) -> None:
     head = {"kind": "queue_pace", "command": command_line("python benchmarks/queue_pace.py"), **made}
     settings = {"dataset": dataset, **s, "queue": repr(nets)}
     record = head | {"seed": s["seed"], "settings": settings, "rows": []}
+    advance = plain(queue.members, train, visit, nets.batch, s["seed"]) if s["plain"] else queue.advance
     for number in range(max(s["steps"]) // visit):
-        queue.advance(number, None)
+        advance(number, None)
         if (done := (number + 1) * visit) in s["steps"]:
             found = [accuracy(net, test) for net in queue.members]
             record["rows"].append({"steps": done, "accuracies": found})

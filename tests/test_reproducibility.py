@@ -226,10 +226,11 @@ def test_a_way_that_is_no_pair_of_numbers_is_a_usage_error(load):
     assert "'5': give REUSE:REAL, such as 5:256" in result.output
 
 
-def test_the_pace_of_the_queue_becomes_a_table_and_is_that_of_its_own_training(load, tmp_path, shown):
+@pytest.mark.parametrize("plain", [[], ["--plain"]])
+def test_the_pace_of_the_queue_becomes_a_table_and_is_that_of_its_own_training(plain, load, tmp_path, shown):
     path = tmp_path / "pace.json"
     words = "--dataset digits --ipc 2 --width 4 --members 2 --steps 2 --steps 30".split()
-    result = CliRunner().invoke(load("queue_pace").main, [*words, "--json", str(path)])
+    result = CliRunner().invoke(load("queue_pace").main, [*words, *plain, "--json", str(path)])
     assert result.exit_code == 0, result.output
     rows = json.loads(path.read_text())["rows"]
     assert [row["steps"] for row in rows] == [2, 30]
