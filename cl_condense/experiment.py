@@ -204,9 +204,14 @@ class Run:
         try:
             theirs = dict(json.loads(path.read_text()))
             whole("orders", theirs["orders"])
-            whole("threads", theirs["threads"], at_most=MOST["threads"])
+            whole("threads", theirs.get("threads", 1), at_most=MOST["threads"])
         except (KeyError, ValueError, TypeError):
             raise ValueError(f"{path} is damaged: give another --out") from None
+        if "threads" not in theirs:
+            raise ValueError(
+                f"{self.out} holds a run of a version in which all experiences drew the same random numbers: "
+                "give another --out"
+            )
         for k, mine in self._mine(theirs).items():
             if k != "orders" and theirs.get(k, "nothing") != mine:
                 raise ValueError(

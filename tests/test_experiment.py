@@ -477,6 +477,16 @@ def test_iterations_are_of_selections_where_nothing_is_condensed():
     assert defaults("digits", ["herding", "dm"]) == DEFAULTS["digits"]
 
 
+def test_a_run_of_before_is_refused_by_name(data, tmp_path):
+    Run(TINY, *data, tmp_path / "run")
+    path = tmp_path / "run" / "settings.json"
+    old = {k: v for k, v in json.loads(path.read_text()).items() if k not in ("threads", "codec", "max_bytes")}
+    path.write_text(json.dumps(old))
+    with pytest.raises(ValueError, match="all experiences drew the same random numbers: give another --out"):
+        Run(TINY, *data, tmp_path / "run")
+    assert json.loads(path.read_text()) == old
+
+
 def test_a_run_goes_on_with_the_threads_that_it_began_with(data, tmp_path, monkeypatch):
     monkeypatch.setattr(experiment, "_threads", lambda images: 2)
 
