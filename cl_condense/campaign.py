@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -115,13 +114,6 @@ class Campaign:
 
     def _say(self, text: str) -> None:
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-
-def exit_code(number: int) -> int:
-    """Of a process that a signal ended, as a shell says it; 0 for none."""
-    if number == signal.SIGINT:
-        raise KeyboardInterrupt
-    return 128 + number if number else 0
 
 
 def listing(planned: Sequence[Planned], limit: float | None, where: str, say: Callable[[str], None]) -> None:

@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -26,6 +26,9 @@ from cl_condense.options import (
     refuse,
     written,
 )
+
+if TYPE_CHECKING:
+    from cl_condense.recipes import Progress
 
 _DATA = [
     click.option("--dataset", default="digits", show_default=True, help="As for run."),
@@ -102,16 +105,18 @@ def computing(command: Any) -> Any:
 @click.option(
     "--out", type=click.Path(path_type=Path), help="File of the set.  [default: one under condensed/]"
 )
-def condense(dataset: str, method: str, start: Path | None, out: Path | None, **given: Any) -> None:
+def condense(dataset: str, method: str, start: Path | None, out: Path | None, **given: Any) -> int:
     """Condense a data set: the images, a picture of them and a record.
 
-    Interrupted, the same command goes on from the last half minute and ends with the same images.
+    Interrupted, the same command goes on where it was (after a crash, from the last half minute) and ends with
+    the same images.
     """
     from cl_condense import datasets  # noqa: PLC0415 - they take seconds, and --help should not
     from cl_condense.devices import pick_device  # noqa: PLC0415
     from cl_condense.progress import ProgressBar, decoding  # noqa: PLC0415
     from cl_condense.settings import Settings, check, defaults, fingerprint, ipc_within  # noqa: PLC0415
     from cl_condense.standalone import Job, run  # noqa: PLC0415
+    from cl_condense.stopping import Limit, Stop, exit_code  # noqa: PLC0415
 
     refuse(written(), of_condense(method, dataset, given["net"], written()))
     data, download = given.pop("data"), given.pop("download")
@@ -132,11 +137,25 @@ def condense(dataset: str, method: str, start: Path | None, out: Path | None, **
     if path.suffix != ".safetensors":
         raise ValueError(f"--out {path}: name a .safetensors file")
     job = Job(settings, path, start)
-    record = run(job, train.to(settings.device), ProgressBar(f"{method} on {dataset}"))
+    bar, limit = ProgressBar(f"{method} on {dataset}"), Limit()
+
+    def on_step(progress: Progress) -> None:
+        bar(progress)
+        limit.check()
+
+    try:
+        with limit.watching():
+            record = run(job, train.to(settings.device), on_step)
+    except Stop as stop:
+        bar.close()
+        code = exit_code(stop.signal)
+        click.echo("Stopped: the same command goes on.", err=True)
+        return code
     click.echo(
         f"{record['images']} images of {len(train.class_ids)} classes in {record['seconds']:.0f} s: {path}"
     )
     click.echo(f"picture: {job.files()['picture']}, record: {job.files()['record']}")
+    return 0
 
 
 @click.command(epilog=_EVALUATE)

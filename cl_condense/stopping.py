@@ -26,6 +26,17 @@ class Stop(BaseException):
         self.signal = number
 
 
+def exit_code(number: int) -> int:
+    """Of a process that a signal ended, as a shell says it; 0 for none.
+
+    Raises:
+        KeyboardInterrupt: for SIGINT, which the command line has words for.
+    """
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
+    return 128 + number if number else 0
+
+
 class Limit:
     """A length of time from ``begun`` on (:func:`time.monotonic`); without ``seconds`` only signals end it."""
 

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from cl_condense import datasets as sources
 from cl_condense.bench import Bench, side_by_side
-from cl_condense.campaign import Campaign, exit_code, listing
+from cl_condense.campaign import Campaign, listing
 from cl_condense.devices import pick_device
 from cl_condense.files import atomic, writable
 from cl_condense.forecast import Forecast
@@ -26,7 +26,7 @@ from cl_condense.progress import decoding
 from cl_condense.published import TITLES, Cell, published
 from cl_condense.set_work import condensed_once
 from cl_condense.settings import check
-from cl_condense.stopping import Limit
+from cl_condense.stopping import Limit, exit_code
 from cl_condense.stream_work import incremental
 
 

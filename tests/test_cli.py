@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from cl_condense.cli import main
+from cl_condense.condensed import CondensedSet
 from cl_condense.settings import DEFAULTS, EPOCHS, Settings, default_epochs
 
 QUICK = "run --orders 1 --nets 1 --iterations 2 --epochs 2 --width 8 --device cpu".split()
@@ -241,6 +242,29 @@ def test_control_c_keeps_what_is_done_and_the_same_command_goes_on(tmp_path, cap
     assert 1 <= kept < 5
     assert call(*words, "--out", cut) == 0
     assert accuracies(cut) == accuracies(whole)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_in_condense_keeps_what_is_done_and_the_same_command_goes_on(number, code, tmp_path):
+    words = "condense --method dm --ipc 1 --iterations 400 --width 8 --device cpu".split()
+    whole, cut = tmp_path / "whole.safetensors", tmp_path / "cut.safetensors"
+    assert call(*words, "--out", whole) == 0
+    command = [sys.executable, "-c", "from cl_condense.cli import main; main()", *words, "--out", str(cut)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while process.poll() is None and not (tmp_path / ".cut.safetensors.lock").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    process.send_signal(number)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == code
+    said = {130: "Interrupted", 143: "Stopped"}[code]
+    assert error.split("\n")[-2:] == [f"{said}: the same command goes on.", ""]
+    assert "Traceback" not in error
+    assert (tmp_path / "cut.checkpoint").exists()
+    assert call(*words, "--out", cut) == 0
+    one, other = (CondensedSet.load(path) for path in (whole, cut))
+    assert all(torch.equal(one.stored[name], other.stored[name]) for name in one.stored)
 
 
 def accuracies(out):
