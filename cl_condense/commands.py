@@ -38,7 +38,10 @@ _DATA = [
 _COMPUTING = [
     click.option("--precision", help="Of condensation: float32 or bfloat16.  [default: float32]"),
     click.option(
-        "--compile", "compiled", is_flag=True, help="Condense through torch.compile: half a minute at first."
+        "--compile",
+        "compiled",
+        is_flag=True,
+        help="ConvNets through torch.compile: minutes at first, then half the time.",
     ),
     click.option(
         "--reuse", type=COUNT, help="Iterations that share a network and a real batch: less work.  [default: 1]"

@@ -57,7 +57,7 @@ class Condensation:
         self._real, self._seed = real, seed
         self.recipe = recipe = recipe.settled(ipc)
         self.iteration, self.iterations = 0, settled(recipe.iterations)
-        scene = Scene(real, make_net, recipe.augment, seed, recipe.precision)
+        scene = Scene(real, make_net, recipe.augment, seed, recipe.precision, recipe.compiled)
         self._sources = {nets: nets.start(scene) for nets in kinds(recipe)}
         self._see = compiled() if recipe.compiled else see
         self._pixels = recipe.synthetic.start(real, ipc, seed).contiguous()

@@ -263,7 +263,7 @@ def training_for(s: Settings) -> Training:
     """
     if s.evaluation not in TRAININGS:
         raise ValueError(f"evaluation {s.evaluation!r}: use {' or '.join(TRAININGS)}")
-    return TRAININGS[s.evaluation](s.epochs, s.augment)
+    return replace(TRAININGS[s.evaluation](s.epochs, s.augment), compiled=s.compiled)
 
 
 def _threads(images: ImageSet) -> int:

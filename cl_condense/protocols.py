@@ -39,6 +39,7 @@ class Training:
         milestones: shares of the epochs, 0 to 1, after which the rate is multiplied by ``decay`` instead, each
             time, and the momentum goes on: ``floor(share * epochs)`` epochs keep the rate before.
         precision: of convolutions; loss, gradients of weights and the step are float32 all the same.
+        compiled: the papers' ConvNets go through torch.compile: a minute at first, less time an image after it.
 
     Raises:
         ValueError: for no epochs, empty batches, or a number out of its range.
@@ -54,6 +55,7 @@ class Training:
     decay: float = 0.1
     milestones: tuple[float | Fraction, ...] = ()
     precision: Precision = "float32"
+    compiled: bool = False
 
     def __post_init__(self) -> None:
         checked: dict[str, float] = {name: whole(name, getattr(self, name)) for name in _WHOLE}

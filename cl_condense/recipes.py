@@ -102,7 +102,7 @@ class Recipe:
         precision: of the networks' convolutions, of DDM's Gram matrices, and of the training of networks in
             between; ``bfloat16`` is faster where the hardware has it, with losses, weights and pixels in
             float32. Gradient matching stays in float32.
-        compiled: networks go through torch.compile: half a minute at first, less time an iteration after it.
+        compiled: networks go through torch.compile: minutes at first, less time an iteration after it.
         reuse: iterations that share a real batch, its augmentation and its features, which are computed once
             and kept for all classes; see :meth:`reusing`.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
 import torch
@@ -34,6 +34,11 @@ class Scene(NamedTuple):
     augment: DSA
     seed: int
     precision: Precision = "float32"
+    compiled: bool = False
+
+    def fast(self, training: Training) -> Training:
+        """A protocol at the precision of the scene, compiled where it is."""
+        return replace(training, precision=self.precision, compiled=self.compiled)
 
 
 class Look(NamedTuple):

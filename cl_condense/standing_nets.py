@@ -82,7 +82,7 @@ class _Queue:
         chosen = self._choice(iteration, 1)[: nets.trained]
         count = settled(nets.train_steps) * self._batch
         index, targets = real.sample(count, Purpose.TRAIN_NET, seed, iteration)
-        training = Training(1, batch_size=self._batch, augment=None, decay=1.0, precision=self._scene.precision)
+        training = self._scene.fast(Training(1, batch_size=self._batch, augment=None, decay=1.0))
         members, momenta = [self.members[i] for i in chosen], [self.momenta[i] for i in chosen]
         found = fit(members, real.take(index), targets, training, seed, iteration, momenta=momenta)
         for i, accuracy in zip(chosen, found, strict=True):
@@ -174,7 +174,7 @@ class _Pool:
         self._initialise(*keys)
         net = copy.deepcopy(self._blank)
         images, targets = real.take(torch.arange(len(real), device=real.device)), real.targets
-        training = Training(self._pool.epochs, augment=None, decay=1.0, precision=self._scene.precision)
+        training = self._scene.fast(Training(self._pool.epochs, augment=None, decay=1.0))
         fit([net], images, targets, training, *keys)
         return net
 

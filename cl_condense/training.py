@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cl_condense.compiling import compiled_logits
 from cl_condense.draws import Key, Purpose, isolated, permutation
 from cl_condense.features import at_once
 from cl_condense.mixing import cutmix
-from cl_condense.networks import forward_joined, joinable
+from cl_condense.networks import ConvNet, forward_joined, joinable
 from cl_condense.protocols import Training
 
 OnEpoch = Callable[[int, int], None]
@@ -86,9 +88,17 @@ def train_together(
             if on_epoch:
                 on_epoch(before + epoch, len(groups) * training.epochs)
 
-        right = _train(_Rows([lessons[i] for i in members]), training, count)
+        right = _train(_Rows([lessons[i] for i in members], training.compiled), training, count)
         found |= zip(members, right.split([len(lessons[i].nets) for i in members]), strict=True)
     return [found[i] for i in range(len(lessons))]
+
+
+Forward = Callable[[nn.Module, Tensor], Tensor]
+
+
+def _plain(net: nn.Module, images: Tensor) -> Tensor:
+    logits: Tensor = net(images)
+    return logits
 
 
 class _Rows:
@@ -100,10 +110,13 @@ class _Rows:
         keys: integers, or where lessons differ a list of one for each network.
         device_keys: the same as draws on the device take them, ``[r, 1]`` for a list.
         momenta: parameters whose momentum is kept, and that momentum.
+        forward: logits of one of the networks.
     """
 
-    def __init__(self, lessons: Sequence[Lesson]) -> None:
+    def __init__(self, lessons: Sequence[Lesson], compiled: bool) -> None:
         self.nets = [net for lesson in lessons for net in lesson.nets]
+        convnets = all(type(net) is ConvNet for net in self.nets)
+        self.forward: Forward = compiled_logits() if compiled and convnets else _plain
         self.momenta = [pair for lesson in lessons for pair in _kept(lesson)]
         self.images = _stacked([lesson.images for lesson in lessons])
         self.labels = _stacked([lesson.labels for lesson in lessons])
@@ -174,13 +187,26 @@ def _backward(rows: _Rows, index: Tensor, training: Training, *keys: int) -> Ten
         return (logits.argmax(2) == y).sum(1)
     right = torch.zeros(len(nets), dtype=torch.int64, device=x.device)
     for i, net in enumerate(nets):
-        row = slice(i, i + 1)
-        for part in torch.arange(x.shape[1], device=x.device).split(at_once(net, x[i], training=True)):
-            logits = _logits(net, x[i, part], training)[None]
+        row, forward = slice(i, i + 1), partial(rows.forward, net)
+        for part, filled in _parts(x[i], at_once(net, x[i], training=True)):
+            targets = y[row, part]
+            logits = _logits(forward, filled, training)[None, : targets.shape[1]]
             also = mixed and (mixed[0][row, part], mixed[1][row])
-            (_loss(logits, y[row, part], also) * (len(part) / x.shape[1])).backward()
-            right[i] += (logits.argmax(2) == y[row, part]).sum()
+            (_loss(logits, targets, also) * (targets.shape[1] / x.shape[1])).backward()
+            right[i] += (logits.argmax(2) == targets).sum()
     return right
+
+
+def _parts(x: Tensor, most: int) -> Iterator[tuple[slice, Tensor]]:
+    """Images ``[m, c, h, w]`` in parts of one size, for which a compiled network has one form.
+
+    The last part, if it is short, is filled up with the first images, whose logits are to be cut off.
+    """
+    size = -(-len(x) // -(-len(x) // most))
+    for start in range(0, len(x), size):
+        part = x[start : start + size]
+        short = size - len(part)
+        yield slice(start, start + len(part)), torch.cat([part, x[:short]]) if short else part
 
 
 def _logits(net: Callable[[Tensor], Tensor], x: Tensor, training: Training) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import torch
 
@@ -148,8 +148,8 @@ class RealTraining:
 class _RealTraining:
     def __init__(self, nets: RealTraining, scene: Scene) -> None:
         self._nets, self._real, self._seed, self._redrawn = nets, scene.real, scene.seed, Redrawn(scene)
-        training = Training(1, batch_size=64, decay=1.0, precision=scene.precision)
-        self._training = replace(training, cutmix=nets.cutmix, augment=nets.augment)
+        training = Training(1, batch_size=64, decay=1.0, cutmix=nets.cutmix, augment=nets.augment)
+        self._training = scene.fast(training)
         self._momentum = at_rest(self._redrawn.net)
 
     def at(self, iteration: int) -> Look:
@@ -178,5 +178,5 @@ class _RealTraining:
 
 def _plain_sgd(epochs: int, scene: Scene) -> Training:
     """DC's: learning rate 0.01 and nothing else."""
-    plain = Training(epochs, momentum=0.0, weight_decay=0.0, decay=1.0)
-    return replace(plain, augment=scene.augment, precision=scene.precision)
+    plain = Training(epochs, momentum=0.0, weight_decay=0.0, decay=1.0, augment=scene.augment)
+    return scene.fast(plain)

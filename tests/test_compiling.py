@@ -6,18 +6,22 @@ from dataclasses import replace
 import pytest
 import torch
 
-from cl_condense import compiling
+from cl_condense import compiling, training
 from cl_condense.compiling import compiled
 from cl_condense.engine import Condensation
 from cl_condense.features import View, see, statistics_of
 from cl_condense.imageset import ImageSet
 from cl_condense.methods import build
-from cl_condense.networks import ConvNet, MakeConvNet
+from cl_condense.networks import ConvNet, Initialiser, MakeConvNet
+from cl_condense.protocols import Training
+from cl_condense.training import train
 
-
-@pytest.mark.skipif(
+compiler = pytest.mark.skipif(
     not (shutil.which("g++") or shutil.which("clang++")), reason="torch.compile wants a compiler"
 )
+
+
+@compiler
 @pytest.mark.parametrize(("precision", "near"), [("float32", 1e-4), ("bfloat16", 0.1)])
 def test_features_statistics_and_gradients_are_those_without_it(precision, near):
     torch.manual_seed(0)
@@ -66,3 +70,30 @@ def test_a_compiler_that_fails_is_said_once_and_done_without(monkeypatch):
     assert len(said) == 1
     assert losses == [plain.step() for _ in range(2)]
     assert torch.equal(plain.result().pixels, other.result().pixels)
+
+
+@compiler
+@pytest.mark.parametrize("images", [8, 35])  # 35: in two parts, of which the last is filled up
+def test_networks_train_compiled_as_they_do_without_it(images):
+    x, y = torch.randn(images, 3, 32, 32, generator=torch.manual_seed(0)), torch.arange(images) % 3
+    nets, found = [], []
+    for through in (False, True):
+        nets.append([MakeConvNet((3, 32, 32), width=8)(3) for _ in range(2)])
+        for i, net in enumerate(nets[-1]):
+            Initialiser(net)(i)
+        protocol = Training(2, batch_size=35, cutmix=0.5, compiled=through)
+        found.append(train(nets[-1], x, y, protocol, keys=(0,)))
+    assert torch.equal(*found)
+    for one, other in zip(*nets, strict=True):
+        assert (one(x) - other(x)).norm() < 1e-3 * one(x).norm()
+        pairs = zip(one.parameters(), other.parameters(), strict=True)
+        assert any(not torch.equal(a, b) for a, b in pairs), "nothing was compiled"
+
+
+def test_networks_of_other_kinds_train_as_they_are(monkeypatch):
+    def unwanted():
+        raise AssertionError("compiled")
+
+    monkeypatch.setattr(training, "compiled_logits", unwanted)
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 2))
+    training.train([net], torch.randn(4, 3, 2, 2), torch.arange(4) % 2, Training(1, compiled=True), keys=(0,))

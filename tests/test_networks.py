@@ -41,6 +41,22 @@ def test_convnet_equals_the_plain_forward_in_every_output_and_gradient(shape, de
     torch.testing.assert_close(*(torch.autograd.grad(s, leaves) for s in sums), rtol=1e-8, atol=1e-10)
 
 
+@pytest.mark.parametrize("shape", [(3, 32, 32), (1, 28, 28), (3, 20, 24), (2, 9, 8)])
+def test_the_form_for_a_cpu_gives_the_same_features_and_gradients(shape):
+    net = ConvNet(shape, 3, width=4, depth=2).double()
+    Initialiser(net)(0)
+    x = torch.randn(2, *shape, dtype=torch.float64, requires_grad=True)
+    taps, found = frozenset(("maps", "convs")), []
+    for features in (net.features, net._fused):
+        seen = features(x, taps)
+        outputs = [seen.embedding, seen.logits, seen.pooled, *seen.maps, *seen.convs]
+        weights = [p for name, p in net.named_parameters() if not name.startswith("convs") or "weight" in name]
+        found.append([*outputs, *torch.autograd.grad(sum(o.pow(3).sum() for o in outputs), [x, *weights])])
+    for a, b in zip(*found, strict=True):
+        assert a.shape == b.shape
+        assert torch.allclose(a, b, rtol=1e-9, atol=1e-9)
+
+
 def test_taps_give_maps_after_relu_and_untouched_outputs_of_the_convolutions():
     net = double(ConvNet((3, 16, 16), 5, width=4))
     seen = []
