@@ -116,7 +116,7 @@ def evaluating(job, side, device):
         nets = [make_net(job.classes).to(device) for _ in range(job.networks)]
         for i, net in enumerate(nets):
             Initialiser(net)(0, i)
-        train(nets, images, targets, Training(job.epochs), keys=(0,))
+        train(nets, images, targets, Training(job.epochs, compiled=job.compiled), keys=(0,))
 
     return ours
 
@@ -248,6 +248,7 @@ METHOD = click.option(
     type=click.Choice([*reference_loops.LOOPS]),
     help="[default: all, classes: dm]",
 )
+COMPILE = click.option("--compile", "compiled", is_flag=True, help="Ours through torch.compile.")
 CLASSES = click.option("--classes", type=click.IntRange(1), help="[default: 10; all on a GPU: 100]")
 MANY = click.option("--counts", multiple=True, type=click.IntRange(1), help="[default: 10, 30, 100, 300, 1000]")
 PLOT = click.option("--plot", "plot_file", type=click.Path(path_type=Path))
@@ -264,7 +265,6 @@ CONDENSING = [
         "--iterations", type=click.IntRange(1), help="Of a repeat.  [default: 2, GPU: 10, condense 50]"
     ),
     click.option("--precision", type=click.Choice(["float32", "bfloat16"]), help="Ours.  [default: float32]"),
-    click.option("--compile", "compiled", is_flag=True, help="Ours through torch.compile."),
     click.option("--chunk", type=int, default=0, help="Classes in a forward pass.  [default: what fits]"),
 ]
 EVALUATING = [
@@ -284,7 +284,7 @@ def settle(command, device, threads, given):
     defaults = {"iterations": 10, "images": 5000} if gpu else {"iterations": 2, "images": 500}
     defaults |= {"iterations": 50} if gpu and command == "condense" else {}
     if command == "evaluate":
-        given = {**given, "method": command, "iterations": 1, "precision": None, "compiled": None}
+        given = {**given, "method": command, "iterations": 1, "precision": None}
         defaults |= {"networks": 20 if gpu else 3, "epochs": 20 if gpu else 2}
     defaults |= {"width": 32} if command in ("classes", "all") and not gpu else {}
     if command == "all":  # CIFAR-100's shapes on a GPU; on a CPU what takes minutes
@@ -333,28 +333,28 @@ def main() -> None:
 
 
 @main.command()
-@takes(METHOD, CLASSES, *CONDENSING, *COMMON)
+@takes(METHOD, CLASSES, *CONDENSING, COMPILE, *COMMON)
 def condense(**given) -> None:
     """Seconds an iteration, and peak memory."""
     run("condense", **given)
 
 
 @main.command()
-@takes(CLASSES, *EVALUATING, *COMMON)
+@takes(CLASSES, *EVALUATING, COMPILE, *COMMON)
 def evaluate(**given) -> None:
     """Network-epochs a second."""
     run("evaluate", **given)
 
 
 @main.command()
-@takes(METHOD, MANY, PLOT, *CONDENSING, *COMMON)
+@takes(METHOD, MANY, PLOT, *CONDENSING, COMPILE, *COMMON)
 def classes(**given) -> None:
     """Cost against classes, of the first method: 10 to 1000 classes of few images."""
     run("classes", **given)
 
 
 @main.command("all")
-@takes(METHOD, CLASSES, MANY, PLOT, *CONDENSING, *EVALUATING, *COMMON)
+@takes(METHOD, CLASSES, MANY, PLOT, *CONDENSING, *EVALUATING, COMPILE, *COMMON)
 def everything(**given) -> None:
     """All three, on a CPU at a modest size, on a GPU with the shapes of CIFAR-100."""
     run("all", **given)

@@ -132,12 +132,17 @@ def _to_tiles(gradient: Tensor) -> Tensor:
 
 def _weights(weight: Tensor) -> Tensor:
     """``[filters, c, 3, 3]`` -> ``[36, c, filters]``."""
-    rows = torch.stack(_sums(weight.permute(2, 3, 1, 0).unbind(0), _WEIGHT))
-    return torch.stack(_sums(rows.unbind(1), _WEIGHT), 1).flatten(0, 1)
+    filters, c = weight.shape[:2]
+    return (_both(weight) @ weight.permute(2, 3, 1, 0).reshape(9, -1)).view(-1, c, filters)
 
 
 def _weights_back(gradient: Tensor) -> Tensor:
     """The gradient of :func:`_weights`: ``[36, c, filters]`` -> ``[filters, c, 3, 3]``."""
-    back: Matrix = tuple(zip(*_WEIGHT, strict=True))
-    rows = torch.stack(_sums(gradient.unflatten(0, (_SIDE, _SIDE)).unbind(0), back))
-    return torch.stack(_sums(rows.unbind(1), back), 1).permute(3, 2, 0, 1)
+    rest = gradient.shape[1:]
+    return (_both(gradient).T @ gradient.flatten(1)).view(3, 3, *rest).permute(3, 2, 0, 1)
+
+
+def _both(like: Tensor) -> Tensor:
+    """The matrix ``[36, 9]`` that transforms rows and columns of a weight at once."""
+    one = torch.tensor(_WEIGHT, dtype=like.dtype, device=like.device)
+    return torch.kron(one, one)
