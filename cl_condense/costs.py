@@ -31,13 +31,16 @@ class Costs:
     test: ImageSet
     units: Units
 
-    def condensing(self, classes: int | None = None) -> float:
-        """Seconds in which so many of the classes, the first ones, are condensed; None: all."""
+    def condensing(self, classes: int | None = None, iterations: int | None = None) -> float:
+        """Seconds in which so many of the classes, the first ones, are condensed; None: all.
+
+        ``iterations`` are the first ones of a method that optimises images; None: all.
+        """
         s, real = self.settings, self.train
         counts = real.counts[:classes]
         method = method_for(s.methods[0], s)
         if isinstance(method, Recipe):
-            return self._recipe(method.settled(s.ipc or 0), counts)
+            return self._recipe(method.settled(s.ipc or 0), counts, iterations)
         if not isinstance(method, Coreset) or not method.iterations:
             return 0.0
         batches = -(-sum(counts) // 256)
@@ -67,17 +70,18 @@ class Costs:
         unit = self.units.trained(nets, training, networks)
         return unit.batch * -(-images // training.batch_size) + unit.image * images
 
-    def _recipe(self, recipe: Recipe, counts: Sequence[int]) -> float:
+    def _recipe(self, recipe: Recipe, counts: Sequence[int], iterations: int | None) -> float:
+        iterations = settled(recipe.iterations) if iterations is None else iterations
         decoded = (self.settings.ipc or 0) * recipe.synthetic.factor**2
         looked_at = min(decoded, recipe.syn_per_class or decoded)
         seconds = 0.0
         for nets in dict.fromkeys(kinds(recipe)):
-            own = tuple(replace(t, nets=None) for t in recipe.terms if (t.nets or recipe.nets) == nets)
-            unit = self._looked(nets, replace(recipe, terms=own))
+            terms = tuple(replace(t, nets=None) for t in recipe.terms if (t.nets or recipe.nets) == nets)
+            unit = self._looked(nets, replace(recipe, terms=terms))
             for phase in phases(recipe):
                 real = self._real(unit, phase.real_per_class, counts, looked_at) / recipe.reuse
-                seconds += (phase.stop - phase.start) * (real + len(counts) * looked_at * unit.synthetic)
-            iterations = settled(recipe.iterations)
+                here = max(0, min(phase.stop, iterations) - phase.start)
+                seconds += here * (real + len(counts) * looked_at * unit.synthetic)
             seconds += self._between(nets, recipe, iterations, len(counts) * decoded, sum(counts))
         return seconds
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -48,6 +48,20 @@ def why_not(recipe: Recipe) -> str:
     return ""
 
 
+def lacking(recipes: Iterable[Recipe]) -> list[str]:
+    """For each reason which recipes have no economy, as "idm has no economy: its networks ..."."""
+    found: dict[str, list[str]] = {}
+    for recipe in recipes:
+        if why := why_not(recipe):
+            found.setdefault(why, []).append(recipe.name)
+    return [
+        f"{names[0]} has no economy: {why}"
+        if len(names) == 1
+        else f"{', '.join(names)} have no economy: {why.replace('its networks', 'their networks')}"
+        for why, names in found.items()
+    ]
+
+
 def economical(recipe: Recipe) -> Recipe:
     """A recipe with the numbers of :data:`ECONOMY`; one that has no economy (:func:`why_not`) as it is.
 
@@ -72,11 +86,14 @@ def _most(own: int | Tuned, most: Any) -> int | Tuned:
 def numbers_of(settings: Mapping[str, Any]) -> str:
     """How a recipe condenses, in a few words, from its settings as plain data."""
     iterations = settings["iterations"]
-    parts = [f"{iterations:,} iterations", f"{settings['real_per_class']:,} real images a class"]
+    parts = [
+        f"{iterations:,} iteration{'s' * (iterations != 1)}",
+        f"{settings['real_per_class']:,} real images a class",
+    ]
     if settings.get("reuse", 1) > 1:
         parts.append(f"reuse {settings['reuse']}")
-    if quiet := settings.get("quiet"):
-        last = iterations - Quiet(quiet["share"], quiet["rate"], 1).start(iterations)
+    quiet = settings.get("quiet") or {"share": 0}
+    if last := round(quiet["share"] * iterations):
         parts.append(
             f"the last {last:,} with {quiet['real_per_class']:,} real images at {quiet['rate']:g} of the rate"
         )

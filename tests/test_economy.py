@@ -79,7 +79,7 @@ def test_a_term_with_networks_of_its_own_that_change_has_none():
 
 
 def test_the_numbers_are_said_in_a_few_words():
-    assert numbers_of(settled("dm").settings()) == (
-        "2,500 iterations, 64 real images a class, reuse 10, the last 400 with 256 real images at 0.1 of the rate"
-    )
+    quiet = "the last 400 with 256 real images at 0.1 of the rate"
+    said = f"2,500 iterations, 64 real images a class, reuse 10, {quiet}"
+    assert numbers_of(settled("dm").settings()) == said
     assert numbers_of(build("dm").settled(10).settings()) == "20,000 iterations, 256 real images a class"
