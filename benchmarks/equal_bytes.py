@@ -124,7 +124,7 @@ def main(dataset, methods, budgets, same, seeds, **given) -> None:
     fit, held, json_file, plot_file = (given.pop(k) for k in ("fit", "held", "json_file", "plot_file"))
     images = load(dataset, given.pop("data"))[0]
     given = {k: v for k, v in given.items() if v is not None}
-    s = Settings(dataset, methods, **DEFAULTS.get(dataset, {}) | given)
+    s = Settings(dataset, methods, **{"economy": False} | DEFAULTS.get(dataset, {}) | given)
     bench = Bench(split(images, fit, held), s, seeds)
     print(f"{dataset}: {fit} training images a class, {held} others to evaluate on")
     stored = [(m, codec, same) for m in methods if bench.optimises(m) for codec in (*CODECS, "cut")]

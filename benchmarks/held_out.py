@@ -90,7 +90,8 @@ def main(dataset, methods, seeds, changed, json_file, **given) -> None:
     images = load(dataset, given.pop("data"))[0]
     held = held or min(200, min(images.counts) - fit)
     settings = Settings(
-        dataset, **DEFAULTS.get(dataset, {}) | {k: v for k, v in given.items() if v is not None}
+        dataset,
+        **{"economy": False} | DEFAULTS.get(dataset, {}) | {k: v for k, v in given.items() if v is not None},
     )
     parts = split(images, fit, held)
     print(f"{dataset}: {fit} training images a class condensed to {settings.ipc}, {held} others to evaluate on")

@@ -130,7 +130,7 @@ def main(dataset, ways, marks, json_file, plot_file, **given) -> None:
     images = load(dataset, given.pop("data"))[0]
     parts = split(images, fit, held)
     given = {k: v for k, v in given.items() if v is not None}
-    settings = Settings(dataset, (method,), **DEFAULTS.get(dataset, {}) | given)
+    settings = Settings(dataset, (method,), **{"economy": False} | DEFAULTS.get(dataset, {}) | given)
     ways, marks = ways or WAYS, sorted(marks or MARKS)
     print(f"{dataset}: {fit} training images a class condensed to {settings.ipc}, {held} others to evaluate on")
     for reuse, real, running in map(way, ways):

@@ -15,7 +15,7 @@ from dataclasses import replace
 from cl_condense.files import atomic
 from cl_condense.origin import together
 from cl_condense.records import read
-from cl_condense.settings import Settings, default_epochs, defaults
+from cl_condense.settings import Settings, default_epochs, defaults, economy_option
 
 HEAD = "kind command commit device threads versions date seed settings".split()
 SIDES = ("reference", "ours")
@@ -131,13 +131,17 @@ def run_command(settings):
     Raises:
         ValueError: for settings that the command line does not have.
     """
-    s = Settings(**settings | {"methods": tuple(settings["methods"])})
-    usual = Settings(s.dataset, **defaults(s.dataset, s.methods))
+    s = Settings.of(Settings.of(settings).values())
+    option = economy_option(settings)
+    chosen = {"": None, "--economy": True, "--papers": False}[option]
+    usual = Settings(s.dataset, **defaults(s.dataset, s.methods, chosen))
     usual = usual if s.ipc else replace(usual, ipc=None)
     usual = replace(usual, epochs=default_epochs(s.dataset, s.evaluation))
-    same = replace(usual, methods=s.methods, device=s.device, data=s.data)
+    usual = replace(usual, methods=s.methods, economy=s.economy, reuse=None if s.economy else 1)
+    same = replace(usual, device=s.device, data=s.data)
     words = ["cl-condense", "run"]
     words += [] if s.dataset == "digits" else ["--dataset", s.dataset, "--data", "DIR"]
+    words += [option] if option else []
     for name in _OPTIONS:
         if getattr(s, name) != getattr(usual, name):
             option = {"max_bytes": "--bytes"}.get(name, f"--{name}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,8 @@ import numpy as np
 from rich.table import Table
 
 from cl_condense.coresets import Coreset
+from cl_condense.economy import lacking
+from cl_condense.experiment import method_for
 from cl_condense.footnotes import Footnotes, not_the_papers, notes, shared
 from cl_condense.methods import build
 from cl_condense.origin import together
@@ -22,6 +24,7 @@ from cl_condense.records import lines
 from cl_condense.set_work import condensed_once, set_works
 from cl_condense.settings import Settings
 from cl_condense.stream_work import STEPS, incremental, stream_works
+from cl_condense.ways import numbers
 from cl_condense.work import Between, Json, Load, Work
 
 ORDERS = 5
@@ -35,7 +38,8 @@ class Bench:
     Attributes:
         folder: of the results.
         load: gives (train, test) of a data set.
-        changes: fields of Settings that differ from the papers' (``iterations``, ``width``, ``epochs``, ...).
+        changes: fields of Settings (``economy``, ``iterations``, ``width``, ``epochs``, ...) other than the
+            papers' protocol has, with economy where they do not say otherwise.
         repetitions: sets of each cell, with seeds from 0.
         orders: class orders of each class-incremental cell.
         steps: of class-incremental cells whose paper does not state them.
@@ -110,21 +114,49 @@ class Bench:
         return f"steps not stated by the paper: ours with {self.steps}" if unstated else ""
 
     def unlike(self, cells: Iterable[Cell]) -> Json:
-        """Those of ``changes`` that make a difference to what the papers did for these cells, and ``orders``.
+        """What was otherwise than in the papers for these cells: ``economy``, ``changes``, and ``orders``.
 
-        ``compiled`` is none: it changes rounding alone.
+        Only what makes a difference; ``compiled`` makes none: it changes rounding alone.
         """
-        papers, found = replace(self, changes={}, orders=ORDERS), {}
+        papers, found = replace(self, changes={"economy": False}, orders=ORDERS), {}
+        cells = list(cells)
         for cell in cells:
             for mine, theirs in zip(self.works(cell), papers.works(cell), strict=False):
                 usual = _effective(theirs.settings)
-                for name in self.changes.keys() - {"device", "compiled"}:
+                for name in self.changes.keys() - {"device", "compiled", "economy"}:
                     value = getattr(mine.settings, name)
                     if name in usual and value != usual[name]:
                         found[name] = value
             if incremental(cell) and self.orders != ORDERS:
                 found["orders"] = self.orders
-        return {name: found[name] for name in [*self.changes, "orders"] if name in found}
+        economy = self._economy(cells)
+        found |= {"economy": f"({economy})"} if economy else {}
+        return {
+            name: found[name] for name in dict.fromkeys(["economy", *self.changes, "orders"]) if name in found
+        }
+
+    def lacking(self, cells: Iterable[Cell]) -> str:
+        """Which methods have no economy where it is on, and why; empty where there are none."""
+        used = self._recipes(cells)
+        recipes = {recipe.name: recipe for recipe, s in used if s.economy}
+        return " ".join(f"{line}; the papers' settings." for line in lacking(recipes.values()))
+
+    def _economy(self, cells: Iterable[Cell]) -> str:
+        """The numbers of what condenses by economy, by method where they differ."""
+        said: dict[str, dict[str, None]] = {}
+        for recipe, s in self._recipes(cells):
+            if s.economy_of(recipe.name):
+                said.setdefault(numbers(recipe, s), {})[recipe.name] = None
+        if len(said) == 1:
+            return next(iter(said))
+        return "; ".join(f"{', '.join(names)}: {own}" for own, names in said.items())
+
+    def _recipes(self, cells: Iterable[Cell]) -> Iterator[tuple[Recipe, Settings]]:
+        """What the works of cells condense with."""
+        for work in self._all(cells):
+            method = method_for(work.settings.methods[0], work.settings)
+            if isinstance(method, Recipe):
+                yield method, work.settings
 
     def _all(self, cells: Iterable[Cell]) -> list[Work]:
         return [*dict.fromkeys(work for cell in cells for work in self.works(cell))]
@@ -142,7 +174,7 @@ def _work_key(work: Any) -> str:
 
 def _effective(s: Settings) -> Json:
     """The settings that have an effect, with the method's own numbers where they say None."""
-    method, found = build(s.methods[0], s.dataset), asdict(s)
+    method, found = build(s.methods[0], s.dataset), s.values()
     if isinstance(method, Recipe):
         own = method.settled(s.ipc or 0)
         return found | {"iterations": own.iterations, "real_per_class": own.real_per_class}
@@ -184,8 +216,8 @@ def side_by_side(
             table.add_row(name, *texts)
     head = ["published | ours ± std (n); * outside the published mean ± std", _means(cells)]
     head += [bench.assumed(cells)]
-    unlike = not_the_papers(bench.unlike(cells))
-    table.caption = "\n".join(["; ".join(filter(None, head)), *filter(None, [unlike]), *footnotes.lines()])
+    unlike = [not_the_papers(bench.unlike(cells)), bench.lacking(cells)]
+    table.caption = "\n".join(["; ".join(filter(None, head)), *filter(None, unlike), *footnotes.lines()])
     return table
 
 

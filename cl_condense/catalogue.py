@@ -11,6 +11,7 @@ from dataclasses import fields
 from rich.table import Table
 
 from cl_condense.coresets import Coreset
+from cl_condense.economy import economical, numbers_of, why_not
 from cl_condense.methods import BASES, COMPOSED, MODIFIERS, build
 from cl_condense.recipes import Method, Recipe, Term
 from cl_condense.tuned import Tuned
@@ -71,6 +72,8 @@ def _settings(method: Method) -> Iterator[str]:
     for name, value in {"networks": own, **rest}.items():
         if value not in ("", (), {}):
             yield f"{name}: {list(value) if isinstance(value, tuple) else value}"
+    why = why_not(method)
+    yield f"economy: {f'none: {why}' if why else numbers_of(economical(method).settled(10).settings())}"
 
 
 def _weight(term: Term) -> str:

@@ -74,7 +74,11 @@ def cli(context: click.Context) -> None:
 @click.option("--shrink", help="How a budget's classes shrink: recondense or prefix.  [default: recondense]")
 @click.option("--orders", type=ORDERS, help="Class orders.  [default: 5]")
 @click.option("--nets", type=NETS, help="Networks trained on each memory.  [default: 3]")
-@click.option("--iterations", type=COUNT, help="Of condensation.  [default: digits 200, else the method's own]")
+@click.option(
+    "--iterations",
+    type=COUNT,
+    help="Of condensation.  [default: digits 200, else economy's or the method's own]",
+)
 @click.option(
     "--epochs", type=COUNT, help="Of each network.  [default: digits 200, else 1000, or 300 where plain]"
 )
@@ -111,7 +115,9 @@ def run(dataset: str, data: Path | None, download: bool, out: Path | None, **giv
     if "evaluation" in chosen:
         chosen.setdefault("epochs", default_epochs(dataset, chosen["evaluation"]))
     train, test = datasets.load(dataset, data, download=download, on_progress=decoding(dataset))
-    settings = Settings(dataset, data=fingerprint(train, test), **defaults(dataset, compared) | chosen)
+    settings = Settings(
+        dataset, data=fingerprint(train, test), **defaults(dataset, compared, given["economy"]) | chosen
+    )
     task = Run(
         settings,
         train,
@@ -145,12 +151,16 @@ for each in (condense, evaluate, export, report, table):
 
 
 def _announce(task: Run, console: Console) -> None:
+    from cl_condense.ways import ways  # noqa: PLC0415
+
     sizes, s = task.sizes, task.settings
     even = len(set(sizes)) == 1
     split = f"{sizes[0]} new classes each" if even else f"uneven: {', '.join(map(str, sizes))} new classes"
     memory = f"{_budget(s)} as {s.codec}"
     repeats = f"{_count(s.orders, 'class order')} x {_count(s.nets, 'network')}"
     _say(console, f"{s.dataset}: {_count(s.steps, 'step')} ({split}), {memory}, {repeats}, {s.device}")
+    for line in ways(s):
+        _say(console, line)
     left, units = len(task.missing()), len(task.units)
     if left < units:
         _say(console, f"{units - left} of {units} pieces of work are in {task.out}")

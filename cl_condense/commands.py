@@ -36,6 +36,12 @@ _DATA = [
     click.option("--download", is_flag=True, help="Fetch the data set into --data if it is not there."),
 ]
 _COMPUTING = [
+    click.option(
+        "--economy/--papers",
+        default=None,
+        help="Condense in fewer iterations with fewer real images, where a method allows it, or as published.  "
+        "[default: economy; digits has settings of its own]",
+    ),
     click.option("--precision", help="Of condensation: float32 or bfloat16.  [default: float32]"),
     click.option(
         "--compile",
@@ -44,7 +50,9 @@ _COMPUTING = [
         help="ConvNets through torch.compile: minutes at first, then half the time.",
     ),
     click.option(
-        "--reuse", type=COUNT, help="Iterations that share a network and a real batch: less work.  [default: 1]"
+        "--reuse",
+        type=COUNT,
+        help="Iterations that share a network and a real batch: less work.  [default: economy 10, else 1]",
     ),
 ]
 _CONDENSE = """
@@ -95,8 +103,12 @@ def computing(command: Any) -> Any:
 @click.option("--ipc", type=COUNT, help="Images per class.  [default: digits 2, cifar100 20, else 10]")
 @click.option("--bytes", "max_bytes", type=COUNT, help="Bytes in all instead, of images and labels.")
 @storing
-@click.option("--iterations", type=COUNT, help="[default: digits 200, else the method's own]")
-@click.option("--real-per-class", type=COUNT, help="Real images a class and step.  [default: the method's own]")
+@click.option("--iterations", type=COUNT, help="[default: digits 200, else economy's or the method's own]")
+@click.option(
+    "--real-per-class",
+    type=COUNT,
+    help="Real images a class and step.  [default: digits 32, else economy's or the method's own]",
+)
 @computing
 @click.option("--net", help="Network: convnet, resnet18, vgg11, alexnet, ...  [default: convnet]")
 @click.option("--width", type=WIDTH, help="Filters of the ConvNet.  [default: digits 32, else 128]")
@@ -120,11 +132,12 @@ def condense(dataset: str, method: str, start: Path | None, out: Path | None, **
     from cl_condense.settings import Settings, check, defaults, fingerprint, ipc_within  # noqa: PLC0415
     from cl_condense.standalone import Job, run  # noqa: PLC0415
     from cl_condense.stopping import Limit, Stop, exit_code  # noqa: PLC0415
+    from cl_condense.ways import ways  # noqa: PLC0415
 
     refuse(written(), of_condense(method, dataset, given["net"], written()))
     data, download = given.pop("data"), given.pop("download")
     train, test = datasets.load(dataset, data, download=download, on_progress=decoding(dataset))
-    chosen = defaults(dataset, (method,)) | {k: v for k, v in given.items() if v is not None}
+    chosen = defaults(dataset, (method,), given["economy"]) | {k: v for k, v in given.items() if v is not None}
     chosen |= {
         "methods": (method,),
         "steps": 1,
@@ -140,9 +153,11 @@ def condense(dataset: str, method: str, start: Path | None, out: Path | None, **
     if path.suffix != ".safetensors":
         raise ValueError(f"--out {path}: name a .safetensors file")
     job = Job(settings, path, start)
-    bar, limit = ProgressBar(f"{method} on {dataset}"), Limit()
+    bar, limit, unsaid = ProgressBar(f"{method} on {dataset}"), Limit(), ways(settings)
 
     def on_step(progress: Progress) -> None:
+        while unsaid:  # not before the first step: what cannot be done is one line, its error
+            click.echo(unsaid.pop(0), err=True)
         bar(progress)
         limit.check()
 
@@ -249,8 +264,10 @@ Examples:
 @click.option(
     "--networks", "nets", type=NETS, help="Networks on each set or memory.  [default: 5, class-incremental 3]"
 )
-@click.option("--iterations", type=COUNT, help="Of condensation.  [default: the papers']")
-@click.option("--real-per-class", type=COUNT, help="Real images a class and step.  [default: the papers']")
+@click.option("--iterations", type=COUNT, help="Of condensation.  [default: economy's or the papers']")
+@click.option(
+    "--real-per-class", type=COUNT, help="Real images a class and step.  [default: economy's or the papers']"
+)
 @click.option("--epochs", type=COUNT, help="Of each network.  [default: the papers']")
 @computing
 @click.option("--width", type=WIDTH, help="Filters of the ConvNets.  [default: 128]")
@@ -260,6 +277,7 @@ Examples:
 def table(names: tuple[str, ...], data: Path | None, dry_run: bool, results: Path, **given: Any) -> int:
     """A paper's table with ours beside it: does the cells that are missing, and shows all.
 
+    Networks train as in the papers; condensation is by economy, or with --papers as published.
     Without NAME it lists the tables; what several have in common is done once. Results stay in one folder and
     are not computed again; interrupted, or after --for, the same command goes on.
     """

@@ -11,6 +11,7 @@ from cl_condense.chunks import batch_of, few
 from cl_condense.coresets import Coreset
 from cl_condense.experiment import method_for, training_for
 from cl_condense.imageset import ImageSet
+from cl_condense.phases import phases
 from cl_condense.protocols import Training
 from cl_condense.recipes import Recipe, kinds
 from cl_condense.settings import Settings, make_net
@@ -30,13 +31,16 @@ class Costs:
     test: ImageSet
     units: Units
 
-    def condensing(self, classes: int | None = None) -> float:
-        """Seconds in which so many of the classes, the first ones, are condensed; None: all."""
+    def condensing(self, classes: int | None = None, iterations: int | None = None) -> float:
+        """Seconds in which so many of the classes, the first ones, are condensed; None: all.
+
+        ``iterations`` are the first ones of a method that optimises images; None: all.
+        """
         s, real = self.settings, self.train
         counts = real.counts[:classes]
         method = method_for(s.methods[0], s)
         if isinstance(method, Recipe):
-            return self._recipe(method.settled(s.ipc or 0), counts)
+            return self._recipe(method.settled(s.ipc or 0), counts, iterations)
         if not isinstance(method, Coreset) or not method.iterations:
             return 0.0
         batches = -(-sum(counts) // 256)
@@ -66,21 +70,26 @@ class Costs:
         unit = self.units.trained(nets, training, networks)
         return unit.batch * -(-images // training.batch_size) + unit.image * images
 
-    def _recipe(self, recipe: Recipe, counts: Sequence[int]) -> float:
-        iterations = settled(recipe.iterations)
-        each = [batch_of(n, settled(recipe.real_per_class)) for n in counts]
+    def _recipe(self, recipe: Recipe, counts: Sequence[int], iterations: int | None) -> float:
+        iterations = settled(recipe.iterations) if iterations is None else iterations
         decoded = (self.settings.ipc or 0) * recipe.synthetic.factor**2
         looked_at = min(decoded, recipe.syn_per_class or decoded)
         seconds = 0.0
         for nets in dict.fromkeys(kinds(recipe)):
-            own = tuple(replace(t, nets=None) for t in recipe.terms if (t.nets or recipe.nets) == nets)
-            unit = self._looked(nets, replace(recipe, terms=own))
-            together = few(self.train, settled(recipe.real_per_class), looked_at)
-            chunks = 1 if self.units.device.type == "cuda" else -(-len(counts) // together)
-            real = (chunks * unit.chunk + sum(each) * unit.real) / recipe.reuse
-            seconds += iterations * (real + len(counts) * looked_at * unit.synthetic)
+            terms = tuple(replace(t, nets=None) for t in recipe.terms if (t.nets or recipe.nets) == nets)
+            unit = self._looked(nets, replace(recipe, terms=terms))
+            for phase in phases(recipe):
+                real = self._real(unit, phase.real_per_class, counts, looked_at) / recipe.reuse
+                here = max(0, min(phase.stop, iterations) - phase.start)
+                seconds += here * (real + len(counts) * looked_at * unit.synthetic)
             seconds += self._between(nets, recipe, iterations, len(counts) * decoded, sum(counts))
         return seconds
+
+    def _real(self, unit: Looked, real_per_class: int, counts: Sequence[int], looked_at: int) -> float:
+        """Seconds of the real images of an iteration, and of the chunks that classes go through in."""
+        together = few(self.train, real_per_class, looked_at)
+        chunks = 1 if self.units.device.type == "cuda" else -(-len(counts) // together)
+        return chunks * unit.chunk + sum(batch_of(n, real_per_class) for n in counts) * unit.real
 
     def _looked(self, nets: Nets, recipe: Recipe) -> Looked:
         return self.units.looked(self._pool() if isinstance(nets, TrainedPool) else self._nets(), recipe)

@@ -17,6 +17,7 @@ from cl_condense.draws import Purpose, bits
 from cl_condense.features import View, across_images, see, statistics_of
 from cl_condense.imageset import ImageSet, check_ipc
 from cl_condense.networks import MakeNet, make_feature_net
+from cl_condense.phases import Phase, phase_of
 from cl_condense.pixels import PixelStep
 from cl_condense.recipes import Method, OnStep, Progress, Recipe, Term, kinds
 from cl_condense.sources import Look, Nets, RandomNets, Scene, State
@@ -62,12 +63,11 @@ class Condensation:
         self._see = compiled() if recipe.compiled else see
         self._pixels = recipe.synthetic.start(real, ipc, seed).contiguous()
         self._step = PixelStep(real, recipe, self._pixels)
-        self._joint = _together(recipe, make_net)
+        self._joint, self._size = _together(recipe, make_net), chunk
         self._kept: dict[tuple[int, ...], dict[Nets, View]] = {}
-        self._memory = None if chunk or self._joint else memory_of(real.device)
         decoded = ipc * recipe.synthetic.factor**2
-        looked_at = min(decoded, recipe.syn_per_class or decoded)
-        self._chunks = self._split(chunk or few(real, settled(recipe.real_per_class), looked_at))
+        self._looked_at = min(decoded, recipe.syn_per_class or decoded)
+        self._enter(phase_of(recipe, 0))
 
     def step(self) -> Tensor:
         """Does one iteration and returns its loss, on the device.
@@ -75,6 +75,8 @@ class Condensation:
         Raises:
             ValueError: for pixels that stopped being finite; looked at every 500 iterations, and at the end.
         """
+        if (phase := phase_of(self.recipe, self.iteration)) != self._phase:
+            self._enter(phase)
         looks = {nets: source.at(self.iteration) for nets, source in self._sources.items()}
         if self.iteration % self.recipe.reuse == 0:
             self._kept.clear()
@@ -82,7 +84,7 @@ class Condensation:
         done = self.iteration / self.iterations
         terms = [term for term in self.recipe.terms if term.when is None or term.when(done, age)]
         loss = self._gradient(terms, looks)
-        self._step(done)
+        self._step(done, phase.rate)
         self.iteration += 1
         last = self.iteration == self.iterations
         if last or self.iteration % _CHECK_EVERY == 1:
@@ -126,8 +128,15 @@ class Condensation:
     def _images(self) -> Tensor:
         return decode(self._pixels, self.recipe.synthetic.factor)
 
+    def _enter(self, phase: Phase) -> None:
+        """Begins a phase, whose number of real images decides which classes go through the network together."""
+        self._phase = phase
+        self._kept.clear()
+        self._memory = None if self._size or self._joint else memory_of(self._real.device)
+        self._chunks = self._split(self._size or few(self._real, phase.real_per_class, self._looked_at))
+
     def _split(self, size: int) -> list[Chunk]:
-        return chunks(self._real, settled(self.recipe.real_per_class), size, joint=self._joint)
+        return chunks(self._real, self._phase.real_per_class, size, joint=self._joint)
 
     def _gradient(self, terms: list[Term], looks: dict[Nets, Look]) -> Tensor:
         """Fills the step's gradient, in chunks that fit the memory; the loss."""
@@ -140,11 +149,11 @@ class Condensation:
                 self._kept.clear()
                 size = max(len(part.class_ids) for part in self._chunks)
                 if self._joint or size == 1:
-                    raise ValueError(_too_large(self.recipe, self._real, size)) from None
+                    raise ValueError(self._too_large(size)) from None
                 self._chunks = self._split(size // 2)
 
     def _measure(self, memory: Memory, terms: list[Term], looks: dict[Nets, Look]) -> None:
-        """Finds how many classes to take at once, before the first step."""
+        """Finds how many classes to take at once, before the first step of a phase."""
 
         def trial(classes: int) -> None:
             self._accumulate(max(self._split(classes), key=Chunk.size), terms, looks)
@@ -154,9 +163,17 @@ class Condensation:
         try:
             self._chunks = self._split(fitting(trial, len(self._real.class_ids), memory))
         except torch.cuda.OutOfMemoryError:
-            raise ValueError(_too_large(self.recipe, self._real, 1)) from None
+            raise ValueError(self._too_large(1)) from None
         finally:
             self._see, self._memory = fast, None
+
+    def _too_large(self, classes: int) -> str:
+        count = "one class" if classes == 1 else f"{classes} classes, which it takes together,"
+        return (
+            f"{self.recipe.name}: the memory of {self._real.device} is too small for {count} of "
+            f"{self._phase.real_per_class} real images: lower real_per_class or the images per class, or take "
+            "another device"
+        )
 
     def _accumulate(self, part: Chunk, terms: list[Term], looks: dict[Nets, Look]) -> Tensor:
         """Puts the gradient of a chunk of classes into the step's; its loss."""
@@ -255,14 +272,6 @@ def _together(recipe: Recipe, make_net: MakeNet) -> bool:
     if any(term.joint for term in recipe.terms):
         return True
     return across_images(make_feature_net(make_net, 1, torch.device("cpu"))) is not None
-
-
-def _too_large(recipe: Recipe, real: ImageSet, classes: int) -> str:
-    count = "one class" if classes == 1 else f"{classes} classes, which it takes together,"
-    return (
-        f"{recipe.name}: the memory of {real.device} is too small for {count} of {recipe.real_per_class} real "
-        "images: lower real_per_class or the images per class, or take another device"
-    )
 
 
 def _check_finite(pixels: Tensor, recipe: Recipe, iteration: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +14,7 @@ import torch
 from cl_condense.augment import DSA
 from cl_condense.coresets import Coreset
 from cl_condense.devices import pick_device, using_threads
+from cl_condense.economy import economical
 from cl_condense.files import atomic, unused, writing
 from cl_condense.imageset import ImageSet
 from cl_condense.methods import build
@@ -165,6 +166,7 @@ class Run:
             "condense_seconds": round(strategy.buffer.seconds, 3),
             "train_seconds": round(strategy.train_seconds + train_seconds, 3),
             "recipe": memory.recipe,  # settled for its images per class
+            "economy": self.settings.economy_of(unit.method),
             "seed": self.settings.seed,
             **origin(self.settings.device),
         }
@@ -188,7 +190,7 @@ class Run:
         orders = max(self.settings.orders, theirs.get("orders", 0))
         threads = theirs.get("threads", _threads(self.train))
         own = {"methods": list(self.settings.methods), "orders": orders, "threads": threads}
-        return asdict(self.settings) | own
+        return self.settings.values() | own
 
     def _theirs(self) -> dict[str, Any]:
         """What ``settings.json`` says; nothing where the folder is fresh.
@@ -202,7 +204,7 @@ class Run:
                 raise ValueError(f"{self.out} is not empty and holds no run: give another --out")
             return {}
         try:
-            theirs = dict(json.loads(path.read_text()))
+            theirs = {"economy": False} | dict(json.loads(path.read_text()))
             whole("orders", theirs["orders"])
             whole("threads", theirs.get("threads", 1), at_most=MOST["threads"])
         except (KeyError, ValueError, TypeError):
@@ -251,8 +253,11 @@ def method_for(name: str, s: Settings) -> Method:
     given = {k: v for k, v in given.items() if v is not None}
     # Of the method's own augmentation what fits the data set: no flips for digits.
     words = [word for word in method.augment.groups if word in DSA(s.augment).groups]
-    method = replace(method, augment=replace(method.augment, strategy="_".join(words) or "none"), **given)
-    return method.reusing(s.reuse)
+    own = replace(method, augment=replace(method.augment, strategy="_".join(words) or "none"))
+    made = replace(economical(own) if s.economy else own, **given)
+    if s.real_per_class and made.quiet:  # in every step: what does not fit a memory would not fit it at the end
+        made = replace(made, quiet=replace(made.quiet, real_per_class=s.real_per_class))
+    return made if s.reuse is None else replace(made, nets=own.nets, reuse=1).reusing(s.reuse)
 
 
 def training_for(s: Settings) -> Training:

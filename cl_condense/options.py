@@ -11,7 +11,7 @@ import click
 from cl_condense.durations import duration
 from cl_condense.numbers import MOST, SEED_MAX, whole
 
-_CONDENSING = ("--real-per-class", "--precision", "--compile", "--reuse", "--from")
+_CONDENSING = ("--real-per-class", "--precision", "--compile", "--reuse", "--from", "--papers")
 
 Reasons = dict[str, str]
 """Why an option, as it is written, has no effect here; empty where it has one."""
@@ -55,13 +55,14 @@ def written() -> dict[str, Any]:
     """The options of the current command that were written, with their values."""
     context = click.get_current_context()
     default = (click.core.ParameterSource.DEFAULT, click.core.ParameterSource.DEFAULT_MAP)
-    return {
-        param.opts[0]: context.params[param.name]
-        for param in context.command.params
-        if isinstance(param, click.Option)
-        and param.name in context.params
-        and context.get_parameter_source(param.name) not in default
-    }
+    found: dict[str, Any] = {}
+    for param in context.command.params:
+        name = param.name or ""
+        given = name in context.params and context.get_parameter_source(name) not in default
+        if isinstance(param, click.Option) and given:
+            off = context.params[name] is False and bool(param.secondary_opts)
+            found |= {param.secondary_opts[0]: True} if off else {param.opts[0]: context.params[name]}
+    return found
 
 
 def refuse(options: Mapping[str, Any], reasons: Mapping[str, str]) -> None:
@@ -91,15 +92,22 @@ def of_methods(methods: Sequence[str]) -> Reasons:
         ValueError: for an unknown method.
     """
     from cl_condense.coresets import Coreset  # noqa: PLC0415
+    from cl_condense.economy import lacking, why_not  # noqa: PLC0415
     from cl_condense.methods import build  # noqa: PLC0415
+    from cl_condense.recipes import Recipe  # noqa: PLC0415
 
     built = [build(name) for name in methods]
     selected = all(isinstance(method, Coreset) for method in built)
     unseen = all(isinstance(method, Coreset) and not method.iterations for method in built)
     only = f"with {', '.join(methods)} real images are only selected"
     take = "leave it out, or take a method that condenses, such as dm"
+    recipes = [method for method in built if isinstance(method, Recipe)]
+    dear = f"{'; '.join(lacking(recipes))}: leave it out, or take a method that has one, such as dm"
+    found = dict.fromkeys((*_CONDENSING, "--economy"), f"{only}: {take}" if selected else "")
+    if recipes and all(map(why_not, recipes)):
+        found["--economy"] = dear
     return {
-        **dict.fromkeys(_CONDENSING, f"{only}: {take}" if selected else ""),
+        **found,
         "--shrink": f"{only}, of which a smaller memory keeps the first: {take}" if selected else "",
         "--iterations": f"{only}, without a network: {take}" if unseen else "",
     }

@@ -16,6 +16,7 @@ from cl_condense.imageset import ImageSet
 from cl_condense.networks import MakeNet
 from cl_condense.numbers import finite, whole
 from cl_condense.objectives import Objective
+from cl_condense.phases import Quiet
 from cl_condense.sources import Nets, RandomNets
 from cl_condense.synthetic import Pixels, Synthetic
 from cl_condense.tuned import Tuned, plain, settle
@@ -96,6 +97,7 @@ class Recipe:
             images of all: one step for all does the same at another rate and momentum, which depend on the
             number of classes (:func:`~cl_condense.pixels.joint`).
         halvings: shares of the iterations after which the rate is halved.
+        quiet: the end, with a lower rate and more real images; None: all iterations are alike.
         space: what the rate is relative to and whether pixels are clamped: ``normalised`` values, free, or
             ``unit``, 0 to 1 from black to white.
         dataset: the name by which tuned numbers are chosen.
@@ -119,6 +121,7 @@ class Recipe:
     momentum: float = 0.5
     class_steps: bool = False
     halvings: tuple[float, ...] = ()
+    quiet: Quiet | None = None
     space: Space = "normalised"
     dataset: str = ""
     precision: Precision = "float32"

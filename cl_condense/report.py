@@ -159,6 +159,7 @@ def _table(records: Sequence[Record], curves: Mapping[str, Curve], shown: Sequen
     best = max(curve[steps[-1]].mean for curve in curves.values() if steps[-1] in curve)
     caption = f"{_caption(records, ns)}; average: over {_number(len(steps), 'step')}"
     caption += "" if len(shown) == len(steps) else f", {len(shown)} of them shown"
+    caption += _economy(records)
     table = Table(title=f"{records[0]['dataset']}: accuracy (%)", caption=caption, pad_edge=False, box=None)
     table.add_column("method", overflow="fold")
     seen = {step: _range([r["classes_seen"] for r in records if r["step"] == step]) for step in shown}
@@ -188,6 +189,12 @@ def _caption(records: Sequence[Record], ns: set[int]) -> str:
     n, m = max(ns), max(networks)
     split = f" ({_number(n // m, 'order')} x {_number(m, 'network')})" if len(networks) == 1 else ""
     return f"mean ± std over n = {_number(n, 'accuracy', 'accuracies')}{split}"
+
+
+def _economy(records: Sequence[Record]) -> str:
+    """What was condensed by economy, if anything was."""
+    names = dict.fromkeys(str(r["method"]) for r in records if r.get("economy"))
+    return f"; {', '.join(names)} by economy, not at the papers' settings" if names else ""
 
 
 def _range(values: Sequence[int]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -17,7 +16,7 @@ from cl_condense.published import Cell
 from cl_condense.recipes import OnStep, Progress, Recipe
 from cl_condense.records import append, mend
 from cl_condense.scoring import evaluate_set
-from cl_condense.settings import DEFAULTS, EVALUATIONS, OF_A_SET, Settings
+from cl_condense.settings import DEFAULTS, EVALUATIONS, OF_A_SET, Settings, key
 from cl_condense.standalone import Job, run
 from cl_condense.work import Account, Between, Json, Load, Past, Piece
 
@@ -38,10 +37,9 @@ class SetWork:
 
     def set_name(self) -> str:
         """File name of its set: the same for the same condensation."""
-        values = {k: v for k, v in asdict(self.settings).items() if k in OF_A_SET}
-        key = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:8]
         s = self.settings
-        return f"{s.dataset}-{s.methods[0]}-ipc{s.ipc}-seed{s.seed}-{key}.safetensors"
+        own = key({k: v for k, v in s.values().items() if k in OF_A_SET})
+        return f"{s.dataset}-{s.methods[0]}-ipc{s.ipc}-seed{s.seed}-{own}.safetensors"
 
     def identity(self) -> Json:
         values = {k: v for k, v in asdict(self.settings).items() if k in _SCORE}
@@ -89,10 +87,12 @@ class SetWork:
         job, scoring = Job(self.settings, folder / "sets" / self.set_name()), Piece(0.0, self._training(costs))
         if job.path.exists():
             return [scoring]
-        share, spent = job.done()
-        left = spent / share * (1 - share) if share else costs.condensing()
+        done, spent = job.done()
+        left = costs.condensing()
+        if done:  # by what it took so far; its last iterations may cost more than its first ones
+            left = spent * (left / costs.condensing(iterations=done) - 1)
         recipe = isinstance(method_for(self.settings.methods[0], self.settings), Recipe)
-        return [Piece(left, resumable=recipe, begun=share > 0), scoring]
+        return [Piece(left, resumable=recipe, begun=done > 0), scoring]
 
     def past(self, folder: Path, results: Sequence[Json], costs: Costs) -> list[Past]:
         found, method = [], self.settings.methods[0]

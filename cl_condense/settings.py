@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from functools import cache
 from typing import Any
 
 from cl_condense import codecs, numbers
 from cl_condense.architectures import architecture
 from cl_condense.augment import DSA
 from cl_condense.condensed import SHRINK
+from cl_condense.economy import why_not
 from cl_condense.imageset import ImageSet
 from cl_condense.methods import build
 from cl_condense.networks import MakeConvNet, MakeNet
@@ -22,7 +24,7 @@ _WHOLE = (
     *("steps", "ipc", "budget", "orders", "nets", "iterations", "real_per_class", "epochs", "width", "depth"),
     *("max_bytes", "reuse"),
 )
-_MAY_BE_NONE = ("ipc", "budget", "max_bytes", "iterations", "real_per_class", "depth")
+_MAY_BE_NONE = ("ipc", "budget", "max_bytes", "iterations", "real_per_class", "depth", "reuse")
 
 
 @dataclass(frozen=True)
@@ -39,14 +41,18 @@ class Settings:
         shrink: how images become fewer under a budget, see CondensedBuffer.
         orders: class orders; order i is numpy's RandomState(seed + i).permutation, as in the published runs.
         nets: networks trained on each memory.
-        iterations, real_per_class: of condensation; None takes each method's own. Where no method condenses,
-            ``iterations`` are of the networks that select; beside one that does, these keep their own.
+        economy: methods that have one (:func:`cl_condense.economy.economical`) condense by it, the others as
+            in their papers; False: all as in their papers.
+        iterations, real_per_class: of condensation, in all and in every step; None takes each method's own.
+            Where no method condenses, ``iterations`` are of the networks that select; beside one that does,
+            these keep their own.
         epochs: of each network.
         width, depth: of the ConvNets that condense and that are evaluated.
         net: name of another architecture in their place, see :mod:`cl_condense.architectures`.
         precision: of the networks that condense; ``bfloat16`` is faster where the hardware has it.
         compiled: they go through torch.compile.
-        reuse: iterations of condensation that share a network and a real batch, see Recipe.reusing.
+        reuse: iterations of condensation that share a network and a real batch, see Recipe.reusing; None takes
+            each method's own, which is 1 in the papers.
         augment: strategy of the augmentation that networks train with; a method leaves out of its own what is
             not in it.
         evaluation: ``augmented``, the protocol of DSA, DM and their successors; ``plain``, DC's, by which the
@@ -68,6 +74,7 @@ class Settings:
     shrink: str = "recondense"
     orders: int = 5
     nets: int = 3
+    economy: bool = True
     iterations: int | None = None
     real_per_class: int | None = None
     epochs: int = 1000
@@ -76,7 +83,7 @@ class Settings:
     net: str = "convnet"
     precision: str = "float32"
     compiled: bool = False
-    reuse: int = 1
+    reuse: int | None = None
     augment: str = DSA.strategy
     evaluation: str = "augmented"
     seed: int = 0
@@ -92,14 +99,58 @@ class Settings:
             highest = numbers.SEED_MAX - self.orders + 1
             raise ValueError(f"seed {self.seed} with {self.orders} orders: give a seed of at most {highest}")
 
+    @staticmethod
+    def of(values: Mapping[str, Any]) -> Settings:
+        """Settings from what a record says; one from before there was economy is of the papers' settings.
+
+        Raises:
+            KeyError: without a data set or methods.
+        """
+        known = {f.name: values[f.name] for f in fields(Settings) if f.name in values}
+        return Settings(**{"economy": False} | known | {"methods": tuple(values["methods"])})
+
+    def values(self) -> dict[str, Any]:
+        """As records have them: ``economy`` where a method has one, else off and the papers' ``reuse``."""
+        economy = any(map(self.economy_of, self.methods))
+        reuse = self.reuse if economy or self.reuse else 1
+        return asdict(self) | {"economy": economy, "reuse": reuse}
+
+    def economy_of(self, method: str) -> bool:
+        """Whether one of the methods condenses by economy.
+
+        Raises:
+            ValueError: for an unknown method.
+        """
+        return self.economy and has_economy(method)
+
     def digest(self) -> str:
         """Eight characters that differ where settings do."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:8]
+        return key(self.values())
+
+
+def key(values: Mapping[str, Any]) -> str:
+    """Eight characters that differ where values of settings do.
+
+    What was made with the papers' settings before there was economy keeps its name: that it is off is no value.
+    """
+    said = {k: v for k, v in values.items() if k != "economy" or v}
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:8]
+
+
+@cache
+def has_economy(method: str) -> bool:
+    """Whether there is an economy for a method.
+
+    Raises:
+        ValueError: for an unknown one.
+    """
+    built = build(method)
+    return isinstance(built, Recipe) and not why_not(built)
 
 
 OF_A_SET = (
-    *("dataset", "methods", "ipc", "codec", "iterations", "real_per_class", "precision", "compiled", "reuse"),
-    *("width", "depth", "net", "augment", "seed", "data"),
+    *("dataset", "methods", "ipc", "codec", "economy", "iterations", "real_per_class"),
+    *("precision", "compiled", "reuse", "width", "depth", "net", "augment", "seed", "data"),
 )
 """The settings that a standalone condensation depends on."""
 
@@ -112,9 +163,11 @@ EVALUATIONS = {**EPOCHS, "mixed": 1000, "dc_mnist": 1000, "idc_mnist": 1000, "ca
 _PLAIN = "color_crop_cutout_scale_rotate"  # without flip, as the authors of DSA do for digits
 
 DEFAULTS: dict[str, dict[str, Any]] = {
-    # Quick on a CPU. Chosen on a part of the training images; see REPRODUCIBILITY.md.
+    # Quick on a CPU, so that there is nothing to economise. Chosen on a part of the training images; see
+    # REPRODUCIBILITY.md.
     "digits": {
         "ipc": 2,
+        "economy": False,
         "iterations": 200,
         "real_per_class": 32,
         "epochs": 200,
@@ -129,16 +182,32 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 """What a data set has other than the defaults of :class:`Settings`; those are the papers' protocol."""
 
 
-def defaults(dataset: str, methods: Sequence[str]) -> dict[str, Any]:
+def defaults(dataset: str, methods: Sequence[str], economy: bool | None = None) -> dict[str, Any]:
     """What a data set has other than the defaults of :class:`Settings` in a comparison of these methods.
 
-    Its iterations are of condensation: where all of them select real images, these keep their own.
+    Its iterations are of condensation: where all of them select real images, these keep their own. Where
+    ``economy`` is chosen, on or off, it decides how methods condense, and the data set's numbers do not.
 
     Raises:
         ValueError: for an unknown method.
     """
     condenses = any(isinstance(build(name), Recipe) for name in methods)
-    return {k: v for k, v in DEFAULTS.get(dataset, {}).items() if k != "iterations" or condenses}
+    left_out = set() if condenses else {"iterations"}
+    left_out |= set() if economy is None else {"economy", "iterations", "real_per_class"}
+    return {k: v for k, v in DEFAULTS.get(dataset, {}).items() if k not in left_out}
+
+
+def economy_option(values: Mapping[str, Any]) -> str:
+    """The option of the command line with which methods condense as a record says; empty where none has to."""
+    s = Settings.of(values)
+    for economy, option in ((None, ""), (True, "--economy"), (False, "--papers")):
+        own = {} if economy is None else {"economy": economy}
+        usual = Settings(s.dataset, s.methods, **defaults(s.dataset, s.methods, economy) | own)
+        # No option takes a data set's own numbers away.
+        there = all(getattr(s, k) or not getattr(usual, k) for k in ("iterations", "real_per_class"))
+        if there and usual.values()["economy"] == s.values()["economy"]:
+            return option
+    return "--papers"
 
 
 def default_epochs(dataset: str, evaluation: str) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,7 +25,7 @@ from cl_condense.origin import commit, origin
 from cl_condense.recipes import Method, OnStep, Progress, Recipe
 from cl_condense.settings import OF_A_SET, Settings, make_net
 from cl_condense.sources import State
-from cl_condense.tuned import settled, warn_borrowed
+from cl_condense.tuned import warn_borrowed
 
 _FORMAT = "cl-condense checkpoint 2"
 _EVERY = 30.0  # seconds between checkpoints
@@ -51,22 +51,18 @@ class Job:
         suffixes = {"set": ".safetensors", "picture": ".png", "record": ".json", "checkpoint": ".checkpoint"}
         return {kind: self.path.with_suffix(suffix) for kind, suffix in suffixes.items()}
 
-    def done(self) -> tuple[float, float]:
-        """The share of its iterations that a checkpoint has, and the seconds that they took.
+    def done(self) -> tuple[int, float]:
+        """The iterations that a checkpoint has, and the seconds that they took.
 
         Raises:
             ValueError: for a checkpoint of other settings, and a damaged one.
         """
         before = _checkpointed(self)
-        if not before.state:
-            return 0.0, 0.0
-        recipe = method_for(self.settings.methods[0], self.settings)
-        iterations = recipe.settled(self.settings.ipc or 0).iterations if isinstance(recipe, Recipe) else 1
-        return int(before.state["iteration"]) / settled(iterations), before.seconds
+        return (int(before.state["iteration"]), before.seconds) if before.state else (0, 0.0)
 
     def identity(self) -> dict[str, Any]:
         """What has to be the same for an interrupted job to go on."""
-        chosen = {k: v for k, v in asdict(self.settings).items() if k in OF_A_SET}
+        chosen = {k: v for k, v in self.settings.values().items() if k in OF_A_SET}
         return chosen | {"methods": list(self.settings.methods), "start": self.start and str(self.start)}
 
 
@@ -229,7 +225,7 @@ def _checkpointed(job: Job) -> _Before:
             if meta.get("format") != _FORMAT:
                 raise ValueError(f"its format is {meta.get('format')!r}, not {_FORMAT!r}")
             header = json.loads(meta["header"])
-            theirs, seconds = dict(header["job"]), float(header["seconds"])
+            theirs, seconds = {"economy": False} | dict(header["job"]), float(header["seconds"])
             losses = tuple([int(i), float(loss)] for i, loss in header["losses"])
             threads = whole("threads", header["threads"], at_most=MOST["threads"])
             state: State = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,7 @@ from cl_condense.costs import Costs
 from cl_condense.experiment import Event, Run, step_sizes
 from cl_condense.published import Cell
 from cl_condense.recipes import OnStep, Progress
-from cl_condense.settings import DEFAULTS, Settings
+from cl_condense.settings import DEFAULTS, Settings, key
 from cl_condense.work import Account, Between, Json, Load, Past, Piece
 
 STEPS = 5
@@ -45,9 +43,8 @@ class StreamWork:
     def out(self, folder: Path) -> Path:
         """The folder of its run: the same for any number of orders and on any device."""
         s = self.settings
-        values = {k: v for k, v in asdict(s).items() if k not in _ELSEWHERE}
-        key = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:8]
-        return folder / "streams" / f"{s.dataset}-{s.methods[0]}-steps{s.steps}-ipc{s.ipc}-{key}"
+        own = key({k: v for k, v in s.values().items() if k not in _ELSEWHERE})
+        return folder / "streams" / f"{s.dataset}-{s.methods[0]}-steps{s.steps}-ipc{s.ipc}-{own}"
 
     def identity(self) -> Json:
         return {"stream": self.out(Path()).name}

@@ -18,6 +18,7 @@ from cl_condense.bench import Bench, side_by_side
 from cl_condense.campaign import Campaign, listing
 from cl_condense.devices import pick_device
 from cl_condense.files import atomic, writable
+from cl_condense.footnotes import not_the_papers
 from cl_condense.forecast import Forecast
 from cl_condense.imageset import ImageSet
 from cl_condense.options import Reasons, of_methods, refuse
@@ -82,7 +83,8 @@ def show(
     def load(known: str) -> tuple[ImageSet, ImageSet]:
         return sources.load(known, data, download=download, on_progress=decoding(known))
 
-    given = {k: v for k, v in changes.items() if v is not None} | {"device": str(pick_device(device))}
+    given = {k: v for k, v in changes.items() if v is not None}
+    given = {"economy": True} | given | {"device": str(pick_device(device))}
     bench = Bench(results, load, given, **repeats)
     cheapest = order == "cheapest" or (order is None and math.isfinite(limit.seconds))
     if dry_run:
@@ -213,5 +215,5 @@ def _list(bench: Bench, cells: list[Cell], cheapest: bool, limit: Limit) -> None
         say(f"{len(without)} to do without an estimate")
     for fault in lacking.values():
         say(str(fault))
-    if assumed := bench.assumed(cells):
-        say(assumed)
+    for line in filter(None, (bench.assumed(cells), not_the_papers(bench.unlike(cells)), bench.lacking(cells))):
+        say(line)

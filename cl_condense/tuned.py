@@ -36,6 +36,10 @@ class Tuned:
         added = (other.at(*key) if isinstance(other, Tuned) else other for key in keys)
         return Tuned(tuple((*key, self.at(*key) + more) for key, more in zip(keys, added, strict=True)))
 
+    def at_most(self, most: Number) -> Tuned:
+        """With a smaller number at every row that is above it."""
+        return Tuned(tuple((name, ipc, min(value, most)) for name, ipc, value in self.rows))
+
     def __repr__(self) -> str:
         shown = "; ".join(
             f"{name} " + ", ".join(f"{ipc}: {value:g}" for other, ipc, value in self.rows if other == name)

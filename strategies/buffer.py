@@ -20,6 +20,7 @@ from cl_condense.budgets import Budget
 from cl_condense.condensed import SHRINK, CondensedSet, read_header
 from cl_condense.devices import pick_device
 from cl_condense.draws import Purpose, subseed
+from cl_condense.economy import economical
 from cl_condense.engine import class_independent
 from cl_condense.imageset import ImageSet
 from cl_condense.methods import build
@@ -59,8 +60,12 @@ class CondensedBuffer(ExemplarsBuffer):
             papers' ConvNet for the images' size, 128 filters wide.
         device: where to condense; ``auto`` is a CUDA GPU where there is one.
         seed: one integer for everything random; the global generators are left alone.
-        iterations: of condensation; default the method's published number, which wants a GPU (20,000 for
-            ddm). Coresets select real images and pass over it, so that one setting serves a comparison.
+        papers: True takes a named method's published settings, which want a GPU (20,000 iterations for ddm).
+            False lets it condense by economy (:func:`cl_condense.economy.economical`: 2,500 iterations with
+            fewer real images) where it has one; idm, idc, dc, dsa, cafe and what is +iid have none and take
+            the published settings all the same. A method of your own is taken as it is.
+        iterations: of condensation, in all; default economy's or the method's published number. Coresets select
+            real images and pass over it, so that one setting serves a comparison.
         shrink: how a class's images become fewer: ``recondense`` condenses them again, ``prefix`` keeps the
             first ones. Coresets always keep the first, since theirs are ordered by importance.
         transform: augments memory images when they are trained on (a function of one image tensor).
@@ -92,6 +97,7 @@ class CondensedBuffer(ExemplarsBuffer):
         make_net: MakeNet | None = None,
         device: str | torch.device = "auto",
         seed: int = 0,
+        papers: bool = False,
         iterations: int | None = None,
         shrink: str = "recondense",
         transform: Callable[[Tensor], Tensor] | None = None,
@@ -106,7 +112,7 @@ class CondensedBuffer(ExemplarsBuffer):
         # The base class's constructor would make a dataset that no one uses and every pickle carries.
         self._budget = Budget(max_size, max_bytes, per_class)
         self.codec, self.dataset = codec, dataset
-        self.method = build(method, dataset) if isinstance(method, str) else method
+        self.method = _named(method, dataset, papers) if isinstance(method, str) else method
         if iterations is not None and isinstance(self.method, Recipe):
             self.method = replace(self.method, iterations=iterations)
         self.make_net, self.device, self.seed = make_net, str(pick_device(device)), numbers.seed(seed)
@@ -283,3 +289,9 @@ class CondensedBuffer(ExemplarsBuffer):
             self._said = warn_borrowed(self.method, self.dataset, ipc)
         made = self.method(real, ipc=ipc, make_net=make_net, seed=seed, on_step=self.on_step)
         return made.coded(self.codec)
+
+
+def _named(name: str, dataset: str, papers: bool) -> Method:
+    """The method of a name, by economy where it has one."""
+    method = build(name, dataset)
+    return economical(method) if isinstance(method, Recipe) and not papers else method

@@ -137,13 +137,13 @@ def test_what_stops_a_condensation_between_iterations_leaves_the_last_one(bench,
 
     with pytest.raises(Stop):
         bench.do(work, stop)
-    share, seconds = job.done()
-    assert share == pytest.approx(4 / 6)
+    done, seconds = job.done()
+    assert done == 4
     costs = Costs(work.settings, *load(""), Units(CPU))
     first, _ = work.pieces(bench.folder, costs)
     assert first.begun
     assert first.resumable
-    assert first.condensing == pytest.approx(seconds / 2)
+    assert first.condensing == pytest.approx(seconds / 2, rel=0.1)  # a network is drawn besides
     steps = []
     bench.do(work, lambda progress: steps.append(progress.iteration))
     assert steps[:2] == [5, 6]
@@ -302,13 +302,14 @@ def test_at_the_limit_the_command_says_what_is_left_and_shows_the_table(tmp_path
 
 
 def test_a_table_says_which_settings_are_not_the_papers(bench):
-    wanted = cells("dm")
-    assert Bench(Path("x"), load, {"device": "cpu", "width": 128, "epochs": 1000}).unlike(wanted) == {}
-    usual = {"iterations": 20_000, "real_per_class": 256, "nets": 5, "compiled": True}
-    assert Bench(Path("x"), load, usual).unlike(wanted) == {}
-    other = {"iterations": 9, "reuse": 5, "precision": "bfloat16", "device": "cpu"}
-    assert Bench(Path("x"), load, other).unlike(wanted) == {k: v for k, v in other.items() if k != "device"}
-    assert Bench(Path("x"), load, {}, orders=2).unlike(figure("dm")) == {"orders": 2}
+    wanted, papers = cells("dm"), {"economy": False}
+    own = {"device": "cpu", "width": 128, "epochs": 1000}
+    assert Bench(Path("x"), load, papers | own).unlike(wanted) == {}
+    usual = {"iterations": 20_000, "real_per_class": 256, "nets": 5, "compiled": True, "reuse": 1}
+    assert Bench(Path("x"), load, papers | usual).unlike(wanted) == {}
+    other = {"iterations": 9, "reuse": 5, "precision": "bfloat16"}
+    assert Bench(Path("x"), load, papers | other | {"device": "cpu"}).unlike(wanted) == other
+    assert Bench(Path("x"), load, papers, orders=2).unlike(figure("dm")) == {"orders": 2}
     assert bench.unlike(cells("random")).keys() == {"epochs", "width", "nets"}
 
 

@@ -206,7 +206,7 @@ def test_the_help_gives_the_defaults_that_are_used(capsys):
         f"[default: {', '.join(others.methods)}]",
         f"[default: {others.steps}; cifar100: {DEFAULTS['cifar100']['steps']}]",
         f"[default: digits {digits['ipc']}, cifar100 {DEFAULTS['cifar100']['ipc']}, else {others.ipc}]",
-        f"[default: digits {digits['iterations']}, else the method's own]",
+        f"[default: digits {digits['iterations']}, else economy's or the method's own]",
         f"[default: digits {digits['epochs']}, else {others.epochs}, or {EPOCHS['plain']} where plain]",
         f"[default: {others.evaluation}]",
         f"[default: digits {digits['width']}, else {others.width}]",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cl_condense import datasets
@@ -93,8 +93,7 @@ def started(real: ImageSet, record: Json) -> CondensedSet | None:
         real: the images it was condensed from.
         record: as :func:`cl_condense.standalone.run` leaves it, of a set that went on from no other.
     """
-    known = {f.name for f in fields(Settings)} & record.keys()
-    s = Settings(**{k: record[k] for k in known} | {"methods": tuple(record["methods"])})
+    s = Settings.of(record)
     method = method_for(s.methods[0], s)
     if not isinstance(method, Recipe):
         return None

@@ -16,6 +16,7 @@ from cl_condense.page.sets import gallery
 from cl_condense.page.words import cite, data_words, options, pairs, shell, unsaid
 from cl_condense.published import Cell, published
 from cl_condense.report import Summary, accuracy_table, summarise
+from cl_condense.settings import economy_option
 
 _FINALS = ("ddm-fig3b", "idm-fig8")
 
@@ -106,7 +107,8 @@ def _run_command(results: Results, folder: Path, s: Json) -> str:
     words = ["run", "--dataset", s["dataset"], *data_words(s["dataset"])]
     for method in s["methods"]:
         words += ["--method", method]
+    words += [economy_option(s)] if economy_option(s) else []
     kept = "steps ipc budget codec orders nets iterations epochs evaluation precision compiled reuse".split()
-    kept += ["net", "width", "seed", "device", *([] if s.get("ipc") else ["shrink"])]
+    kept += ["economy", "net", "width", "seed", "device", *([] if s.get("ipc") else ["shrink"])]
     given = {k: s.get(k) for k in kept} | {"bytes": s.get("max_bytes")}
     return shell([*words, *options(given), "--out", results.name(folder)])

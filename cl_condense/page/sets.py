@@ -14,6 +14,7 @@ from cl_condense.page.plots import Line, plot
 from cl_condense.page.realdata import RealData, Source, started
 from cl_condense.page.results import FAULTS, Json, Results, read_json
 from cl_condense.page.words import cite, data_words, options, pairs, shell, unsaid
+from cl_condense.settings import economy_option
 
 
 def set_sections(results: Results, path: Path, real: RealData | None = None) -> list[Section]:
@@ -109,7 +110,8 @@ def _losses(record: Json) -> list[Block]:
 def _condense_command(record: Json, name: str) -> str:
     words = ["condense", "--dataset", record["dataset"], *data_words(record["dataset"])]
     words += ["--method", record["methods"][0]]
-    kept = "ipc iterations real_per_class precision compiled reuse net width seed".split()
+    words += [economy_option(record)] if economy_option(record) else []
+    kept = "ipc economy iterations real_per_class precision compiled reuse net width seed".split()
     words += options({k: record.get(k) for k in kept})
     words += ["--from", record["start"]] if record.get("start") else []
     return shell([*words, "--out", name])

@@ -16,7 +16,7 @@ from cl_condense.page.parts import Block, Command, Facts, Grid, Paragraph, Secti
 from cl_condense.page.results import FAULTS, Json, Results, read_json, reason
 from cl_condense.page.words import USUAL, cite, data_words, options, seconds_words, shell
 from cl_condense.published import TITLES, Cell, pivot, tables
-from cl_condense.settings import EVALUATIONS
+from cl_condense.settings import EVALUATIONS, has_economy
 
 _NETS = 5  # networks a set of a table is scored with
 _MOST_SEEDS = 1000
@@ -59,7 +59,7 @@ def table_sections(results: Results, path: Path) -> list[Section]:
             )
         except FAULTS as error:
             results.faults[f"{results.name(path)}, {score['work'].get('set')}"] = reason(error)
-    for changes, scores in groups.values():
+    for changes, scores in _placed(list(groups.values())):
         seeds = 1 + max(int(s.made["seed"]) for s in scores)
         bench = _Scored(path.parent, _no_data, changes, seeds, found=[s.score for s in scores])
         placed: list[Json] = []
@@ -76,13 +76,26 @@ def table_sections(results: Results, path: Path) -> list[Section]:
     return made
 
 
+def _placed(groups: list[tuple[Json, list[_Score]]]) -> list[tuple[Json, list[_Score]]]:
+    """Scores of methods without an economy beside those with the same settings and one, or the papers'."""
+    found = [(changes, scores) for changes, scores in groups if "economy" in changes]
+    for changes, scores in groups:
+        beside = [own for other, own in found if {k: v for k, v in other.items() if k != "economy"} == changes]
+        for own in beside:
+            own.extend(scores)
+        if "economy" not in changes and not beside:
+            found.append((changes, scores))
+    return found
+
+
 def _changes(record: Json, work: Json) -> Json:
     """What was other than at the papers' settings, as ``cl-condense table`` takes it."""
     values = {k: record[k] for k in ("iterations", "real_per_class", "precision", "width")}
     usual: Json = {"precision": USUAL.precision, "width": USUAL.width}
-    for name in ("reuse", "compiled"):
-        usual[name] = getattr(USUAL, name)
-        values[name] = record.get(name, usual[name])
+    usual |= {"compiled": USUAL.compiled, "reuse": None if record.get("economy") else 1}
+    values |= {name: record.get(name, usual[name]) for name in ("reuse", "compiled")}
+    if has_economy(record["methods"][0]):
+        values["economy"] = record.get("economy", False)
     values |= {"epochs": work["epochs"], "nets": work["nets"]}
     usual |= {"epochs": EVALUATIONS[work["evaluation"]], "nets": _NETS}
     return {k: v for k, v in values.items() if v not in (None, usual.get(k))}
@@ -100,8 +113,8 @@ def _table(results: Results, name: str, bench: _Scored, filled: list[Cell], own:
     beside = replace(Grid.of(shown), caption=caption)
     noted = " but for what the notes below the table say" if any(map(differences, filled)) else ""
     how = Paragraph(f"Measured at the papers' settings{noted}.", "note")
-    if unlike := not_the_papers({k: v for k, v in bench.changes.items() if k != "compiled"}):
-        how = Paragraph(unlike, "warning")
+    if unlike := not_the_papers(bench.unlike(filled)):
+        how = Paragraph(" ".join(filter(None, [unlike, bench.lacking(filled)])), "warning")
     source = cite(name.partition("-")[0])
     left = len(grid.columns) - len(keep)
     facts = Facts(
@@ -143,7 +156,8 @@ def _table_command(results: Results, name: str, bench: _Scored, cells: Sequence[
     words = ["table", name, "--only", cells[0].dataset, "--ipc", cells[0].ipc]
     for method in dict.fromkeys(c.name for c in cells):
         words += ["--method", method]
-    words += [*data_words(cells[0].dataset), *options(changes)]
+    papers = changes.get("economy") is False and any(has_economy(c.name or "") for c in cells)
+    words += [*data_words(cells[0].dataset), *(["--papers"] if papers else []), *options(changes)]
     words += ["--repetitions", bench.repetitions, "--results", results.name(bench.folder)]
     return shell(words)
 

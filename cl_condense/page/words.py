@@ -28,8 +28,10 @@ def unsaid(values: Json, fields: str) -> list[Block]:
 
 def options(values: Mapping[str, Any]) -> list[Any]:
     """Options of fields of Settings; those at rest are left out."""
-    rest = {k: getattr(USUAL, k) for k in ("precision", "compiled", "reuse", "net", "evaluation")}
+    rest = {k: getattr(USUAL, k) for k in ("precision", "compiled", "net", "evaluation")}
+    rest["reuse"] = None if values.get("economy") else 1
     given = {k: v for k, v in values.items() if v is not None and (k not in rest or v != rest[k])}
+    given.pop("economy", None)
     flags = ["--compile"] if given.pop("compiled", False) else []
     return [*flags, *(word for k, v in given.items() for word in (f"--{k.replace('_', '-')}", v))]
 

@@ -1,0 +1,100 @@
+"""Economy: settings that come near a paper's accuracy in a fraction of its work, and where they fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from cl_condense.phases import Quiet
+from cl_condense.recipes import Recipe, kinds
+from cl_condense.sources import RandomNets
+from cl_condense.standing_nets import TrainedPool
+from cl_condense.tuned import Tuned
+
+
+class Economy(NamedTuple):
+    """What economy makes of a recipe; a recipe whose own number is smaller keeps it.
+
+    Attributes:
+        iterations, real_per_class: at most so many.
+        reuse: iterations that share a network, a real batch and its features.
+        quiet: the end, in which real images are at most so many.
+    """
+
+    iterations: int
+    real_per_class: int
+    reuse: int
+    quiet: Quiet
+
+
+ECONOMY = Economy(iterations=2_500, real_per_class=64, reuse=10, quiet=Quiet(0.16, 0.1, 256))
+"""Measured with dm on CIFAR-10 at 10 images per class: see REPRODUCIBILITY.md, Economy."""
+
+
+def why_not(recipe: Recipe) -> str:
+    """Why a recipe has no economy, as "its networks ..."; empty where it has one.
+
+    What makes economy cheap is to keep what a network saw of real images: so its networks are untrained ones.
+    """
+    found = kinds(recipe)
+    if any(isinstance(nets, TrainedPool) for nets in found):
+        return "its networks come from a pool that takes turns"
+    if not all(isinstance(nets, RandomNets) for nets in found):
+        return "its networks train between iterations"
+    own = [term.nets for term in recipe.terms if term.nets]
+    if any(isinstance(nets, RandomNets) and nets.steps % ECONOMY.reuse for nets in own):
+        return f"a term has networks of its own, which are not kept for {ECONOMY.reuse} iterations"
+    return ""
+
+
+def lacking(recipes: Iterable[Recipe]) -> list[str]:
+    """For each reason which recipes have no economy, as "idm has no economy: its networks ..."."""
+    found: dict[str, list[str]] = {}
+    for recipe in recipes:
+        if why := why_not(recipe):
+            found.setdefault(why, []).append(recipe.name)
+    return [
+        f"{names[0]} has no economy: {why}"
+        if len(names) == 1
+        else f"{', '.join(names)} have no economy: {why.replace('its networks', 'their networks')}"
+        for why, names in found.items()
+    ]
+
+
+def economical(recipe: Recipe) -> Recipe:
+    """A recipe with the numbers of :data:`ECONOMY`; one that has no economy (:func:`why_not`) as it is.
+
+    Its networks are kept for as long as they share a real batch: ``m3d+ipm1`` and ``m3d+ipm10`` become one.
+    """
+    if why_not(recipe):
+        return recipe
+    quiet = replace(ECONOMY.quiet, real_per_class=_most(recipe.real_per_class, ECONOMY.quiet.real_per_class))
+    less = replace(
+        recipe,
+        iterations=_most(recipe.iterations, ECONOMY.iterations),
+        real_per_class=_most(recipe.real_per_class, ECONOMY.real_per_class),
+        quiet=quiet,
+    )
+    return less.reusing(ECONOMY.reuse)
+
+
+def _most(own: int | Tuned, most: Any) -> int | Tuned:
+    return own.at_most(most) if isinstance(own, Tuned) else min(own, most)
+
+
+def numbers_of(settings: Mapping[str, Any]) -> str:
+    """How a recipe condenses, in a few words, from its settings as plain data."""
+    iterations = settings["iterations"]
+    parts = [
+        f"{iterations:,} iteration{'s' * (iterations != 1)}",
+        f"{settings['real_per_class']:,} real images a class",
+    ]
+    if settings.get("reuse", 1) > 1:
+        parts.append(f"reuse {settings['reuse']}")
+    quiet = settings.get("quiet") or {"share": 0}
+    if last := round(quiet["share"] * iterations):
+        parts.append(
+            f"the last {last:,} with {quiet['real_per_class']:,} real images at {quiet['rate']:g} of the rate"
+        )
+    return ", ".join(parts)
