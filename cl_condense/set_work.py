@@ -36,9 +36,9 @@ class SetWork:
         return f"{s.dataset}, {images}, {s.methods[0]}, {self.eval_net}, seed {s.seed}"
 
     def set_name(self) -> str:
-        """File name of its set: the same for the same condensation."""
+        """File name of its set: the same for the same condensation, compiled or not, which is rounding alone."""
         s = self.settings
-        own = key({k: v for k, v in s.values().items() if k in OF_A_SET})
+        own = key({k: v for k, v in s.values().items() if k in OF_A_SET} | {"compiled": False})
         return f"{s.dataset}-{s.methods[0]}-ipc{s.ipc}-seed{s.seed}-{own}.safetensors"
 
     def identity(self) -> Json:
