@@ -81,7 +81,7 @@ class Units:
 
     def trained(self, nets: Shaped, training: Training, networks: int = 1) -> Trained:
         """Of training so many networks side by side."""
-        together = networks if self._joined(nets) else 1
+        together, training = networks if self._joined(nets) else 1, replace(training, compiled=False)
         same = replace(training, epochs=3, batch_size=1, milestones=(), decay=1.0)
         found = self._known(("trained", same, together), nets, lambda: self._trained(nets, training, together))
         return Trained(*(seconds * networks / together for seconds in found))
