@@ -36,7 +36,7 @@ class SetWork:
         return f"{s.dataset}, {images}, {s.methods[0]}, {self.eval_net}, seed {s.seed}"
 
     def set_name(self) -> str:
-        """File name of its set: the same for the same condensation, compiled or not, which is rounding alone."""
+        """File name of its set: the same for the same condensation, compiled or not: that is rounding."""
         s = self.settings
         own = key({k: v for k, v in s.values().items() if k in OF_A_SET} | {"compiled": False})
         return f"{s.dataset}-{s.methods[0]}-ipc{s.ipc}-seed{s.seed}-{own}.safetensors"
