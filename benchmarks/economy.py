@@ -118,10 +118,10 @@ def until(step, seconds, marks):
     "--compile", "compiled", is_flag=True, help="Networks through torch.compile, but the plain loop's."
 )
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="A file for all accuracies.")
-def main(dataset, data, method, times, seconds, json_file, **given) -> None:
+def main(dataset, data, method, json_file, **given) -> None:
     torch.set_num_threads(1)
     made, rows = origin("cpu"), []
-    marks, fit, held = (given.pop(k) for k in ("marks", "fit", "held"))
+    times, seconds, marks, fit, held = (given.pop(k) for k in ("times", "seconds", "marks", "fit", "held"))
     settings = Settings(dataset, (method,), **DEFAULTS.get(dataset, {}) | given)
     measure = Measure(*split(load(dataset, data)[0], fit, held), settings)
     ways = [measure.economy(n) for n in times]
