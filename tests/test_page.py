@@ -105,7 +105,7 @@ def test_the_page_has_each_piece(results):
         assert "cl-condense table ddm-1 --only cifar10 --ipc 10 --method random --method dm --data DATA" in text
         assert "--networks 2 --repetitions 1 --results results/table" in text
         assert (
-            "--method random --method dm --steps 2 --ipc 1 --codec uint8 --orders 2 --nets 2 --iterations 4"
+            "--method random --method dm --economy --steps 2 --ipc 1 --codec uint8 --orders 2 --nets 2 --iterations 4"
             in text
         )
         assert "cl-condense condense --dataset digits --method dm+sm --ipc 2 --iterations 4" in text
