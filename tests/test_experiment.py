@@ -19,7 +19,7 @@ from cl_condense.settings import DEFAULTS, Settings, defaults
 
 FIELDS = (
     "method dataset order step classes_seen accuracy accuracies stored_images stored_bytes codec "
-    "condense_seconds train_seconds recipe seed device threads versions commit date"
+    "condense_seconds train_seconds recipe economy seed device threads versions commit date"
 ).split()
 TINY = Settings(
     "digits",
