@@ -33,10 +33,11 @@ def compiled() -> See:
 @functools.cache
 def compiled_logits() -> Callable[[nn.Module, Tensor], Tensor]:
     """The same for a network and images ``[n, c, h, w]``: its logits ``[n, classes]``."""
-    return _compiled(_logits)
+    return _compiled(plain_logits)
 
 
-def _logits(net: nn.Module, images: Tensor) -> Tensor:
+def plain_logits(net: nn.Module, images: Tensor) -> Tensor:
+    """The same as it is."""
     logits: Tensor = net(images)
     return logits
 

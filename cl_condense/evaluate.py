@@ -7,16 +7,19 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from cl_condense.features import at_once
 from cl_condense.imageset import ImageSet
 from cl_condense.networks import Initialiser, MakeNet
 from cl_condense.protocols import Training
-from cl_condense.training import OnEpoch, train
+from cl_condense.training import OnEpoch, forward_of, parts, train
 
 
 @torch.no_grad()
-def predict(nets: Sequence[nn.Module], images: Tensor) -> Tensor:
+def predict(nets: Sequence[nn.Module], images: Tensor, *, compiled: bool = False) -> Tensor:
     """Logits ``[r, n, classes]`` of every network for the same images ``[n, c, h, w]``."""
-    return torch.stack([net(images) for net in nets])
+    forward = forward_of(nets, compiled)
+    each = [[forward(net, part) for _, part in parts(images, at_once(net, images))] for net in nets]
+    return torch.stack([torch.cat(own)[: len(images)] for own in each])
 
 
 def score(
@@ -52,5 +55,7 @@ def score(
     index = torch.arange(len(test), device=test.device)
     right = torch.zeros(networks, dtype=torch.int64, device=test.device)
     for part in index.split(512):
-        right += (predict(nets, test.take(part)).argmax(-1) == test.targets[part]).sum(1)
+        right += (
+            predict(nets, test.take(part), compiled=training.compiled).argmax(-1) == test.targets[part]
+        ).sum(1)
     return right / len(test)

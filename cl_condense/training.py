@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cl_condense.compiling import compiled_logits
+from cl_condense.compiling import compiled_logits, plain_logits
 from cl_condense.draws import Key, Purpose, isolated, permutation
 from cl_condense.features import at_once
 from cl_condense.mixing import cutmix
@@ -94,11 +94,12 @@ def train_together(
 
 
 Forward = Callable[[nn.Module, Tensor], Tensor]
+"""Logits ``[n, classes]`` of a network for images ``[n, c, h, w]``."""
 
 
-def _plain(net: nn.Module, images: Tensor) -> Tensor:
-    logits: Tensor = net(images)
-    return logits
+def forward_of(nets: Sequence[nn.Module], compiled: bool) -> Forward:
+    """How logits of networks are computed: through torch.compile where it is wanted and all are ConvNets."""
+    return compiled_logits() if compiled and all(type(net) is ConvNet for net in nets) else plain_logits
 
 
 class _Rows:
@@ -115,8 +116,7 @@ class _Rows:
 
     def __init__(self, lessons: Sequence[Lesson], compiled: bool) -> None:
         self.nets = [net for lesson in lessons for net in lesson.nets]
-        convnets = all(type(net) is ConvNet for net in self.nets)
-        self.forward: Forward = compiled_logits() if compiled and convnets else _plain
+        self.forward = forward_of(self.nets, compiled)
         self.momenta = [pair for lesson in lessons for pair in _kept(lesson)]
         self.images = _stacked([lesson.images for lesson in lessons])
         self.labels = _stacked([lesson.labels for lesson in lessons])
@@ -188,7 +188,7 @@ def _backward(rows: _Rows, index: Tensor, training: Training, *keys: int) -> Ten
     right = torch.zeros(len(nets), dtype=torch.int64, device=x.device)
     for i, net in enumerate(nets):
         row, forward = slice(i, i + 1), partial(rows.forward, net)
-        for part, filled in _parts(x[i], at_once(net, x[i], training=True)):
+        for part, filled in parts(x[i], at_once(net, x[i], training=True)):
             targets = y[row, part]
             logits = _logits(forward, filled, training)[None, : targets.shape[1]]
             also = mixed and (mixed[0][row, part], mixed[1][row])
@@ -197,7 +197,7 @@ def _backward(rows: _Rows, index: Tensor, training: Training, *keys: int) -> Ten
     return right
 
 
-def _parts(x: Tensor, most: int) -> Iterator[tuple[slice, Tensor]]:
+def parts(x: Tensor, most: int) -> Iterator[tuple[slice, Tensor]]:
     """Images ``[m, c, h, w]`` in parts of one size, for which a compiled network has one form.
 
     The last part, if it is short, is filled up with the first images, whose logits are to be cut off.
