@@ -36,6 +36,7 @@ dt { color: var(--soft); } dd { margin: 0; }
 pre { white-space: pre-wrap; padding: .6rem; margin: .75rem 0; background: var(--fill); font-size: .85rem; }
 pre span { white-space: nowrap; }
 nav ul { margin: 0; padding-left: 1.2rem; } nav > ul > li { margin-top: .4rem; }
+details { margin: .75rem 0; } summary { cursor: pointer; color: var(--soft); padding: .25rem 0; }
 .note { color: var(--soft); } .warning { background: var(--warn); padding: .5rem .75rem; }
 figure { margin: .75rem 0; min-width: 0; max-width: 100%; }
 figcaption { color: var(--soft); font-size: .9rem; max-width: 44rem; padding: .3rem 0; }

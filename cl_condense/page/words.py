@@ -30,8 +30,9 @@ def options(values: Mapping[str, Any]) -> list[Any]:
     """Options of fields of Settings; those at rest are left out."""
     rest = {k: getattr(USUAL, k) for k in ("precision", "compiled", "reuse", "net", "evaluation")}
     given = {k: v for k, v in values.items() if v is not None and (k not in rest or v != rest[k])}
-    flags = ["--compile"] if given.pop("compiled", False) else []
-    return [*flags, *(word for k, v in given.items() for word in (f"--{k.replace('_', '-')}", v))]
+    flags = ["--compile" if k == "compiled" else f"--{k}" for k, v in given.items() if v is True]
+    valued = {k.replace("_", "-"): v for k, v in given.items() if not isinstance(v, bool)}
+    return [*flags, *(word for k, v in valued.items() for word in (f"--{k}", v))]
 
 
 def data_words(dataset: Any) -> list[str]:
