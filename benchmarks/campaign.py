@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from cl_condense.beside import Comparison
+from cl_condense.beside import Comparison, filled
 from cl_condense.files import atomic
 from cl_condense.page.dots import dot_plot
 from cl_condense.page.found import benches
@@ -19,6 +19,19 @@ from cl_condense.page.tables import behind, compared
 from cl_condense.published import TITLES, published, tables
 
 _KEYS = "table dataset ipc method eval_net text".split()
+
+
+@dataclass(frozen=True)
+class Image:
+    """A picture beside the page, as a block of it."""
+
+    tag: str
+
+    def html(self):
+        return self.tag
+
+    def markdown(self):
+        return self.tag
 
 
 @dataclass(frozen=True)
@@ -97,14 +110,15 @@ class Campaign:
         comparison, picture = self.filled[name], self.picture(name)
         if not picture.exists():
             raise ValueError(f"{picture} is not there: python benchmarks/reproducibility.py campaign draws it")
-        alt = (
-            f"{name}, published and ours as dots: {len(comparison.pairs)} of them; the numbers are in the table"
-        )
-        image = f'<img src="docs/{picture.name}" width="560" alt="{alt}">'
-        head = Paragraph(comparison.filled() + ".")
-        blocks = [head, *compared(comparison, remarks)]
-        settings = behind(comparison, "RESULTS", scores=False)
-        return "\n\n".join([*(block.markdown() for block in blocks), image, settings.markdown()])
+        alt = f"{name}, published and ours as {len(comparison.pairs)} rows of dots; the table has the numbers"
+        image = Image(f'<img src="docs/{picture.name}" width="560" alt="{alt}">')
+        shown = compared(comparison, [image], remarks)
+        blocks = [
+            Paragraph(filled(comparison.cells, comparison.pairs) + "."),
+            *shown,
+            behind(comparison, "RESULTS", scores=False),
+        ]
+        return "\n\n".join(block.markdown() for block in blocks)
 
     def picture(self, name):
         return self.root / "docs" / f"campaign-{name}.png"

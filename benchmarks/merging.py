@@ -46,9 +46,7 @@ def _scores(source, home, out):
             continue
         there = scores.setdefault(_key(score), score)
         if there["accuracies"] != score["accuracies"]:
-            raise ValueError(
-                f"{source} and {home} have other accuracies of {_key(score)}: take one of them out"
-            )
+            raise ValueError(f"{source} and {home} have other accuracies of {name}: take one of them out")
         kept = home / "sets" / name
         new += there is score
         if kept.exists() and read_json(kept) != made:
@@ -61,7 +59,7 @@ def _scores(source, home, out):
 
 def _runs(source, home, out, dirty):
     names = {path.parent.name for folder in (source, home) for path in folder.glob("streams/*/records.jsonl")}
-    new = 0
+    have, new = 0, 0
     for name in sorted(names):
         theirs, kept = source / "streams" / name, home / "streams" / name
         lines = {_unit(line): line for line in records.read(kept / "records.jsonl")}
@@ -74,6 +72,7 @@ def _runs(source, home, out, dirty):
             new += there is line
             if there["accuracies"] != line["accuracies"]:
                 raise ValueError(f"{theirs} and {kept} have other accuracies of {_unit(line)}: take one out")
+        have += bool(lines)
         if own:
             settings = read_json(theirs / "settings.json")
             if (kept / "settings.json").exists():
@@ -83,7 +82,7 @@ def _runs(source, home, out, dirty):
                 settings["orders"] = max(settings["orders"], before["orders"])
             out[kept / "settings.json"] = json.dumps(settings, indent=1) + "\n"
             out[kept / "records.jsonl"] = _lines(lines.values())
-    return len(names), new
+    return have, new
 
 
 def _dirty(*made):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from types import MappingProxyType
+from typing import Any
 
+import numpy as np
 from rich.table import Table
 from rich.text import Text
 
@@ -17,8 +19,11 @@ from cl_condense.durations import words
 from cl_condense.footnotes import Footnotes, not_the_papers, notes, shared
 from cl_condense.printed import NETWORKS
 from cl_condense.published import Cell, Column, pivot
+from cl_condense.work import Json
 
-_NAMED = {'{"economy": true}': "economy"}  # settings that have a name, by what is not the papers'
+_NAMED: dict[tuple[str, ...], str] = {
+    ("economy",): "economy"
+}  # settings that have a name, by what is not the papers'
 _METRICS = {"top1_acc_%": "", "final_CL_acc_%": "class-incremental"}
 _LEAST = 5.0  # points of an axis: fewer would magnify the noise
 
@@ -73,53 +78,73 @@ class Comparison:
     benches: Sequence[Bench]
 
     @cached_property
-    def ways(self) -> list[tuple[Bench, str]]:
-        """The benches with a name for their settings, empty for the papers'."""
+    def unlike(self) -> list[Json]:
+        """What each bench did otherwise than the papers for cells that it filled; for all where none did."""
+        filled = [[cell for cell in self.cells if cell in ours] for ours in self._ours]
+        return [
+            bench.unlike(own if any(filled) else self.cells)
+            for bench, own in zip(self.benches, filled, strict=True)
+        ]
+
+    @cached_property
+    def ways(self) -> list[str]:
+        """A name for the settings of each bench, empty for the papers'."""
         named, others = [], 0
-        for bench in self.benches:
-            unlike = bench.unlike(self.cells)
-            way = _NAMED.get(json.dumps(unlike), "")
+        for unlike in self.unlike:
+            way = _NAMED.get((*unlike,), "")
             if unlike and not way:
                 others += 1
                 way = "other settings" + (f" {others}" if others > 1 else "")
-            named.append((bench, way))
+            named.append(way)
         return named
 
     @cached_property
     def pairs(self) -> list[Pair]:
         """The cells with a number of ours, by column and then by row; each once at the same settings."""
         grid, found = pivot(self.cells), dict[tuple[Cell, str], Pair]()
-        read = [(bench, bench.results(self.cells), way) for bench, way in self.ways]
+        read = [bench.results(self.cells) for bench in self.benches]
+        sides = [*zip(self.benches, read, self._ours, self.ways, strict=True)]
         for j, column in enumerate(grid.columns):
             for label, row in grid.rows.items():
-                for cell in row[j]:
-                    for bench, results, name in read:
-                        if not len(ours := bench.ours(cell, results)):
-                            continue
-                        way = name if bench.unlike([cell]) else ""
+                for cell, (bench, results, filled, name) in product(row[j], sides):
+                    if cell in filled:
+                        ours, way = filled[cell], name if bench.unlike([cell]) else ""
                         numbers = float(ours.mean()), float(ours.std()), len(ours)
                         seconds = bench.seconds(cell, results)
                         pair = Pair(cell, _heading(grid.fields, column), label, way, *numbers, seconds)
                         found.setdefault((cell, way), pair)
         return [*found.values()]
 
-    def filled(self) -> str:
-        """How many of the cells that are ours to run have a number, and at which settings."""
-        by: dict[str, int] = {}
-        for pair in self.pairs:
-            by[pair.way] = by.get(pair.way, 0) + 1
-        done, own = len({pair.cell for pair in self.pairs}), len({*filter(runnable, self.cells)})
-        split = ", ".join(f"{n} {_at(way)}" for way, n in by.items())
-        return f"{done} of the {own} cells that are ours to run{f': {split}' if split else ''}"
+    @cached_property
+    def _ours(self) -> list[dict[Cell, np.ndarray[Any, Any]]]:
+        """Accuracies of the cells that each bench filled."""
+        found = []
+        for bench in self.benches:
+            results = bench.results(self.cells)
+            ours = ((cell, bench.ours(cell, results)) for cell in self.cells)
+            found.append({cell: own for cell, own in ours if len(own)})
+        return found
 
     def warnings(self) -> list[str]:
         """A line for each of the settings that are not the papers'."""
         many = len(self.benches) > 1
-        return [not_the_papers(b.unlike(self.cells), way if many else "") for b, way in self.ways if way]
+        named = zip(self.unlike, self.ways, strict=True)
+        return [not_the_papers(unlike, way if many else "") for unlike, way in named if way]
 
     def assumed(self) -> str:
         """What was assumed where a paper does not state it."""
         return "; ".join(dict.fromkeys(filter(None, (b.assumed(self.cells) for b in self.benches))))
+
+
+def filled(cells: Iterable[Cell], pairs: Iterable[Pair]) -> str:
+    """How many of the cells that are ours to run have a number, and at which settings."""
+    own, done, by = {*filter(runnable, cells)}, set[Cell](), dict[str, int]()
+    for pair in pairs:
+        if pair.cell in own:
+            done.add(pair.cell)
+            by[pair.way] = by.get(pair.way, 0) + 1
+    split = ", ".join(f"{n} {_at(way)}" for way, n in by.items())
+    return f"{len(done)} of the {len(own)} cells that are ours to run{f': {split}' if split else ''}"
 
 
 def axis(pairs: Iterable[Pair]) -> tuple[float, float]:

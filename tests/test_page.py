@@ -12,6 +12,7 @@ from itertools import pairwise
 
 import pytest
 import torch
+from campaigns import fill
 from PIL import Image
 from test_bench import REDUCED, load
 
@@ -356,3 +357,61 @@ def test_a_command_names_what_is_not_at_rest():
     rest = {"precision": "float32", "compiled": False, "reuse": 1, "net": "convnet", "ipc": None}
     assert options(rest) == []
     assert options({**rest, "compiled": True, "reuse": 5, "ipc": 1}) == ["--compile", "--reuse", 5, "--ipc", 1]
+
+
+def test_a_number_that_several_tables_print_stands_in_the_first(tmp_path):
+    fill(tmp_path / "r", published("ddm-1", "cifar10", 10))
+    _, markdown = report(tmp_path / "r")
+    for row in ("| Random | 26.0 ± 1.2 ", "| DSA | 52.1 ± 0.5 ", "| DDM(Ours) | 53.0 ± 0.2 "):
+        assert markdown.count(row) == 1
+    assert "- also printed in: idm-1 (" in markdown
+    assert [line for line in markdown.splitlines() if line.startswith("### DDM")] == ["### DDM: ddm-1"]
+    # What a paper prints otherwise is another number.
+    assert "| DM(baseline) | 48.5 ± 0.2 " in markdown.split("### IID: ")[1].split("### ")[0]
+    # Two tables of a paper are one.
+    fill(tmp_path / "r", published("ddm-5", "cifar10", 10, "datadam"))
+    both = report(tmp_path / "r")[1].split("### DDM: ddm-1, ddm-5\n")[1].split("### ")[0]
+    assert "| DataDAM \\[2\\] | 54.2 ± 0.8 " in both
+    assert "| Random | 26.0 ± 1.2 " in both
+
+
+def test_results_come_first_and_settings_are_folded(results):
+    report(results)
+    html = (results / "report.html").read_text("utf-8")
+    for part in html.split("<h3>")[1:]:
+        first = min(part.index(tag) for tag in ("<table", "<img") if tag in part)
+        assert first < part.index("<details>")
+        assert "<pre>" not in part.split("<details>")[0]
+        assert part.count("<details>") == part.count("</details>") == 1
+
+
+def test_a_picture_of_published_and_ours_for_each_data_set(tmp_path):
+    fill(tmp_path / "r", [c for d in ("cifar10", "cifar100") for c in published("ddm-1", d, 10, "dm")])
+    page, _ = report(tmp_path / "r")
+    alts = [img["alt"] for img in page.all("img")]
+    assert [alt for alt in alts if alt.startswith("Published and ours, cifar10:")]
+    assert [alt for alt in alts if alt.startswith("Published and ours, cifar100:")]
+
+
+def test_economy_beside_the_papers_is_said_in_the_row_and_in_a_warning(tmp_path, monkeypatch):
+    monkeypatch.setattr("cl_condense.beside._NAMED", {("reuse",): "economy"})
+    (cell,) = published("ddm-1", "cifar10", 10, "dm")
+    fill(tmp_path / "r", [cell])
+    fill(tmp_path / "r", [cell], off=-1, changes={"reuse": 5})
+    page, markdown = report(tmp_path / "r")
+    assert "| DM | 48.9 ± 0.6 \\| 48.9 ± 0.5 (2)<br>3 min |" in markdown
+    assert "| DM, economy | 48.9 ± 0.6 \\| 47.9 ± 0.5 (2)\\*<br>3 min |" in markdown
+    assert "Not the papers' settings (economy): reuse 5." in page.text
+    assert "Measured at the papers' settings" not in page.text
+    assert "1 at the papers' settings, 1 economy" in page.text
+
+
+def test_streams_of_a_table_stand_in_it(tmp_path):
+    fill(tmp_path / "r", published("ddm-fig3b", method="dm"))
+    _, markdown = report(tmp_path / "r")
+    assert "### DDM: ddm-fig3b" in markdown
+    assert re.search(r"\| DM \\\[1\\\] \| 34\.4 \\\| 34\.4 ± 0\.5 \(10\)<br>50 min \|", markdown)
+    (records,) = (tmp_path / "r").glob("streams/*/records.jsonl")
+    records.write_text(records.read_text().replace('"step": 1', '"step": 0', 1))
+    fill(tmp_path / "r", published("ddm-1", "cifar10", 10, "dm"))
+    assert "| r/streams/cifar100-dm-" in report(tmp_path / "r")[1].split("## What could not be read")[1]

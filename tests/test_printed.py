@@ -289,7 +289,7 @@ def test_rows_for_programs_have_the_note(done, tmp_path, monkeypatch, capsys):
 
 def test_the_page_has_the_notes(done):
     html, markdown = (Path(path).read_text("utf-8") for path in write(done.parent))
-    part = markdown.replace("\\", "").split("### DDM: ddm-5")[1].split("###")[0]
+    part = markdown.replace("\\", "").split("### DDM: ddm-1, ddm-5")[1].split("###")[0]
     assert "| DataDAM [1] | 54.2 ± 0.8 | " in part
     assert "- [1]: Published: batch norm in the networks" in part
     assert "3 blocks" not in part, "its column is not shown"

@@ -16,8 +16,15 @@ from cl_condense.page.words import USUAL
 from cl_condense.published import Cell
 from cl_condense.settings import EVALUATIONS
 
-MADE = "iterations real_per_class precision width reuse compiled".split()
-"""Settings of condensation that ``cl-condense table`` takes; a record that does not say one had the default."""
+MADE: Json = {
+    "iterations": None,
+    "real_per_class": None,
+    "precision": "float32",
+    "width": 128,
+    "reuse": 1,
+    "compiled": False,
+}
+"""Settings of condensation that ``cl-condense table`` takes, with the papers', where a record says none."""
 
 _NETS = 5  # networks a set of a table is scored with
 _MOST_SEEDS = 1000
@@ -80,7 +87,15 @@ def benches(folder: Path, on_fault: OnFault) -> list[Found]:
         seeds = 1 + max((int(each.made["seed"]) for each in scored), default=0)
         repeats = (seeds, first.orders, first.steps)
         found.append(Found(folder, _no_data, first.changes, *repeats, scored=scored, streamed=streamed))
-    return sorted(found, key=lambda bench: (len(bench.changes), json.dumps(bench.changes, sort_keys=True)))
+    return sorted(found, key=_far)
+
+
+def _far(bench: Found) -> tuple[int, str]:
+    """How many settings are not the papers', and which."""
+    values = {**asdict(USUAL), **bench.changes}
+    unlike = [k for k, papers in MADE.items() if values[k] != papers]
+    unlike += [k for k in bench.changes if k not in MADE]
+    return len(unlike), json.dumps(bench.changes, sort_keys=True)
 
 
 def _sets(folder: Path, on_fault: OnFault) -> Iterator[_One]:
@@ -117,9 +132,10 @@ def _streams(folder: Path, on_fault: OnFault) -> Iterator[_One]:
 
 
 def _condensed(made: Json) -> Json:
-    """What a record says that is other than at the papers' settings."""
+    """What a record says that is other than the defaults of Settings."""
     usual = asdict(USUAL)
-    return {k: made[k] for k in MADE if made.get(k, usual[k]) not in (None, usual[k])}
+    values = {k: made.get(k, papers) for k, papers in MADE.items()}
+    return {k: v for k, v in values.items() if v != usual[k]}
 
 
 def _no_data(name: str) -> tuple[ImageSet, ImageSet]:

@@ -168,16 +168,18 @@ class Grid:
 
 @dataclass(frozen=True)
 class Facts:
-    """Names with values; those without a value are left out."""
+    """Names with values; those without a value are left out. ``kind`` is nothing or ``notes``: short names."""
 
     values: Mapping[str, Any]
+    kind: str = ""
 
     def _shown(self) -> dict[str, str]:
         return {k: str(v) for k, v in self.values.items() if v not in (None, "", [], {})}
 
     def html(self) -> str:
         shown = (f"<dt>{safe(k)}</dt><dd>{linked(safe(v))}</dd>" for k, v in self._shown().items())
-        return f"<dl>{''.join(shown)}</dl>"
+        kind = f' class="{self.kind}"' if self.kind else ""
+        return f"<dl{kind}>{''.join(shown)}</dl>"
 
     def markdown(self) -> str:
         return "\n".join(f"- {plain(k)}: {plain(v)}" for k, v in self._shown().items())

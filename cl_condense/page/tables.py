@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from cl_condense.beside import Comparison, Pair, side_by_side
+from cl_condense.beside import Comparison, Pair, filled, side_by_side
 from cl_condense.footnotes import differences, notes
 from cl_condense.origin import together
 from cl_condense.page.dots import dot_plot
@@ -39,7 +39,7 @@ def table_sections(results: Results, folder: Path) -> list[Section]:
     for paper in dict.fromkeys(name.partition("-")[0] for name in tables()):
         own = {cells[0]: cells[1:] for cells in first.values() if _paper(cells[0]) == paper}
         if own:
-            made.append(_section(results, paper, Comparison([*own], found), own))
+            made.append(_section(results, paper, Comparison([*own], found), own, every))
     _unused(every, fault)
     return made
 
@@ -66,10 +66,11 @@ def _unused(every: Comparison, fault: Any) -> None:
                 fault(name, "fills no published table")
 
 
-def _section(results: Results, paper: str, comparison: Comparison, own: Mapping[Cell, list[Cell]]) -> Section:
+def _section(
+    results: Results, paper: str, comparison: Comparison, own: Mapping[Cell, list[Cell]], every: Comparison
+) -> Section:
     names = [name for name in tables() if any(cell.table == name for cell in own)]
     whole = [cell for name in names for cell in tables()[name].cells]
-    filled = Comparison(whole, comparison.benches).filled()
     again: dict[str, int] = {}
     for cell in (cell for cells in own.values() for cell in cells):
         again[cell.table] = again.get(cell.table, 0) + 1
@@ -78,14 +79,14 @@ def _section(results: Results, paper: str, comparison: Comparison, own: Mapping[
         {
             "published in": cite(paper),
             **{name: TITLES[name] for name in names},
-            "done": filled,
-            "printed in other tables too": elsewhere,
+            "done": filled(whole, every.pairs),
+            "also printed in": elsewhere,
         }
     )
     where = results.name(comparison.benches[0].folder)
     title = f"{paper.upper()}: {', '.join(names)}"
-    pictures: list[Block] = [*map(_picture, _datasets(comparison.pairs).items())]
-    return Section(3, title, [*compared(comparison), Beside(pictures), facts, behind(comparison, where)])
+    pictures = Beside([*map(_picture, _datasets(comparison.pairs).items())])
+    return Section(3, title, [*compared(comparison, [pictures]), facts, behind(comparison, where)])
 
 
 def _datasets(found: Iterable[Pair]) -> dict[str, list[Pair]]:
@@ -100,32 +101,39 @@ def _picture(of: tuple[str, Sequence[Pair]]) -> Picture:
     return Picture(dot_plot(found), f"Published and ours, {dataset}: {len(found)} dots; numbers in the table")
 
 
-def compared(comparison: Comparison, remarks: Mapping[Cell, str] = MappingProxyType({})) -> list[Block]:
-    """What came out: a warning where settings are not the papers', the table, its notes."""
+def compared(
+    comparison: Comparison, pictures: Iterable[Block], remarks: Mapping[Cell, str] = MappingProxyType({})
+) -> list[Block]:
+    """What came out: a warning where settings are not the papers', the table, its pictures and its notes."""
     table = side_by_side("", comparison, measured=True, remarks=remarks)
     caption, *below = str(table.caption).splitlines()
-    footnotes = Facts(dict(line.split(" ", 1) for line in below if line.startswith("[")))
-    noted = " but for what the notes below the table say" if any(map(differences, comparison.cells)) else ""
-    warnings: list[Block] = [Paragraph(line, "warning") for line in comparison.warnings()]
+    footnotes = Facts(dict(line.split(" ", 1) for line in below if line.startswith("[")), "notes")
+    blocks: list[Block] = [Paragraph(line, "warning") for line in comparison.warnings()]
     if all(not pair.way for pair in comparison.pairs):
-        warnings = [Paragraph(f"Measured at the papers' settings{noted}.", "note")]
-    grid = replace(Grid.of(table), caption=caption)
-    return [*warnings, grid, *([footnotes] if footnotes.values else [])]
+        noted = any(differences(pair.cell) for pair in comparison.pairs)
+        exactly = " but for what the notes below the table say" if noted else ""
+        blocks = [Paragraph(f"Measured at the papers' settings{exactly}.", "note")]
+    return [
+        *blocks,
+        replace(Grid.of(table), caption=caption),
+        *pictures,
+        *([footnotes] if footnotes.values else []),
+    ]
 
 
 def behind(comparison: Comparison, where: str, scores: bool = True) -> Folded:
     """How it was measured: settings, commands that go on in the folder ``where``, and the scores themselves."""
     blocks: list[Block] = []
-    for bench, way in comparison.ways:
-        filled = [cell for cell in comparison.cells if len(bench.ours(cell, bench.results([])))]
-        if not filled:
+    for bench, way in zip(comparison.benches, comparison.ways, strict=True):
+        done = [cell for cell in comparison.cells if len(bench.ours(cell, bench.results(comparison.cells)))]
+        if not done:
             continue
-        made = together([row["origin"] for row in bench.rows(filled)])
+        made = together([row["origin"] for row in bench.rows(done)])
         facts = {"settings": way or "the papers'", **bench.changes, **made}
         facts["versions"] = pairs(made["versions"])
-        wanted = [work.identity() for cell in filled for work in bench.works(cell)]
+        wanted = [work.identity() for cell in done for work in bench.works(cell)]
         scored = [s for s in getattr(bench, "scored", ()) if s.score["work"] in wanted]
-        blocks += [Facts(facts), Command(_commands(bench, filled, where))]
+        blocks += [Facts(facts), Command(_commands(bench, done, where))]
         blocks += [_measured(scored)] if scored and scores else []
     return Folded("Settings, commands, scores" if scores else "Settings and commands", blocks)
 

@@ -17,6 +17,8 @@ Json = dict[str, Any]
 
 USUAL = Settings("")
 
+_FLAGS = {("compiled", True): "--compile"}
+
 
 def unsaid(values: Json, fields: str) -> list[Block]:
     """A note where fields without an option are other than what the command would take."""
@@ -30,7 +32,7 @@ def options(values: Mapping[str, Any]) -> list[Any]:
     """Options of fields of Settings; those at rest are left out."""
     rest = {k: getattr(USUAL, k) for k in ("precision", "compiled", "reuse", "net", "evaluation")}
     given = {k: v for k, v in values.items() if v is not None and (k not in rest or v != rest[k])}
-    flags = ["--compile" if k == "compiled" else f"--{k}" for k, v in given.items() if v is True]
+    flags = [flag for (k, on), flag in _FLAGS.items() if given.get(k) is on]
     valued = {k.replace("_", "-"): v for k, v in given.items() if not isinstance(v, bool)}
     return [*flags, *(word for k, v in valued.items() for word in (f"--{k}", v))]
 
