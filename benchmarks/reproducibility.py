@@ -2,12 +2,15 @@
 
     python benchmarks/reproducibility.py add digits-2 runs/digits-random-ddm-1234abcd
     python benchmarks/reproducibility.py add cifar10-held-out held_out.json
+    python benchmarks/reproducibility.py campaign results
     python benchmarks/reproducibility.py
 
 The first two make records, of a run's folder and of what held_out.py, speed.py and `cl-condense table` write
-with --json. The third fills the template, where a line such as ``<!-- record: digits-2 methods -->`` stands
-for a table; forms.py has the forms. With --check it writes nothing and ends with exit code 1 where
-REPRODUCIBILITY.md is not what the records give.
+with --json. The third adds the cells that `cl-condense table --results results` has filled to docs/campaign and
+draws docs/campaign-*.png; without a folder it only draws. The last fills the template, where a line such as
+``<!-- record: digits-2 methods -->`` stands for a table of a record, forms.py has the forms, and
+``<!-- campaign: ddm-1 -->`` for a paper's table with ours beside it, ``<!-- campaign: all -->`` for all tables.
+With --check it writes nothing and ends with exit code 1 where REPRODUCIBILITY.md is not what the records give.
 """
 
 import re
@@ -17,11 +20,16 @@ from pathlib import Path
 import click
 import forms
 import recording
+from campaign import Campaign
+from merging import merge
 
 from cl_condense.files import atomic
 
 HOME = Path(__file__).parents[1]
 _HEADER = "<!-- Written by benchmarks/reproducibility.py; what people write is in docs/reproducibility.md. -->"
+
+_FORMS = {"record": (r"(\S+) (\S+)", "NAME FORM"), "campaign": (r"(\S+)", "TABLE")}
+"""What stands for a table: a pattern of its words, and how people write them."""
 
 
 class Mistake(click.ClickException):
@@ -46,16 +54,19 @@ def page():
         ValueError: for a line that names a record in another way, and for a record or form that is not there.
     """
     template = HOME / "docs" / "reproducibility.md"
-    records, lines = {}, [_HEADER]
+    records, lines, filled = {}, [_HEADER], Campaign(HOME)
     for number, line in enumerate(template.read_text().splitlines(), 1):
-        if "<!-- record" not in line:
+        kind = next((kind for kind in _FORMS if f"<!-- {kind}" in line), None)
+        if not kind:
             lines.append(line)
             continue
-        found = re.fullmatch(r"<!-- record: (\S+) (\S+) -->", line)
+        found = re.fullmatch(rf"<!-- {kind}: {_FORMS[kind][0]} -->", line)
         if not found:
-            raise ValueError(
-                f"{template}, line {number}: write <!-- record: NAME FORM --> on a line of its own"
-            )
+            usage = f"<!-- {kind}: {_FORMS[kind][1]} -->"
+            raise ValueError(f"{template}, line {number}: write {usage} on a line of its own")
+        if kind == "campaign":
+            lines.append(filled.show(found[1]))
+            continue
         name, form = found.groups()
         first = name not in records
         records.setdefault(name, recording.load(HOME / "docs" / "records", name))
@@ -93,6 +104,18 @@ def add(name, path, commit) -> None:
     with one_line():
         written = recording.save(HOME / "docs" / "records", name, recording.compact(path, commit))
     click.echo(f"wrote {written.relative_to(HOME)}; show it with <!-- record: {name} FORM -->")
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path), required=False)
+def campaign(folder) -> None:
+    """Add the cells that `cl-condense table --results FOLDER` filled to docs/campaign, and draw all of them."""
+    filled = Campaign(HOME)
+    with one_line():
+        for line in merge(folder, filled.home) if folder else ():
+            click.echo(line)
+        names = [path.name for path in filled.draw()]
+    click.echo(f"drew {', '.join(names) or 'nothing'}; show them with <!-- campaign: TABLE -->")
 
 
 if __name__ == "__main__":

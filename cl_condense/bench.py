@@ -1,4 +1,4 @@
-"""The papers' tables side by side with ours: which cells are missing, doing them, showing them."""
+"""The cells of the papers' tables: which are missing, doing them, what came out."""
 
 from __future__ import annotations
 
@@ -9,16 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.table import Table
 
 from cl_condense.coresets import Coreset
 from cl_condense.economy import lacking
 from cl_condense.experiment import method_for
-from cl_condense.footnotes import Footnotes, not_the_papers, notes, shared
+from cl_condense.footnotes import notes
 from cl_condense.methods import build
 from cl_condense.origin import together
-from cl_condense.printed import NETWORKS
-from cl_condense.published import Cell, pivot
+from cl_condense.published import Cell
 from cl_condense.recipes import OnStep, Recipe
 from cl_condense.records import lines
 from cl_condense.set_work import condensed_once, set_works
@@ -86,6 +84,15 @@ class Bench:
         """Our accuracies for a cell, in percent; empty where it was not measured."""
         groups = [group for work in self.works(cell) for group in work.accuracies(results)]
         return 100 * np.array([a for group in groups for a in group])
+
+    def seconds(self, cell: Cell, results: Sequence[Json]) -> float | None:
+        """What ours of a cell took by the clock, condensing and training; None where not all was recorded."""
+        try:
+            taken = [t for work in self.works(cell) for t in work.account(self.folder, results).taken]
+        except OSError:  # the record of a set that was taken away
+            return None
+        known = [t for t in taken if t is not None]
+        return sum(known) if known and len(known) == len(taken) else None
 
     def rows(self, cells: Sequence[Cell]) -> list[Json]:
         """The cells that were measured: the published number, ours, their origins and a note on both.
@@ -187,53 +194,3 @@ def _effective(s: Settings) -> Json:
 def runnable(cell: Cell) -> bool:
     """Whether a cell is one of ours to run."""
     return condensed_once(cell) or incremental(cell)
-
-
-def side_by_side(
-    title: str, cells: Sequence[Cell], bench: Bench, columns: Sequence[int] | None = None
-) -> Table:
-    """Published and ours in a table; ``*`` marks ours outside the published mean ± std.
-
-    Numbers in brackets are of notes (:func:`cl_condense.footnotes.notes`): beside a method where they hold for
-    all its numbers that are ours to run, else beside the number. The caption has a line on the table, one where
-    settings are not the papers', and one for each note. ``columns`` are those of the pivot to show; methods
-    without a number there are left out.
-    """
-    grid, results, footnotes = pivot(cells), bench.results(cells), Footnotes()
-    shown = range(len(grid.columns)) if columns is None else columns
-    table = Table(title=title, caption_justify="left")
-    table.add_column("method")
-    for column in (grid.columns[j] for j in shown):
-        words = [f"{v} steps" if f == "steps" else str(v) for f, v in zip(grid.fields, column, strict=True)]
-        table.add_column(", ".join(words), justify="right")
-    for label, row in grid.rows.items():
-        parts = [row[j] for j in shown]
-        every = [cell for own in parts for cell in own]
-        common = shared([cell for cell in every if runnable(cell)] or every)
-        name = label + footnotes.mark(common)
-        texts = ["\n".join(_both(cell, footnotes, common, bench, results) for cell in own) for own in parts]
-        if columns is None or every:
-            table.add_row(name, *texts)
-    head = ["published | ours ± std (n); * outside the published mean ± std", _means(cells)]
-    head += [bench.assumed(cells)]
-    unlike = [not_the_papers(bench.unlike(cells)), bench.lacking(cells)]
-    table.caption = "\n".join(["; ".join(filter(None, head)), *filter(None, unlike), *footnotes.lines()])
-    return table
-
-
-def _means(cells: Sequence[Cell]) -> str:
-    """What the means of the tables' own papers are over."""
-    papers = dict.fromkeys(cell.table.partition("-")[0] for cell in cells)
-    return "; ".join(f"{paper.upper()}'s own: {NETWORKS[paper]}" for paper in papers if paper in NETWORKS)
-
-
-def _both(
-    cell: Cell, footnotes: Footnotes, common: Sequence[str], bench: Bench, results: Sequence[Json]
-) -> str:
-    published = "-" if cell.mean is None else f"{cell.mean:.1f}" + (f" ± {cell.std:.1f}" if cell.std else "")
-    published += footnotes.mark(text for text in notes(cell) if text not in common)
-    found = bench.ours(cell, results)
-    if not len(found):
-        return f"{published} | {'not measured' if runnable(cell) else '-'}"
-    outside = cell.mean is not None and abs(found.mean() - cell.mean) > (cell.std or 0)
-    return f"{published} | {found.mean():.1f} ± {found.std():.1f} ({len(found)}){'*' if outside else ''}"

@@ -53,14 +53,15 @@ def shared(cells: Iterable[Cell]) -> list[str]:
     return [text for text in own[0] if all(text in each for each in own)] if own else []
 
 
-def not_the_papers(changes: Mapping[str, Any]) -> str:
-    """A line on settings that are not the papers'; empty without any."""
+def not_the_papers(changes: Mapping[str, Any], name: str = "") -> str:
+    """A line on settings that are not the papers', which may have a name; empty without any."""
     said = ", ".join(f"{_NAMES.get(k, k.replace('_', ' '))} {v}" for k, v in changes.items())
     if not said:
         return ""
+    named = f" ({name})" if name else ""
     return (
-        f"Not the papers' settings: {said}. At these, a difference from a published number says nothing about "
-        "the method or its paper."
+        f"Not the papers' settings{named}: {said}. At these, a difference from a published number says nothing "
+        "about the method or its paper."
     )
 
 

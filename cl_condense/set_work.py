@@ -55,7 +55,8 @@ class SetWork:
             made = dict(json.loads(path.read_text())) if scored else {}
         except (ValueError, TypeError):
             raise ValueError(f"{path} is damaged: take it and its set out") from None
-        return Account([made.get("seconds") for _ in scored], [*scored, made] if scored else [])
+        origins = [*scored, made] if scored else []
+        return Account([made.get("seconds") for _ in scored], origins, [o.get("seconds") for o in origins])
 
     def kept(self, folder: Path) -> list[Json]:
         return []  # the scores of all sets lie in one file

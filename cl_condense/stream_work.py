@@ -58,7 +58,8 @@ class StreamWork:
         own = self._own(results)
         orders = dict.fromkeys(r["order"] for r in own)
         seconds = [sum(r["condense_seconds"] for r in own if r["order"] == order) for order in orders]
-        return Account([round(each, 3) for each in seconds], own)
+        taken = [r.get(part) for r in own for part in ("condense_seconds", "train_seconds")]
+        return Account([round(each, 3) for each in seconds], own, taken)
 
     def kept(self, folder: Path) -> list[Json]:
         found = records.read(self.out(folder) / "records.jsonl")

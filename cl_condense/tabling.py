@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import json
 import math
 import sys
@@ -14,9 +16,11 @@ from typing import Any
 from rich.console import Console
 
 from cl_condense import datasets as sources
-from cl_condense.bench import Bench, side_by_side
+from cl_condense.bench import Bench
+from cl_condense.beside import Comparison, side_by_side
 from cl_condense.campaign import Campaign, listing
 from cl_condense.devices import pick_device
+from cl_condense.dots import Dots
 from cl_condense.files import atomic, writable
 from cl_condense.footnotes import not_the_papers
 from cl_condense.forecast import Forecast
@@ -101,13 +105,29 @@ def show(
 
 
 def _console() -> Console:
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors=_PLAIN)  # a table is no reason to fail in an encoding without ±
     return Console() if sys.stdout.isatty() else Console(width=120)
+
+
+def _plainly(error: UnicodeError) -> tuple[str, int]:
+    """What stands for characters that an encoding lacks."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lost = error.object[error.start : error.end]
+    return "".join({"±": "+-"}.get(character, "?") for character in lost), error.end
+
+
+_PLAIN = "cl_condense.plainly"
+codecs.register_error(_PLAIN, _plainly)
 
 
 def _print(bench: Bench, tables: Mapping[str, list[Cell]], json_file: Path | None) -> None:
     console = _console()
     for name, own in tables.items():
-        console.print(side_by_side(f"{name}: {TITLES[name]}", own, bench))
+        comparison = Comparison(own, [bench])
+        console.print(side_by_side(f"{name}: {TITLES[name]}", comparison))
+        console.print(Dots(comparison.pairs))
     if json_file:
         _write(json_file, bench, tables)
 

@@ -55,10 +55,14 @@ class Past(NamedTuple):
 
 
 class Account(NamedTuple):
-    """Where accuracies come from: seconds of condensation, one a group of them, and records with origins."""
+    """Where accuracies come from: seconds of condensation, one a group of them, and records with origins.
+
+    ``taken`` are all seconds, those of training too, however they are divided; None for what does not say it.
+    """
 
     seconds: list[float | None]
     origins: list[Json]
+    taken: list[float | None]
 
 
 class Work(Protocol):

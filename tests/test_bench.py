@@ -11,7 +11,8 @@ import torch
 from rich.console import Console
 
 from cl_condense import set_work
-from cl_condense.bench import Bench, runnable, side_by_side
+from cl_condense.bench import Bench, runnable
+from cl_condense.beside import Comparison, side_by_side
 from cl_condense.cli import main
 from cl_condense.condensed import CondensedSet
 from cl_condense.forecast import Forecast
@@ -41,7 +42,7 @@ def cells(*methods):
 def shown(cells, bench):
     console = Console(width=200)
     with console.capture() as capture:
-        console.print(side_by_side("ddm-1", cells, bench))
+        console.print(side_by_side("ddm-1", Comparison(cells, [bench])))
     return capture.get()
 
 

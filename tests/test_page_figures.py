@@ -70,10 +70,8 @@ def test_the_page_has_the_figures_with_their_sources(results):
     assert sum(alt.startswith("Style drift") for alt in alts) == 2
     assert sum(alt.startswith("Consistency ratio") for alt in alts) == 3, "one for each, one for both"
     assert sum("before: where they started" in alt for alt in alts) == 10, "of dm; random has no start"
-    for words in (
-        "DDM's fig. 1b and 4a (Malakshan et al., arXiv:2412.04748)",
-        "IDM's fig. 4 (Zhao et al., CVPR",
-    ):
+    paper = "[arXiv:2412.04748](https://arxiv.org/abs/2412.04748)"
+    for words in (f"DDM's fig. 1b and 4a (Malakshan et al., {paper})", "IDM's fig. 4 (Zhao et al., CVPR"):
         assert words in text
     assert "ConvNet of 4 filters, 2 blocks, 1 epochs on 1438 real training images" in text
     assert "cl-condense report results --figures\n" in text

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from campaigns import fill
 from rich.console import Console
 from test_bench import REDUCED, call, load
 
 from cl_condense import printed as module
 from cl_condense.augment import DSA
-from cl_condense.bench import Bench, runnable, side_by_side
+from cl_condense.bench import Bench, runnable
+from cl_condense.beside import Comparison, side_by_side
 from cl_condense.experiment import training_for
 from cl_condense.footnotes import PLAIN, Footnotes, notes
 from cl_condense.page import write
@@ -180,7 +182,7 @@ def test_dc_augments_by_four_pixels_a_fifth_and_45_degrees():
 def shown(name, bench, **filters):
     console = Console(width=240)
     with console.capture() as capture:
-        console.print(side_by_side(name, published(name, **filters), bench))
+        console.print(side_by_side(name, Comparison(published(name, **filters), [bench])))
     return capture.get()
 
 
@@ -191,9 +193,9 @@ def bench(tmp_path):
 
 @pytest.mark.parametrize("name", tables())
 def test_each_mark_has_its_note_and_each_note_its_mark(name, bench):
-    table = side_by_side("", tables()[name].cells, bench)
+    table = side_by_side("", Comparison(tables()[name].cells, [bench]))
     head, *lines = (
-        line for line in table.caption.split("\n") if not line.startswith("Not the papers' settings")
+        line for line in table.caption.plain.split("\n") if not line.startswith("Not the papers' settings")
     )
     assert head.startswith("published | ours ± std (n)")
     assert NETWORKS[name.split("-")[0]] in head
@@ -214,12 +216,12 @@ def test_a_mark_is_on_the_method_or_on_the_number(bench):
     assert "IDM  " in text
     assert "[1] Published: batch norm" in text
     assert "[2] Published: IDM's code has 3 blocks" in text
-    tiny = side_by_side("", published("ddm-5", "tinyimagenet"), bench)
-    cifar = side_by_side("", published("ddm-5"), bench)
+    tiny = side_by_side("", Comparison(published("ddm-5", "tinyimagenet"), [bench]))
+    cifar = side_by_side("", Comparison(published("ddm-5"), [bench]))
     assert "IDM [2]" in [*tiny.columns[0].cells]
     assert "IDM" in [*cifar.columns[0].cells]
     assert "21.9 ± 0.2 [2] | not measured" in [*cifar.columns[10].cells]
-    hours = side_by_side("", published("m3d-3", "imagenet10"), bench)
+    hours = side_by_side("", Comparison(published("m3d-3", "imagenet10"), [bench]))
     assert "DSA [1]" in [*hours.columns[0].cells], "hours are not ours to run"
 
 
@@ -232,14 +234,19 @@ def test_what_is_odd_about_a_number_is_shown(bench):
     assert "not reported" not in shown("idm-1", bench)
 
 
-def test_only_the_columns_asked_for_are_shown_with_their_notes(bench):
+def test_only_what_was_measured_is_shown_with_its_notes(tmp_path):
     cells = published("ddm-5")
-    table = side_by_side("", cells, bench, [3])
-    assert [c.header for c in table.columns] == ["method", "cifar10, None"]
-    assert [*table.columns[0].cells] == ["WholeDataset"]
-    assert "[" not in table.caption
-    assert "[1] Published: batch norm" in side_by_side("", cells, bench, [2]).caption
-    assert "3 blocks" not in side_by_side("", cells, bench, [2]).caption
+    fill(tmp_path, published("ddm-5", "cifar10", 10, "dm"))
+    alone = side_by_side("", Comparison(cells, [Bench(tmp_path, None, {})]), measured=True)
+    assert [c.header for c in alone.columns] == ["method", "cifar10, 10"]
+    assert [[*c.cells] for c in alone.columns] == [["DM"], ["48.9 ± 0.6 | 48.9 ± 0.5 (2)\n3 min"]]
+    assert "[" not in alone.caption.plain
+    fill(tmp_path, published("ddm-5", "cifar10", 1, "datadam"), off=1)
+    both = side_by_side("", Comparison(cells, [Bench(tmp_path, None, {})]), measured=True)
+    assert [*both.columns[0].cells] == ["DM", "DataDAM [1]"]
+    assert [*both.columns[1].cells] == ["26.0 ± 0.8 | not measured", "32.0 ± 1.2 | 33.0 ± 0.5 (2)\n3 min"]
+    assert "[1] Published: batch norm" in both.caption.plain
+    assert "3 blocks" not in both.caption.plain
 
 
 def test_numbers_of_notes_go_by_their_order():
@@ -282,7 +289,7 @@ def test_rows_for_programs_have_the_note(done, tmp_path, monkeypatch, capsys):
 
 def test_the_page_has_the_notes(done):
     html, markdown = (Path(path).read_text("utf-8") for path in write(done.parent))
-    part = markdown.replace("\\", "").split("### ddm-5")[1].split("###")[0]
+    part = markdown.replace("\\", "").split("### DDM: ddm-1, ddm-5")[1].split("###")[0]
     assert "| DataDAM [1] | 54.2 ± 0.8 | " in part
     assert "- [1]: Published: batch norm in the networks" in part
     assert "3 blocks" not in part, "its column is not shown"

@@ -32,10 +32,12 @@ table.text .long { white-space: normal; min-width: 11rem; overflow-wrap: anywher
 thead th { border-bottom-width: 2px; }
 .outside { color: var(--mark); }
 dl { display: grid; grid-template-columns: minmax(6rem, max-content) minmax(0, 1fr); gap: .15rem 1rem; }
+dl.notes { grid-template-columns: max-content minmax(0, 1fr); gap: .15rem .6rem; max-width: 60rem; }
 dt { color: var(--soft); } dd { margin: 0; }
 pre { white-space: pre-wrap; padding: .6rem; margin: .75rem 0; background: var(--fill); font-size: .85rem; }
 pre span { white-space: nowrap; }
 nav ul { margin: 0; padding-left: 1.2rem; } nav > ul > li { margin-top: .4rem; }
+details { margin: .75rem 0; } summary { cursor: pointer; color: var(--soft); padding: .25rem 0; }
 .note { color: var(--soft); } .warning { background: var(--warn); padding: .5rem .75rem; }
 figure { margin: .75rem 0; min-width: 0; max-width: 100%; }
 figcaption { color: var(--soft); font-size: .9rem; max-width: 44rem; padding: .3rem 0; }
@@ -52,6 +54,7 @@ table.gallery th { max-width: 9rem; white-space: normal; overflow-wrap: break-wo
   table.pairs tr, table.pairs th, table.pairs td { display: block; max-width: none; }
   table.gallery th { font-size: .8rem; padding-right: .3rem; }
   dl { column-gap: .6rem; }
+  table:not(.text):not(.gallery) th:first-child { min-width: 0; max-width: 8rem; white-space: normal; }
   dd { font-size: .9rem; } }
 """
 

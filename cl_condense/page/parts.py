@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from rich.table import Table
 from rich.text import Text
 
-from cl_condense.page.text import plain, safe
+from cl_condense.page.text import linked, plain, safe
 
 _LONG = 24  # characters of a cell that may take more than a line
 
@@ -79,6 +79,24 @@ class Beside:
 
 
 @dataclass(frozen=True)
+class Folded:
+    """Blocks that are out of the way until they are asked for."""
+
+    summary: str
+    blocks: Sequence[Block]
+
+    def html(self) -> str:
+        inner = "\n".join(block.html() for block in self.blocks)
+        return f"<details>\n<summary>{safe(self.summary)}</summary>\n{inner}\n</details>"
+
+    def markdown(self) -> str:
+        # What is Markdown between the tags needs empty lines around it.
+        parts = (block.markdown() for block in self.blocks)
+        head = f"<details>\n<summary>{safe(self.summary)}</summary>"
+        return "\n\n".join([head, *(part for part in parts if part), "</details>"])
+
+
+@dataclass(frozen=True)
 class Paragraph:
     """A paragraph; ``kind`` is nothing, ``note`` or ``warning``."""
 
@@ -86,7 +104,7 @@ class Paragraph:
     kind: str = ""
 
     def html(self) -> str:
-        return f'<p class="{self.kind}">{safe(self.text)}</p>'
+        return f'<p class="{self.kind}">{linked(safe(self.text))}</p>'
 
     def markdown(self) -> str:
         return plain(self.text)
@@ -122,7 +140,7 @@ class Grid:
             for i, row in enumerate(self.rows)
         )
         # Below what scrolls: a caption in the table would go away with it.
-        caption = f"<figcaption>{safe(self.caption)}</figcaption>" if self.caption else ""
+        caption = f"<figcaption>{linked(safe(self.caption))}</figcaption>" if self.caption else ""
         kind = ' class="text"' if self.text else ""
         # It scrolls, so that whoever has no mouse has to reach it.
         return (
@@ -150,15 +168,18 @@ class Grid:
 
 @dataclass(frozen=True)
 class Facts:
-    """Names with values; those without a value are left out."""
+    """Names with values; those without a value are left out. ``kind`` is nothing or ``notes``: short names."""
 
     values: Mapping[str, Any]
+    kind: str = ""
 
     def _shown(self) -> dict[str, str]:
         return {k: str(v) for k, v in self.values.items() if v not in (None, "", [], {})}
 
     def html(self) -> str:
-        return f"<dl>{''.join(f'<dt>{safe(k)}</dt><dd>{safe(v)}</dd>' for k, v in self._shown().items())}</dl>"
+        shown = (f"<dt>{safe(k)}</dt><dd>{linked(safe(v))}</dd>" for k, v in self._shown().items())
+        kind = f' class="{self.kind}"' if self.kind else ""
+        return f"<dl{kind}>{''.join(shown)}</dl>"
 
     def markdown(self) -> str:
         return "\n".join(f"- {plain(k)}: {plain(v)}" for k, v in self._shown().items())
@@ -185,7 +206,8 @@ def _lines(cell: str) -> str:
     shown = []
     for line in cell.splitlines():
         published, bar, ours = line.rpartition(" | ")
-        kind = ' class="outside"' if ours.endswith("*") else ""
+        kind = ' class="outside"' if ")*" in ours else ""
         measured = bar and ours[:1].isdigit()
-        shown.append(f"{safe(published)} | <strong{kind}>{safe(ours)}</strong>" if measured else safe(line))
+        both = f"{safe(published)} | <strong{kind}>{safe(ours)}</strong>"
+        shown.append(both if measured else linked(safe(line)))
     return "<br>".join(shown)

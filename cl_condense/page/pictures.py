@@ -11,7 +11,7 @@ from typing import NamedTuple
 from PIL import Image
 from torch import Tensor
 
-from cl_condense.page.text import plain, safe
+from cl_condense.page.text import linked, plain, safe
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Picture:
     def html(self) -> str:
         # Twice as many pixels as it is wide: sharp on dense screens, and text of about the page's size.
         width = int.from_bytes(self.png[16:20], "big") // 2
-        caption = f"<figcaption>{safe(self.caption)}</figcaption>" if self.caption else ""
+        caption = f"<figcaption>{linked(safe(self.caption))}</figcaption>" if self.caption else ""
         picture = f'<img src="{data_uri(self.png)}" alt="{safe(self.alt)}" width="{width}">'
         return f'<figure class="plot">{picture}{caption}</figure>'
 
@@ -61,7 +61,7 @@ class Gallery:
         return (
             f'<figure><div class="scroll" tabindex="0"><table class="{kind}">{head}<tbody>\n'
             f"{rows}\n</tbody></table></div>"
-            f"<figcaption>{safe(self.caption)}</figcaption></figure>"
+            f"<figcaption>{linked(safe(self.caption))}</figcaption></figure>"
         )
 
     @staticmethod

@@ -27,12 +27,12 @@ Json = dict[str, Any]
 
 @dataclass
 class Results:
-    """What lies below a folder: files of sets and scores, folders of runs, and what could not be read."""
+    """What lies below a folder: files of sets, folders of runs and of tables, and what could not be read."""
 
     folder: Path
     sets: list[Path] = field(default_factory=list)
     runs: list[Path] = field(default_factory=list)
-    scores: list[Path] = field(default_factory=list)
+    tables: list[Path] = field(default_factory=list)
     faults: dict[str, str] = field(default_factory=dict)
 
     @staticmethod
@@ -48,10 +48,11 @@ class Results:
         runs = [p.parent for p in files if p.name == "settings.json" and (p.parent / "records.jsonl").is_file()]
         memories = {run / "memory" for run in runs}
         sets = [p for p in files if p.suffix == ".safetensors" and p.parent not in memories]
-        scores = [p for p in files if p.name == "scores.jsonl"]
-        if not (runs or sets or scores):
+        streams = [run.parent.parent for run in runs if run.parent.name == "streams" and run.parent != folder]
+        tables = [p.parent for p in files if p.name == "scores.jsonl"]
+        if not (runs or sets or tables):
             raise ValueError(f"{folder} holds no scores.jsonl, run or .safetensors set: {REMEDY}")
-        return Results(folder, sets, runs, scores)
+        return Results(folder, sets, runs, [*dict.fromkeys([*tables, *streams])])
 
     def name(self, path: Path) -> str:
         """A path from beside the folder."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cl_condense.condensed import CondensedSet
-from cl_condense.page.parts import Beside, Block, Command, Facts, Grid, Section
+from cl_condense.page.parts import Beside, Block, Command, Facts, Folded, Grid, Section
 from cl_condense.page.pictures import Picture
 from cl_condense.page.plots import Line, Mark, plot
 from cl_condense.page.results import FAULTS, Json, Results, read_json
@@ -44,8 +44,9 @@ def run_sections(results: Results, folder: Path) -> list[Section]:
         "device": last.get("device"),
         "versions": pairs(last.get("versions")),
     }
-    blocks += [Facts({**s, "methods": ", ".join(map(str, s["methods"])), **facts, **papers})]
-    blocks += [Command([_run_command(results, folder, s)]), *unsaid(s, "real_per_class depth augment")]
+    settings: list[Block] = [Facts({**s, "methods": ", ".join(map(str, s["methods"])), **facts, **papers})]
+    settings += [Command([_run_command(results, folder, s)]), *unsaid(s, "real_per_class depth augment")]
+    blocks += [Folded("Settings and command", settings)]
     return [Section(3, title, blocks)]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from cl_condense.condensed import CondensedSet
 from cl_condense.page.figures import figure_section
 from cl_condense.page.measuring import measure
-from cl_condense.page.parts import Block, Command, Facts, Paragraph, Section
+from cl_condense.page.parts import Block, Command, Facts, Folded, Paragraph, Section
 from cl_condense.page.pictures import Gallery, Picture, strip
 from cl_condense.page.plots import Line, plot
 from cl_condense.page.realdata import RealData, Source, started
@@ -22,6 +22,7 @@ def set_sections(results: Results, path: Path, real: RealData | None = None) -> 
     made, name = CondensedSet.load(path), results.name(path)
     blocks: list[Block] = []
     command: list[Block] = []
+    figures: list[Block] = []
     try:
         record = read_json(path.with_suffix(".json"))
         source = _source(results, path, made, record, real) if real else None
@@ -30,13 +31,14 @@ def set_sections(results: Results, path: Path, real: RealData | None = None) -> 
         facts = {k: v for k, v in record.items() if k not in ("losses", "recipe", "methods", "versions")}
         facts = {"method": method, "paper": cite(method) or "none", **facts}
         command = [Command([_condense_command(record, name)]), *unsaid(record, "depth augment")]
-        command += _figures(results, path, made, source) if source else []
+        figures = _figures(results, path, made, source) if source else []
     except FAULTS as error:
         results.fault(path.with_suffix(".json"), error)
         blocks = [gallery(made, "stored images"), Paragraph("Its record could not be read.", "warning")]
         facts, command = {"seed": made.seed, "images": len(made)}, []
     facts |= {"versions": pairs(made.versions), "recipe": pairs(made.recipe)}
-    return [Section(3, name, [*blocks, Facts(facts), *command])]
+    settings = Folded("Settings and command", [Facts(facts), *command])
+    return [Section(3, name, [*blocks, *figures, settings])]
 
 
 def _source(results: Results, path: Path, made: CondensedSet, record: Json, real: RealData) -> Source | None:

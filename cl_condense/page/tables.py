@@ -2,138 +2,144 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any
 
-from cl_condense.bench import Bench, read_scores, side_by_side
-from cl_condense.footnotes import differences, not_the_papers
-from cl_condense.imageset import ImageSet
-from cl_condense.page.parts import Block, Command, Facts, Grid, Paragraph, Section
-from cl_condense.page.results import FAULTS, Json, Results, read_json, reason
-from cl_condense.page.words import USUAL, cite, data_words, options, seconds_words, shell
-from cl_condense.published import TITLES, Cell, pivot, tables
-from cl_condense.settings import EVALUATIONS, has_economy
-
-_NETS = 5  # networks a set of a table is scored with
-_MOST_SEEDS = 1000
-
-
-@dataclass(frozen=True)
-class _Scored(Bench):
-    """A bench of scores that were read already."""
-
-    found: Sequence[Json] = ()
-
-    def scores(self) -> list[Json]:
-        return list(self.found)
+from cl_condense.beside import Comparison, Pair, filled, side_by_side
+from cl_condense.footnotes import differences, notes
+from cl_condense.origin import together
+from cl_condense.page.dots import dot_plot
+from cl_condense.page.found import Found, Scored, benches
+from cl_condense.page.parts import Beside, Block, Command, Facts, Folded, Grid, Paragraph, Section
+from cl_condense.page.pictures import Picture
+from cl_condense.page.results import Results
+from cl_condense.page.words import cite, data_words, options, pairs, seconds_words, shell
+from cl_condense.published import TITLES, Cell, tables
+from cl_condense.settings import has_economy
 
 
-class _Score(NamedTuple):
-    """A score with the record of its set."""
+def table_sections(results: Results, folder: Path) -> list[Section]:
+    """A section for each paper that has a number of ours, which stands in the first that prints it.
 
-    score: Json
-    made: Json
+    ``folder`` is what ``cl-condense table`` wrote its results into.
+    """
 
+    def fault(name: str, why: str) -> None:
+        results.faults[f"{results.name(folder)}/{name}"] = why
 
-def table_sections(results: Results, path: Path) -> list[Section]:
-    """A section for each published table and way to measure that has a score of the file."""
-    made: list[Section] = []
-    groups: dict[str, tuple[Json, list[_Score]]] = {}
-
-    def damaged(number: int, why: str) -> None:
-        results.faults[f"{results.name(path)}, line {number}"] = why
-
-    for score in read_scores(path, damaged):
-        try:
-            name = Path(score["work"]["set"]).with_suffix(".json").name
-            record = read_json(path.parent / "sets" / name)
-            if not 0 <= int(record["seed"]) < _MOST_SEEDS:
-                raise ValueError(f"seed {record['seed']} is not one of a table's")
-            changes = _changes(record, score["work"])
-            groups.setdefault(json.dumps(changes, sort_keys=True), (changes, []))[1].append(
-                _Score(score, record)
-            )
-        except FAULTS as error:
-            results.faults[f"{results.name(path)}, {score['work'].get('set')}"] = reason(error)
-    for changes, scores in _placed(list(groups.values())):
-        seeds = 1 + max(int(s.made["seed"]) for s in scores)
-        bench = _Scored(path.parent, _no_data, changes, seeds, found=[s.score for s in scores])
-        placed: list[Json] = []
-        for name, table in tables().items():
-            filled = [cell for cell in table.cells if len(bench.ours(cell, bench.found))]
-            if filled:
-                wanted = [work.identity() for cell in filled for work in bench.works(cell)]
-                own = [s for s in scores if s.score["work"] in wanted]
-                placed += [s.score for s in own]
-                made.append(_table(results, name, bench, filled, own))
-        for s in scores:
-            if s.score not in placed:
-                results.faults[f"{results.name(path)}, {s.score['work']['set']}"] = "fills no published table"
+    found = benches(folder, fault)
+    every = Comparison([cell for table in tables().values() for cell in table.cells], found)
+    first: dict[Any, list[Cell]] = {}
+    for cell in dict.fromkeys(pair.cell for pair in every.pairs):
+        first.setdefault(_same(cell, found), []).append(cell)
+    made = []
+    for paper in dict.fromkeys(name.partition("-")[0] for name in tables()):
+        own = {cells[0]: cells[1:] for cells in first.values() if _paper(cells[0]) == paper}
+        if own:
+            made.append(_section(results, paper, Comparison([*own], found), own, every))
+    _unused(every, fault)
     return made
 
 
-def _placed(groups: list[tuple[Json, list[_Score]]]) -> list[tuple[Json, list[_Score]]]:
-    """Scores of methods without an economy beside those with the same settings and one, or the papers'."""
-    found = [(changes, scores) for changes, scores in groups if "economy" in changes]
-    for changes, scores in groups:
-        beside = [own for other, own in found if {k: v for k, v in other.items() if k != "economy"} == changes]
-        for own in beside:
-            own.extend(scores)
-        if "economy" not in changes and not beside:
-            found.append((changes, scores))
-    return found
+def _paper(cell: Cell) -> str:
+    return cell.table.partition("-")[0]
 
 
-def _changes(record: Json, work: Json) -> Json:
-    """What was other than at the papers' settings, as ``cl-condense table`` takes it."""
-    values = {k: record[k] for k in ("iterations", "real_per_class", "precision", "width")}
-    usual: Json = {"precision": USUAL.precision, "width": USUAL.width}
-    usual |= {"compiled": USUAL.compiled, "reuse": None if record.get("economy") else 1}
-    values |= {name: record.get(name, usual[name]) for name in ("reuse", "compiled")}
-    if has_economy(record["methods"][0]):
-        values["economy"] = record.get("economy", False)
-    values |= {"epochs": work["epochs"], "nets": work["nets"]}
-    usual |= {"epochs": EVALUATIONS[work["evaluation"]], "nets": _NETS}
-    return {k: v for k, v in values.items() if v not in (None, usual.get(k))}
+def _same(cell: Cell, found: Sequence[Found]) -> Any:
+    """One for a number that several tables print alike and that ours are measured alike for."""
+    plain = replace(cell, table="", method=cell.name or cell.method, notes="", depth=None)
+    return plain, notes(cell), *(tuple(bench.works(cell)) for bench in found)
 
 
-def _table(results: Results, name: str, bench: _Scored, filled: list[Cell], own: list[_Score]) -> Section:
-    cells = tables()[name].cells
-    grid = pivot(cells)
-    keep = [
-        j for j in range(len(grid.columns)) if any(c in filled for row in grid.rows.values() for c in row[j])
-    ]
-    shown = side_by_side("", cells, bench, keep)
-    caption, *below = str(shown.caption).splitlines()
-    footnotes = [line for line in below if line.startswith("[")]
-    beside = replace(Grid.of(shown), caption=caption)
-    noted = " but for what the notes below the table say" if any(map(differences, filled)) else ""
-    how = Paragraph(f"Measured at the papers' settings{noted}.", "note")
-    if unlike := not_the_papers(bench.unlike(filled)):
-        how = Paragraph(" ".join(filter(None, [unlike, bench.lacking(filled)])), "warning")
-    source = cite(name.partition("-")[0])
-    left = len(grid.columns) - len(keep)
+def _unused(every: Comparison, fault: Any) -> None:
+    """Tells of what fills no table."""
+    cells = {pair.cell for pair in every.pairs}
+    for bench in every.benches:
+        wanted = [work.identity() for cell in cells for work in bench.works(cell)]
+        for result in bench.results(every.cells):
+            work = result["work"]
+            if work not in wanted:
+                name = f"scores.jsonl, {work['set']}" if "set" in work else f"streams/{work['stream']}"
+                fault(name, "fills no published table")
+
+
+def _section(
+    results: Results, paper: str, comparison: Comparison, own: Mapping[Cell, list[Cell]], every: Comparison
+) -> Section:
+    names = [name for name in tables() if any(cell.table == name for cell in own)]
+    whole = [cell for name in names for cell in tables()[name].cells]
+    again: dict[str, int] = {}
+    for cell in (cell for cells in own.values() for cell in cells):
+        again[cell.table] = again.get(cell.table, 0) + 1
+    elsewhere = ", ".join(f"{name} ({n})" for name, n in again.items())
     facts = Facts(
-        dict(line.split(" ", 1) for line in footnotes)
-        | {
-            "table": f"{name}: {len(filled)} of its {len(cells)} numbers have one of ours"
-            + (f"; {left} columns without are left out" if left else ""),
-            "published in": source or "see the notes of its numbers in the package",
+        {
+            "published in": cite(paper),
+            **{name: TITLES[name] for name in names},
+            "done": filled(whole, every.pairs),
+            "also printed in": elsewhere,
         }
     )
-    where = {
-        (c.dataset, c.ipc): [d for d in filled if (d.dataset, d.ipc) == (c.dataset, c.ipc)] for c in filled
-    }
-    lines = [_table_command(results, name, bench, some) for some in where.values()]
-    blocks: list[Block] = [how, beside, facts, Command(lines), _measured(own)]
-    return Section(3, f"{name}: {TITLES[name]}", blocks)
+    where = results.name(comparison.benches[0].folder)
+    title = f"{paper.upper()}: {', '.join(names)}"
+    pictures = Beside([*map(_picture, _datasets(comparison.pairs).items())])
+    return Section(3, title, [*compared(comparison, [pictures]), facts, behind(comparison, where)])
 
 
-def _measured(scores: Sequence[_Score]) -> Grid:
+def _datasets(found: Iterable[Pair]) -> dict[str, list[Pair]]:
+    datasets: dict[str, list[Pair]] = {}
+    for pair in found:
+        datasets.setdefault(pair.cell.dataset, []).append(pair)
+    return datasets
+
+
+def _picture(of: tuple[str, Sequence[Pair]]) -> Picture:
+    dataset, found = of
+    return Picture(dot_plot(found), f"Published and ours, {dataset}: {len(found)} dots; numbers in the table")
+
+
+def compared(
+    comparison: Comparison, pictures: Iterable[Block], remarks: Mapping[Cell, str] = MappingProxyType({})
+) -> list[Block]:
+    """What came out: a warning where settings are not the papers', the table, its pictures and its notes."""
+    table = side_by_side("", comparison, measured=True, remarks=remarks)
+    caption, *below = str(table.caption).splitlines()
+    footnotes = Facts(dict(line.split(" ", 1) for line in below if line.startswith("[")), "notes")
+    blocks: list[Block] = [Paragraph(line, "warning") for line in comparison.warnings()]
+    if all(not pair.way for pair in comparison.pairs):
+        noted = any(differences(pair.cell) for pair in comparison.pairs)
+        exactly = " but for what the notes below the table say" if noted else ""
+        blocks = [Paragraph(f"Measured at the papers' settings{exactly}.", "note")]
+    return [
+        *blocks,
+        replace(Grid.of(table), caption=caption),
+        *pictures,
+        *([footnotes] if footnotes.values else []),
+    ]
+
+
+def behind(comparison: Comparison, where: str, scores: bool = True) -> Folded:
+    """How it was measured: settings, commands that go on in the folder ``where``, and the scores themselves."""
+    blocks: list[Block] = []
+    for bench, way in zip(comparison.benches, comparison.ways, strict=True):
+        done = [cell for cell in comparison.cells if len(bench.ours(cell, bench.results(comparison.cells)))]
+        if not done:
+            continue
+        made = together([row["origin"] for row in bench.rows(done)])
+        facts = {"settings": way or "the papers'", **bench.changes, **made}
+        facts["versions"] = pairs(made["versions"])
+        wanted = [work.identity() for cell in done for work in bench.works(cell)]
+        scored = [s for s in getattr(bench, "scored", ()) if s.score["work"] in wanted]
+        blocks += [Facts(facts), Command(_commands(bench, done, where))]
+        blocks += [_measured(scored)] if scored and scores else []
+    return Folded("Settings, commands, scores" if scores else "Settings and commands", blocks)
+
+
+def _measured(scores: Sequence[Scored]) -> Grid:
     """What lies behind a table: a row a score."""
     rows = []
     for score, made in scores:
@@ -151,16 +157,21 @@ def _measured(scores: Sequence[_Score]) -> Grid:
     return Grid(header, rows, "The scores behind the table", text=True)
 
 
-def _table_command(results: Results, name: str, bench: _Scored, cells: Sequence[Cell]) -> str:
+def _commands(bench: Any, filled: Sequence[Cell], where: str) -> list[str]:
+    """A line for each data set and budget."""
+    by: dict[tuple[str, int | None], list[Cell]] = {}
+    for cell in filled:
+        by.setdefault((cell.dataset, cell.ipc), []).append(cell)
+    return [_command(bench, cells, where) for cells in by.values()]
+
+
+def _command(bench: Any, cells: Sequence[Cell], where: str) -> str:
     changes = {"networks" if k == "nets" else k: v for k, v in bench.changes.items()}
-    words = ["table", name, "--only", cells[0].dataset, "--ipc", cells[0].ipc]
+    names = [name for name in TITLES if any(cell.table == name for cell in cells)]
+    words = ["table", *names, "--only", cells[0].dataset, "--ipc", cells[0].ipc]
     for method in dict.fromkeys(c.name for c in cells):
         words += ["--method", method]
     papers = changes.get("economy") is False and any(has_economy(c.name or "") for c in cells)
     words += [*data_words(cells[0].dataset), *(["--papers"] if papers else []), *options(changes)]
-    words += ["--repetitions", bench.repetitions, "--results", results.name(bench.folder)]
+    words += ["--repetitions", bench.repetitions, "--results", where]
     return shell(words)
-
-
-def _no_data(name: str) -> tuple[ImageSet, ImageSet]:
-    raise ValueError(f"a report reads no data set ({name})")

@@ -12,6 +12,15 @@ def safe(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Text for a line of Markdown that means nothing but itself."""
+    """Text for a line of Markdown that means nothing but itself, but for papers, which are linked."""
     escaped = re.sub(r"([\\`*_\[\]|#~])", r"\\\1", " ".join(text.split()))
-    return safe(escaped).replace("&#x27;", "'").replace("&quot;", '"')
+    shown = safe(escaped).replace("&#x27;", "'").replace("&quot;", '"')
+    return re.sub(_PAPER, r"[\g<0>](https://arxiv.org/abs/\1)", shown, flags=re.ASCII)
+
+
+def linked(text: str) -> str:
+    """Text that is safe for HTML already, with links to the papers in it."""
+    return re.sub(_PAPER, r'<a href="https://arxiv.org/abs/\1">\g<0></a>', text, flags=re.ASCII)
+
+
+_PAPER = r"\barXiv:(\d{4}\.\d{4,5})\b"

@@ -17,6 +17,8 @@ Json = dict[str, Any]
 
 USUAL = Settings("")
 
+_FLAGS = {("compiled", True): "--compile"}
+
 
 def unsaid(values: Json, fields: str) -> list[Block]:
     """A note where fields without an option are other than what the command would take."""
@@ -31,9 +33,9 @@ def options(values: Mapping[str, Any]) -> list[Any]:
     rest = {k: getattr(USUAL, k) for k in ("precision", "compiled", "net", "evaluation")}
     rest["reuse"] = None if values.get("economy") else 1
     given = {k: v for k, v in values.items() if v is not None and (k not in rest or v != rest[k])}
-    given.pop("economy", None)
-    flags = ["--compile"] if given.pop("compiled", False) else []
-    return [*flags, *(word for k, v in given.items() for word in (f"--{k.replace('_', '-')}", v))]
+    flags = [flag for (k, on), flag in _FLAGS.items() if given.get(k) is on]
+    valued = {k.replace("_", "-"): v for k, v in given.items() if not isinstance(v, bool)}
+    return [*flags, *(word for k, v in valued.items() for word in (f"--{k}", v))]
 
 
 def data_words(dataset: Any) -> list[str]:

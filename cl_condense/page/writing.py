@@ -38,7 +38,7 @@ def write(folder: Path, out: Path | None = None, look: Look | None = None) -> tu
     results = Results.find(folder)
     real = look(results) if look else None
     parts = {
-        "The papers' tables": results.sections(results.scores, table_sections),
+        "The papers' tables": results.sections(results.tables, table_sections),
         "Class-incremental runs": results.sections(results.runs, run_sections),
         "Condensed sets": results.sections(results.sets, partial(set_sections, real=real)),
     }
