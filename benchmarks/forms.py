@@ -130,6 +130,21 @@ def _queue_pace(record):
     return _table(("steps", "accuracy", "n"), rows)
 
 
+def _economy(record):
+    """A row a way and mark: accuracy after so many CPU seconds of condensing."""
+    rows = [
+        (
+            row["way"],
+            f"{row['iterations']:,}",
+            f"{row['seconds']:.0f}",
+            _percent(row["accuracies"]),
+            np.size(row["accuracies"]),
+        )
+        for row in record["rows"]
+    ]
+    return _table((f"`{record['settings']['method']}`", "iterations", "CPU seconds", "accuracy", "n"), rows)
+
+
 def _speed(record):
     """A row a comparison: seconds of an iteration, or of a training, of both sides, and the ratio."""
     rows = []
@@ -158,6 +173,7 @@ FORMS = {
     "less_work": ("less_work", _less_work),
     "queue_pace": ("queue_pace", _queue_pace),
     "codecs": ("equal_bytes", _codecs),
+    "economy": ("economy", _economy),
     "equal_bytes": ("equal_bytes", _equal_bytes),
     "speed": ("speed", _speed),
 }
