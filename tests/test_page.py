@@ -391,15 +391,14 @@ def test_a_picture_of_published_and_ours_for_each_data_set(tmp_path):
     assert [alt for alt in alts if alt.startswith("Published and ours, cifar100:")]
 
 
-def test_economy_beside_the_papers_is_said_in_the_row_and_in_a_warning(tmp_path, monkeypatch):
-    monkeypatch.setattr("cl_condense.beside._NAMED", {("reuse",): "economy"})
+def test_economy_beside_the_papers_is_said_in_the_row_and_in_a_warning(tmp_path):
     (cell,) = published("ddm-1", "cifar10", 10, "dm")
     fill(tmp_path / "r", [cell])
-    fill(tmp_path / "r", [cell], off=-1, changes={"reuse": 5})
+    fill(tmp_path / "r", [cell], off=-1, changes={})
     page, markdown = report(tmp_path / "r")
     assert "| DM | 48.9 ± 0.6 \\| 48.9 ± 0.5 (2)<br>3 min |" in markdown
     assert "| DM, economy | 48.9 ± 0.6 \\| 47.9 ± 0.5 (2)\\*<br>3 min |" in markdown
-    assert "Not the papers' settings (economy): reuse 5." in page.text
+    assert "Not the papers' settings: economy (2,500 iterations, 64 real images a class, reuse 10, " in page.text
     assert "Measured at the papers' settings" not in page.text
     assert "1 at the papers' settings, 1 economy" in page.text
 
