@@ -82,11 +82,7 @@ class Comparison:
     @cached_property
     def unlike(self) -> list[Json]:
         """What each bench did otherwise than the papers for cells that it filled; for all where none did."""
-        filled = [[cell for cell in self.cells if cell in ours] for ours in self._ours]
-        return [
-            bench.unlike(own if any(filled) else self.cells)
-            for bench, own in zip(self.benches, filled, strict=True)
-        ]
+        return [bench.unlike(own) for bench, own in zip(self.benches, self._told, strict=True)]
 
     @cached_property
     def ways(self) -> list[str]:
@@ -127,6 +123,12 @@ class Comparison:
             found.append({cell: own for cell, own in ours if len(own)})
         return found
 
+    @cached_property
+    def _told(self) -> list[Sequence[Cell]]:
+        """The cells that each bench filled; all of them where none did."""
+        told = [[cell for cell in self.cells if cell in ours] for ours in self._ours]
+        return [*told] if any(told) else [self.cells for _ in told]
+
     def warnings(self) -> list[str]:
         """A line for each of the settings that are not the papers'."""
         many = len(self.benches) > 1
@@ -134,7 +136,7 @@ class Comparison:
         unlike = [
             not_the_papers(unlike, way if many and way not in unlike else "") for unlike, way in named if way
         ]
-        return unlike if many else [*unlike, *filter(None, [self.benches[0].lacking(self.cells)])]
+        return unlike if many else [*unlike, *filter(None, [self.benches[0].lacking(self._told[0])])]
 
     def assumed(self) -> str:
         """What was assumed where a paper does not state it."""

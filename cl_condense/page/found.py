@@ -55,7 +55,7 @@ class Found(Bench):
 
 
 class _One(NamedTuple):
-    """A result with what decides the bench that it belongs to; one of a method without an economy fits several."""
+    """A result with what decides the bench that it belongs to; what has no economy may belong to several."""
 
     changes: Json
     economy: bool
@@ -133,7 +133,9 @@ def _streams(folder: Path, on_fault: OnFault) -> Iterator[_One]:
             steps, orders = int(s["steps"]), 0
             while {r["step"] for r in own if r["order"] == orders} == {*range(1, steps + 1)}:
                 orders += 1
-            trained = {k: s[k] for k in ("epochs", "nets") if s[k] != getattr(USUAL, k)}
+            # Unlike a set's, the name of a run's folder says whether it was compiled.
+            usual = {k: getattr(USUAL, k) for k in ("epochs", "nets", "compiled")}
+            trained = {k: s.get(k, v) for k, v in usual.items() if s.get(k, v) != v}
             streamed = [{**record, "work": {"stream": path.parent.name}} for record in own]
             if orders:
                 economy = has_economy(s["methods"][0])
