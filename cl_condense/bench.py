@@ -117,6 +117,12 @@ class Bench:
                 rows.append({**facts, **ours, "origin": together(origins)})
         return rows
 
+    def origin(self, cells: Iterable[Cell]) -> Json:
+        """Where all of ours of these cells come from, as :func:`cl_condense.origin.together` says it."""
+        results = self.results(cells)
+        done = [work for work in self._all(cells) if work.accuracies(results)]
+        return together(each for work in done for each in work.account(self.folder, results).origins)
+
     def assumed(self, cells: Iterable[Cell]) -> str:
         """What was assumed where a paper does not state it; empty where nothing was."""
         unstated = any(incremental(cell) and cell.steps is None for cell in cells)

@@ -405,6 +405,23 @@ def test_economy_beside_the_papers_is_said_in_the_row_and_in_a_warning(tmp_path)
     assert "Not the papers' settings: economy (2,500 iterations, 64 real images a class, " in page.text
     assert "Measured at the papers' settings" not in page.text
     assert "1 at the papers' settings, 1 economy" in page.text
+    folded = markdown.split("<details>")[1].split("</details>")[0]
+    assert "\n- settings: the papers'\n- device: " in folded
+    assert "\n- settings: economy (2,500 iterations, 64 real images a class, " in folded
+
+
+def test_a_table_s_origins_are_listed_once(tmp_path):
+    for commit, date, name in (
+        ("a", "2026-01-02", "dm"),
+        ("b", "2026-01-03", "dsa"),
+        ("a", "2026-01-01", "ddm"),
+    ):
+        fill(tmp_path / "r", published("ddm-1", "cifar10", 10, name), commit=commit, date=date)
+    scores = (tmp_path / "r" / "scores.jsonl").read_text()
+    (tmp_path / "r" / "scores.jsonl").write_text(scores.replace('"commit": "a"', '"commit": "b"', 1))
+    _, markdown = report(tmp_path / "r")
+    assert "\n- commit: b, a\n" in markdown
+    assert "\n- date: 2026-01-01 to 2026-01-03\n" in markdown
 
 
 def test_each_of_a_table_s_commands_goes_on_with_its_own_settings(tmp_path, monkeypatch, capsys):

@@ -10,8 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from cl_condense.beside import Comparison, Pair, filled, side_by_side
-from cl_condense.footnotes import differences, notes
-from cl_condense.origin import together
+from cl_condense.footnotes import changed, differences, notes
 from cl_condense.page.dots import dot_plot
 from cl_condense.page.found import Found, Scored, benches
 from cl_condense.page.parts import Beside, Block, Command, Facts, Folded, Grid, Paragraph, Section
@@ -129,8 +128,9 @@ def behind(comparison: Comparison, where: str, scores: bool = True) -> Folded:
         done = [pair.cell for pair in comparison.pairs if pair.bench is bench]
         if not done:
             continue
-        made = together([row["origin"] for row in bench.rows(done)])
-        facts = {"settings": way or "the papers'", **bench.changes, **made}
+        made, unlike = bench.origin(done), bench.unlike(done)
+        said = changed(unlike) or "the papers'"
+        facts = {"settings": f"{way}: {said}" if way and way not in unlike else said, **made}
         facts["versions"] = pairs(made["versions"])
         wanted = [work.identity() for cell in done for work in bench.works(cell)]
         scored = [s for s in getattr(bench, "scored", ()) if s.score["work"] in wanted]
