@@ -28,6 +28,8 @@ from cl_condense.work import Between, Json, Load, Work
 ORDERS = 5
 """Class orders of the papers."""
 
+_ECONOMY_S = ("iterations", "real_per_class", "reuse")  # where they are not given
+
 
 @dataclass(frozen=True)
 class Bench:
@@ -115,6 +117,12 @@ class Bench:
                 rows.append({**facts, **ours, "origin": together(origins)})
         return rows
 
+    def origin(self, cells: Iterable[Cell]) -> Json:
+        """Where all of ours of these cells come from, as :func:`cl_condense.origin.together` says it."""
+        results = self.results(cells)
+        done = [work for work in self._all(cells) if work.accuracies(results)]
+        return together(each for work in done for each in work.account(self.folder, results).origins)
+
     def assumed(self, cells: Iterable[Cell]) -> str:
         """What was assumed where a paper does not state it; empty where nothing was."""
         unstated = any(incremental(cell) and cell.steps is None for cell in cells)
@@ -123,13 +131,16 @@ class Bench:
     def unlike(self, cells: Iterable[Cell]) -> Json:
         """What was otherwise than in the papers for these cells: ``economy``, ``changes``, and ``orders``.
 
-        Only what makes a difference; ``compiled`` makes none: it changes rounding alone.
+        Only what makes a difference; ``compiled`` makes none: it changes rounding alone. Numbers that are given
+        beside economy do, the papers' too: they are not economy's.
         """
         papers, found = replace(self, changes={"economy": False}, orders=ORDERS), {}
         cells = list(cells)
         for cell in cells:
             for mine, theirs in zip(self.works(cell), papers.works(cell), strict=False):
                 usual = _effective(theirs.settings)
+                if mine.settings.economy_of(mine.settings.methods[0]):
+                    usual |= dict.fromkeys(_ECONOMY_S)
                 for name in self.changes.keys() - {"device", "compiled", "economy"}:
                     value = getattr(mine.settings, name)
                     if name in usual and value != usual[name]:

@@ -21,9 +21,9 @@ from cl_condense.printed import NETWORKS
 from cl_condense.published import Cell, Column, pivot
 from cl_condense.work import Json
 
-_NAMED: dict[tuple[str, ...], str] = {
-    ("economy",): "economy"
-}  # settings that have a name, by what is not the papers'
+_NAMED: dict[tuple[str, ...], str] = {("economy",): "economy"}
+"""Settings that have a name, by what is not the papers'."""
+
 _METRICS = {"top1_acc_%": "", "final_CL_acc_%": "class-incremental"}
 _LEAST = 5.0  # points of an axis: fewer would magnify the noise
 
@@ -39,6 +39,7 @@ class Pair:
         way: the settings of ours in a word or two; empty for the papers'.
         mean, std, n: of ours, over networks and over sets or class orders.
         seconds: of condensing and of training the networks, by the clock; None where it was not recorded.
+        bench: that has ours.
     """
 
     cell: Cell
@@ -49,6 +50,7 @@ class Pair:
     std: float
     n: int
     seconds: float | None
+    bench: Bench
 
     @property
     def label(self) -> str:
@@ -80,11 +82,7 @@ class Comparison:
     @cached_property
     def unlike(self) -> list[Json]:
         """What each bench did otherwise than the papers for cells that it filled; for all where none did."""
-        filled = [[cell for cell in self.cells if cell in ours] for ours in self._ours]
-        return [
-            bench.unlike(own if any(filled) else self.cells)
-            for bench, own in zip(self.benches, filled, strict=True)
-        ]
+        return [bench.unlike(own) for bench, own in zip(self.benches, self._told, strict=True)]
 
     @cached_property
     def ways(self) -> list[str]:
@@ -111,7 +109,7 @@ class Comparison:
                         ours, way = filled[cell], name if bench.unlike([cell]) else ""
                         numbers = float(ours.mean()), float(ours.std()), len(ours)
                         seconds = bench.seconds(cell, results)
-                        pair = Pair(cell, _heading(grid.fields, column), label, way, *numbers, seconds)
+                        pair = Pair(cell, _heading(grid.fields, column), label, way, *numbers, seconds, bench)
                         found.setdefault((cell, way), pair)
         return [*found.values()]
 
@@ -125,12 +123,20 @@ class Comparison:
             found.append({cell: own for cell, own in ours if len(own)})
         return found
 
+    @cached_property
+    def _told(self) -> list[Sequence[Cell]]:
+        """The cells that each bench filled; all of them where none did."""
+        told = [[cell for cell in self.cells if cell in ours] for ours in self._ours]
+        return [*told] if any(told) else [self.cells for _ in told]
+
     def warnings(self) -> list[str]:
         """A line for each of the settings that are not the papers'."""
         many = len(self.benches) > 1
         named = zip(self.unlike, self.ways, strict=True)
-        unlike = [not_the_papers(unlike, way if many else "") for unlike, way in named if way]
-        return unlike if many else [*unlike, *filter(None, [self.benches[0].lacking(self.cells)])]
+        unlike = [
+            not_the_papers(unlike, way if many and way not in unlike else "") for unlike, way in named if way
+        ]
+        return unlike if many else [*unlike, *filter(None, [self.benches[0].lacking(self._told[0])])]
 
     def assumed(self) -> str:
         """What was assumed where a paper does not state it."""
@@ -179,14 +185,15 @@ def side_by_side(
 
     Args:
         title: of the table.
-        comparison: the cells; where ours are at several settings, each has rows of its own, which say so.
+        comparison: the cells; where ours are at several settings, each has rows of its own, which say so, as
+            do those at settings that have a name.
         measured: only rows and columns with a number of ours, and below it the time that it took.
         remarks: a note on ours, for some of the cells.
     """
     grid, footnotes, many = pivot(comparison.cells), Footnotes(), len(comparison.benches) > 1
     ours: dict[tuple[Cell, str], Pair] = {}
     for pair in comparison.pairs:
-        ours.setdefault((pair.cell, pair.way if many else ""), pair)
+        ours.setdefault((pair.cell, pair.way if many or _has_name(pair.way) else ""), pair)
     filled = {cell for cell, _ in ours}
     shown = [
         j
@@ -264,4 +271,8 @@ def _words(values: Mapping[str, object]) -> str:
 
 
 def _at(way: str) -> str:
-    return "at the papers' settings" if not way else way if way in _NAMED.values() else f"at {way}"
+    return "at the papers' settings" if not way else way if _has_name(way) else f"at {way}"
+
+
+def _has_name(way: str) -> bool:
+    return way in _NAMED.values()

@@ -53,9 +53,14 @@ def shared(cells: Iterable[Cell]) -> list[str]:
     return [text for text in own[0] if all(text in each for each in own)] if own else []
 
 
+def changed(changes: Mapping[str, Any]) -> str:
+    """Settings in a few words; empty without any."""
+    return ", ".join(f"{_NAMES.get(k, k.replace('_', ' '))} {v}" for k, v in changes.items())
+
+
 def not_the_papers(changes: Mapping[str, Any], name: str = "") -> str:
     """A line on settings that are not the papers', which may have a name; empty without any."""
-    said = ", ".join(f"{_NAMES.get(k, k.replace('_', ' '))} {v}" for k, v in changes.items())
+    said = changed(changes)
     if not said:
         return ""
     named = f" ({name})" if name else ""

@@ -4,7 +4,7 @@ import io
 from dataclasses import replace
 
 import pytest
-from campaigns import fill
+from campaigns import PAPERS, fill
 from rich.console import Console
 from test_bench import call, load
 
@@ -60,7 +60,7 @@ def test_settings_are_never_mixed_in_a_row(two):
         "DM, economy": "48.9 ± 0.6 | 46.9 ± 0.5 (2)*\n3 min",
         "DDM(Ours), economy": "53.0 ± 0.2 | 51.0 ± 0.5 (2)*\n3 min",
     }
-    assert "Not the papers' settings (economy): economy (2,500 iterations, 64 real" in table.caption.plain
+    assert "Not the papers' settings: economy (2,500 iterations, 64 real" in table.caption.plain
     assert (
         filled(DDM, two.pairs) == "3 of the 8 cells that are ours to run: 2 at the papers' settings, 2 economy"
     )
@@ -68,7 +68,7 @@ def test_settings_are_never_mixed_in_a_row(two):
 
 def test_other_settings_have_a_row_for_each(tmp_path):
     for n in (1, 2):
-        fill(tmp_path, cells("random", "dm"), changes={"iterations": n})
+        fill(tmp_path, cells("random", "dm"), changes=PAPERS | {"iterations": n})
     comparison = Comparison(DDM, benches(tmp_path, refuse))
     # Iterations of condensation make no difference to what selects at random.
     assert [p.label for p in comparison.pairs] == ["Random", "DM, other settings", "DM, other settings 2"]
@@ -76,6 +76,34 @@ def test_other_settings_have_a_row_for_each(tmp_path):
         "Not the papers' settings (other settings): iterations 1",
         "Not the papers' settings (other settings 2): iterations 2",
     ]
+
+
+@pytest.mark.parametrize("changes", [{}, {"nets": 3}])
+def test_what_has_no_economy_stands_beside_what_has(changes, tmp_path):
+    fill(tmp_path, cells("random", "dm", "dsa"), changes=changes)
+    (bench,) = benches(tmp_path, refuse)
+    comparison, way = Comparison(DDM, [bench]), ", other settings" if changes else ""
+    labels = [p.label for p in comparison.pairs]
+    assert labels == [f"Random{way}", f"DSA{way}", f"DM{way or ', economy'}"]
+    unlike, lacking = comparison.warnings()
+    assert unlike.startswith("Not the papers' settings: economy (2,500 iterations, 64 real images a class, ")
+    assert ("networks 3" in unlike) == bool(changes)
+    assert lacking.startswith("dsa has no economy: "), "of what is there"
+    if not changes:
+        (names, _) = (column.cells for column in side_by_side("", comparison, measured=True).columns)
+        assert [name.partition(" [")[0] for name in names] == labels
+        fill(tmp_path, cells("dm"))
+        papers, economy = benches(tmp_path, refuse)
+        assert [len(bench.scored) for bench in (papers, economy)] == [3, 3]
+        both = Comparison(DDM, [papers, economy])
+        assert [p.label for p in both.pairs] == ["Random", "DSA", "DM", "DM, economy"]
+
+
+def test_what_was_compiled_is_at_the_papers_settings(tmp_path):
+    wanted = [*cells("dm"), *published("ddm-fig3b", method="dm")]
+    fill(tmp_path, wanted, changes=PAPERS | {"compiled": True})
+    pairs = Comparison(wanted, benches(tmp_path, refuse)).pairs
+    assert [pair.way for pair in pairs] == ["", ""]
 
 
 def test_a_whole_table_is_filled(tmp_path):
@@ -109,7 +137,7 @@ def test_a_time_that_was_not_recorded_is_not_made_up(gone, tmp_path):
     fill(tmp_path, cells("dm"), **({"seconds": None} if gone == "seconds" else {}))
     if gone == "sets":
         next(tmp_path.glob("sets/*.json")).unlink()
-    comparison = Comparison(cells("dm"), [Bench(tmp_path, None, {})])
+    comparison = Comparison(cells("dm"), [Bench(tmp_path, None, PAPERS)])
     (pair,) = comparison.pairs
     assert pair.seconds is None
     assert "time not recorded" in text(side_by_side("", comparison, measured=True))

@@ -242,7 +242,7 @@ def test_economy_and_the_papers_have_rows_of_their_own(results, home, call, page
     assert "2 of the 96 cells that are ours to run: 2 at the papers' settings, 1 economy." in text
     assert "| DM | 48.9 ± 0.6 \\| 48.9 ± 0.5 (2)<br>3 min |" in text
     assert "| DM, economy | 48.9 ± 0.6 \\| 45.9 ± 0.5 (2)\\*<br>3 min |" in text
-    assert "Not the papers' settings (economy): economy (2,500 iterations, 64 real" in text
+    assert "Not the papers' settings: economy (2,500 iterations, 64 real" in text
     folded = text.split("<details>")[1]
     assert "- settings: the papers'\n" in folded
     assert "- settings: economy\n" in folded

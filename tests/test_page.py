@@ -355,6 +355,10 @@ def test_a_command_names_what_is_not_at_rest():
     rest = {"precision": "float32", "compiled": False, "reuse": 1, "net": "convnet", "ipc": None}
     assert options(rest) == []
     assert options({**rest, "compiled": True, "reuse": 5, "ipc": 1}) == ["--compile", "--reuse", 5, "--ipc", 1]
+    # Economy has a reuse of its own, which 1 is not.
+    assert options({**rest, "economy": True, "reuse": None}) == []
+    assert options({**rest, "economy": True}) == ["--reuse", 1]
+    assert options({**rest, "economy": False}) == []
 
 
 def test_a_number_that_several_tables_print_stands_in_the_first(tmp_path):
@@ -391,17 +395,55 @@ def test_a_picture_of_published_and_ours_for_each_data_set(tmp_path):
     assert [alt for alt in alts if alt.startswith("Published and ours, cifar100:")]
 
 
-def test_economy_beside_the_papers_is_said_in_the_row_and_in_a_warning(tmp_path, monkeypatch):
-    monkeypatch.setattr("cl_condense.beside._NAMED", {("reuse",): "economy"})
+def test_economy_beside_the_papers_is_said_in_the_row_and_in_a_warning(tmp_path):
     (cell,) = published("ddm-1", "cifar10", 10, "dm")
     fill(tmp_path / "r", [cell])
-    fill(tmp_path / "r", [cell], off=-1, changes={"reuse": 5})
+    fill(tmp_path / "r", [cell], off=-1, changes={})
     page, markdown = report(tmp_path / "r")
     assert "| DM | 48.9 ± 0.6 \\| 48.9 ± 0.5 (2)<br>3 min |" in markdown
     assert "| DM, economy | 48.9 ± 0.6 \\| 47.9 ± 0.5 (2)\\*<br>3 min |" in markdown
-    assert "Not the papers' settings (economy): reuse 5." in page.text
+    assert "Not the papers' settings: economy (2,500 iterations, 64 real images a class, " in page.text
     assert "Measured at the papers' settings" not in page.text
     assert "1 at the papers' settings, 1 economy" in page.text
+    folded = markdown.split("<details>")[1].split("</details>")[0]
+    assert "\n- settings: the papers'\n- device: " in folded
+    assert "\n- settings: economy (2,500 iterations, 64 real images a class, " in folded
+
+
+def test_a_table_s_origins_are_listed_once(tmp_path):
+    for commit, date, name in (
+        ("a", "2026-01-02", "dm"),
+        ("b", "2026-01-03", "dsa"),
+        ("a", "2026-01-01", "ddm"),
+    ):
+        fill(tmp_path / "r", published("ddm-1", "cifar10", 10, name), commit=commit, date=date)
+    scores = (tmp_path / "r" / "scores.jsonl").read_text()
+    (tmp_path / "r" / "scores.jsonl").write_text(scores.replace('"commit": "a"', '"commit": "b"', 1))
+    _, markdown = report(tmp_path / "r")
+    assert "\n- commit: b, a\n" in markdown
+    assert "\n- date: 2026-01-01 to 2026-01-03\n" in markdown
+
+
+def test_each_of_a_table_s_commands_goes_on_with_its_own_settings(tmp_path, monkeypatch, capsys):
+    every = [{"economy": e} | reuse for e in (True, False) for reuse in ({}, {"reuse": 1}, {"reuse": 5})]
+    for changes in every:
+        own = ("random", "dm") if changes.get("reuse") == 5 else ("random", "dm", "dsa")  # dsa has no reuse
+        wanted = [cell for name in own for cell in published("ddm-1", "cifar10", 10, name)]
+        fill(tmp_path / "r", wanted, changes=changes)
+    _, markdown = report(tmp_path / "r")
+    assert "fills no published table" not in markdown
+    lines = [line for line in markdown.splitlines() if line.startswith("cl-condense table ddm-1 ")]
+    said = {line.partition("--data DATA ")[2].partition("--repetitions")[0].strip(): line for line in lines}
+    assert {*said} == {"", "--papers", "--reuse 1", "--reuse 5", "--papers --reuse 5"}
+    monkeypatch.chdir(tmp_path)
+    for line in lines:
+        assert call(*shlex.split(line)[1:], "--dry-run") == 0
+        assert "nothing to do" in capsys.readouterr().out, line
+    # Each is condensed by one command: what has no economy is not told again where it stands beside one.
+    for name in ("random", "dsa"):
+        assert sum(f"--method {name}" in line for line in lines) == 1
+    table = markdown.split("### DDM: ddm-1")[1].split("<details>")[0]
+    assert [table.count(f"\n| {row} |") for row in ("Random", "DSA", "DM", "DM, economy")] == [1, 1, 1, 1]
 
 
 def test_streams_of_a_table_stand_in_it(tmp_path):

@@ -14,7 +14,7 @@ from cl_condense.imageset import ImageSet
 from cl_condense.page.results import FAULTS, Json, read_json, reason
 from cl_condense.page.words import USUAL
 from cl_condense.published import Cell
-from cl_condense.settings import EVALUATIONS
+from cl_condense.settings import EVALUATIONS, has_economy
 
 MADE: Json = {
     "economy": False,
@@ -55,9 +55,10 @@ class Found(Bench):
 
 
 class _One(NamedTuple):
-    """A result with what decides the bench that it belongs to."""
+    """A result with what decides the bench that it belongs to; what has no economy may belong to several."""
 
     changes: Json
+    economy: bool
     orders: int = Bench.orders
     steps: int = Bench.steps
     scored: Sequence[Scored] = ()
@@ -65,6 +66,11 @@ class _One(NamedTuple):
 
     def key(self) -> str:
         return json.dumps([self.changes, self.orders, self.steps], sort_keys=True)
+
+    def without(self) -> str:
+        """The key of what methods without an economy make where others make this."""
+        papers = {"economy": False, "reuse": self.changes.get("reuse", MADE["reuse"])}
+        return self._replace(changes=self.changes | papers).key()
 
 
 def benches(folder: Path, on_fault: OnFault) -> list[Found]:
@@ -78,8 +84,11 @@ def benches(folder: Path, on_fault: OnFault) -> list[Found]:
         ValueError: for two scores of the same whose accuracies differ.
     """
     groups: dict[str, list[_One]] = {}
-    for one in (*_sets(folder, on_fault), *_streams(folder, on_fault)):
-        groups.setdefault(one.key(), []).append(one)
+    every = [*_sets(folder, on_fault), *_streams(folder, on_fault)]
+    for one in sorted(every, key=lambda one: not one.economy):
+        beside = [key for key, (first, *_) in groups.items() if first.without() == one.key()]
+        for key in [one.key()] if one.economy else beside or [one.key()]:
+            groups.setdefault(key, []).append(one)
     found = []
     for first, *rest in groups.values():
         scored = [each for one in (first, *rest) for each in one.scored]
@@ -110,7 +119,8 @@ def _sets(folder: Path, on_fault: OnFault) -> Iterator[_One]:
                 raise ValueError(f"seed {made['seed']} is not one of a table's")
             usual = {"epochs": EVALUATIONS[work["evaluation"]], "nets": _NETS}
             trained = {k: work[k] for k, v in usual.items() if work[k] != v}
-            yield _One(_condensed(made) | trained, scored=[Scored(score, made)])
+            economy = has_economy(made["methods"][0])
+            yield _One(_condensed(made) | trained, economy, scored=[Scored(score, made)])
         except FAULTS as error:
             on_fault(f"scores.jsonl, {work.get('set')}", reason(error))
 
@@ -123,10 +133,13 @@ def _streams(folder: Path, on_fault: OnFault) -> Iterator[_One]:
             steps, orders = int(s["steps"]), 0
             while {r["step"] for r in own if r["order"] == orders} == {*range(1, steps + 1)}:
                 orders += 1
-            trained = {k: s[k] for k in ("epochs", "nets") if s[k] != getattr(USUAL, k)}
+            # Unlike a set's, the name of a run's folder says whether it was compiled.
+            usual = {k: getattr(USUAL, k) for k in ("epochs", "nets", "compiled")}
+            trained = {k: s.get(k, v) for k, v in usual.items() if s.get(k, v) != v}
             streamed = [{**record, "work": {"stream": path.parent.name}} for record in own]
             if orders:
-                yield _One(_condensed(s) | trained, orders, steps, streamed=streamed)
+                economy = has_economy(s["methods"][0])
+                yield _One(_condensed(s) | trained, economy, orders, steps, streamed=streamed)
         except FAULTS as error:
             on_fault(f"streams/{path.parent.name}", reason(error))
 

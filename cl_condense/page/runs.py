@@ -13,10 +13,9 @@ from cl_condense.page.pictures import Picture
 from cl_condense.page.plots import Line, Mark, plot
 from cl_condense.page.results import FAULTS, Json, Results, read_json
 from cl_condense.page.sets import gallery
-from cl_condense.page.words import cite, data_words, options, pairs, shell, unsaid
+from cl_condense.page.words import cite, data_words, economy_words, options, pairs, shell, unsaid
 from cl_condense.published import Cell, published
 from cl_condense.report import Summary, accuracy_table, summarise
-from cl_condense.settings import economy_option
 
 _FINALS = ("ddm-fig3b", "idm-fig8")
 
@@ -108,8 +107,7 @@ def _run_command(results: Results, folder: Path, s: Json) -> str:
     words = ["run", "--dataset", s["dataset"], *data_words(s["dataset"])]
     for method in s["methods"]:
         words += ["--method", method]
-    words += [economy_option(s)] if economy_option(s) else []
     kept = "steps ipc budget codec orders nets iterations epochs evaluation precision compiled reuse".split()
     kept += ["economy", "net", "width", "seed", "device", *([] if s.get("ipc") else ["shrink"])]
     given = {k: s.get(k) for k in kept} | {"bytes": s.get("max_bytes")}
-    return shell([*words, *options(given), "--out", results.name(folder)])
+    return shell([*words, *economy_words(s), *options(given), "--out", results.name(folder)])

@@ -13,8 +13,7 @@ from cl_condense.page.pictures import Gallery, Picture, strip
 from cl_condense.page.plots import Line, plot
 from cl_condense.page.realdata import RealData, Source, started
 from cl_condense.page.results import FAULTS, Json, Results, read_json
-from cl_condense.page.words import cite, data_words, options, pairs, shell, unsaid
-from cl_condense.settings import economy_option
+from cl_condense.page.words import cite, data_words, economy_words, options, pairs, shell, unsaid
 
 
 def set_sections(results: Results, path: Path, real: RealData | None = None) -> list[Section]:
@@ -111,8 +110,7 @@ def _losses(record: Json) -> list[Block]:
 
 def _condense_command(record: Json, name: str) -> str:
     words = ["condense", "--dataset", record["dataset"], *data_words(record["dataset"])]
-    words += ["--method", record["methods"][0]]
-    words += [economy_option(record)] if economy_option(record) else []
+    words += ["--method", record["methods"][0], *economy_words(record)]
     kept = "ipc economy iterations real_per_class precision compiled reuse net width seed".split()
     words += options({k: record.get(k) for k in kept})
     words += ["--from", record["start"]] if record.get("start") else []

@@ -10,14 +10,13 @@ from types import MappingProxyType
 from typing import Any
 
 from cl_condense.beside import Comparison, Pair, filled, side_by_side
-from cl_condense.footnotes import differences, notes
-from cl_condense.origin import together
+from cl_condense.footnotes import changed, differences, notes
 from cl_condense.page.dots import dot_plot
 from cl_condense.page.found import Found, Scored, benches
 from cl_condense.page.parts import Beside, Block, Command, Facts, Folded, Grid, Paragraph, Section
 from cl_condense.page.pictures import Picture
 from cl_condense.page.results import Results
-from cl_condense.page.words import cite, data_words, options, pairs, seconds_words, shell
+from cl_condense.page.words import USUAL, cite, data_words, options, pairs, seconds_words, shell
 from cl_condense.published import TITLES, Cell, tables
 from cl_condense.settings import has_economy
 
@@ -126,11 +125,12 @@ def behind(comparison: Comparison, where: str, scores: bool = True) -> Folded:
     """How it was measured: settings, commands that go on in the folder ``where``, and the scores themselves."""
     blocks: list[Block] = []
     for bench, way in zip(comparison.benches, comparison.ways, strict=True):
-        done = [cell for cell in comparison.cells if len(bench.ours(cell, bench.results(comparison.cells)))]
+        done = [pair.cell for pair in comparison.pairs if pair.bench is bench]
         if not done:
             continue
-        made = together([row["origin"] for row in bench.rows(done)])
-        facts = {"settings": way or "the papers'", **bench.changes, **made}
+        made, unlike = bench.origin(done), bench.unlike(done)
+        said = changed(unlike) or "the papers'"
+        facts = {"settings": f"{way}: {said}" if way and way not in unlike else said, **made}
         facts["versions"] = pairs(made["versions"])
         wanted = [work.identity() for cell in done for work in bench.works(cell)]
         scored = [s for s in getattr(bench, "scored", ()) if s.score["work"] in wanted]
@@ -167,11 +167,12 @@ def _commands(bench: Any, filled: Sequence[Cell], where: str) -> list[str]:
 
 def _command(bench: Any, cells: Sequence[Cell], where: str) -> str:
     changes = {"networks" if k == "nets" else k: v for k, v in bench.changes.items()}
+    changes = {"economy": USUAL.economy, **changes}
     names = [name for name in TITLES if any(cell.table == name for cell in cells)]
     words = ["table", *names, "--only", cells[0].dataset, "--ipc", cells[0].ipc]
     for method in dict.fromkeys(c.name for c in cells):
         words += ["--method", method]
-    papers = changes.get("economy") is False and any(has_economy(c.name or "") for c in cells)
+    papers = not changes["economy"] and any(has_economy(c.name or "") for c in cells)
     words += [*data_words(cells[0].dataset), *(["--papers"] if papers else []), *options(changes)]
     words += ["--repetitions", bench.repetitions, "--results", where]
     return shell(words)

@@ -10,7 +10,7 @@ from typing import Any
 
 from cl_condense import catalogue
 from cl_condense.page.parts import Block, Paragraph
-from cl_condense.settings import DEFAULTS, Settings
+from cl_condense.settings import DEFAULTS, Settings, economy_option
 
 Json = dict[str, Any]
 
@@ -28,8 +28,17 @@ def unsaid(values: Json, fields: str) -> list[Block]:
     return [Paragraph(text, "note")] if other else []
 
 
+def economy_words(record: Mapping[str, Any]) -> list[str]:
+    """The option with which methods condense as a record says; none for a record that no command would take."""
+    try:
+        option = economy_option(record)
+    except ValueError:
+        return []
+    return [option] if option else []
+
+
 def options(values: Mapping[str, Any]) -> list[Any]:
-    """Options of fields of Settings; those at rest are left out."""
+    """Options of fields of Settings; those at rest are left out, and economy, which has words of its own."""
     rest = {k: getattr(USUAL, k) for k in ("precision", "compiled", "net", "evaluation")}
     rest["reuse"] = None if values.get("economy") else 1
     given = {k: v for k, v in values.items() if v is not None and (k not in rest or v != rest[k])}
