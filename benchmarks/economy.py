@@ -47,7 +47,7 @@ class Measure:
 
     def papers(self, seconds, marks):
         """Rows at shares of the time, by the paper's settings."""
-        recipe = method_for(self.settings.methods[0], replace(self.settings, economy=False, reuse=None))
+        recipe = method_for(self.settings.methods[0], self._papers())
         job = self._job(recipe)
         for count, spent in until(job.step, seconds, marks):
             yield self._row("the paper's settings", count, spent, job)
@@ -55,7 +55,7 @@ class Measure:
     def plain(self, seconds, marks):
         """Rows at shares of the time, by the loop of the papers."""
         s, fit = self.settings, self.fit
-        real = method_for(s.methods[0], replace(s, economy=False, reuse=None)).settled(s.ipc).real_per_class
+        real = method_for(s.methods[0], self._papers()).settled(s.ipc).real_per_class
         images, targets = fit.images.view(-1, *fit.shape), fit.targets
         sizes = {"ipc": s.ipc, "width": s.width, "real_per_class": real}
         loop = LOOPS[s.methods[0]](images, targets, fit.mean, fit.std, **sizes)
@@ -63,6 +63,10 @@ class Measure:
         for count, spent in until(loop.step, seconds, marks):
             found = self._scores(loop.pixels.detach().view(-1, *fit.shape), labels)
             yield row("the plain loop", count, spent, found)
+
+    def _papers(self):
+        own = {"iterations": 10**9, "real_per_class": None}
+        return replace(self.settings, economy=False, reuse=None, **own)
 
     def _job(self, recipe):
         return Condensation(self.fit, recipe, ipc=self.settings.ipc, make_net=self.make_net)
@@ -110,6 +114,7 @@ def until(step, seconds, marks):
 @click.option("--mark", "marks", multiple=True, type=float, default=(0.5, 1.0), show_default=True)
 @click.option("--fit", default=4000, show_default=True, help="Images of each class to condense.")
 @click.option("--held", default=1000, show_default=True, help="Images of each class to evaluate on.")
+@click.option("--iterations", type=click.IntRange(2), help="Of economy.  [default: its own]")
 @click.option("--ipc", default=1, show_default=True)
 @click.option("--nets", default=3, show_default=True)
 @click.option("--epochs", default=1000, show_default=True)
@@ -122,7 +127,7 @@ def main(dataset, data, method, json_file, **given) -> None:
     torch.set_num_threads(1)
     made, rows = origin("cpu"), []
     times, seconds, marks, fit, held = (given.pop(k) for k in ("times", "seconds", "marks", "fit", "held"))
-    settings = Settings(dataset, (method,), **DEFAULTS.get(dataset, {}) | given)
+    settings = Settings(dataset, (method,), **DEFAULTS.get(dataset, {}) | given | {"economy": True})
     measure = Measure(*split(load(dataset, data)[0], fit, held), settings)
     ways = [measure.economy(n) for n in times]
     ways += [measure.papers(seconds, marks), measure.plain(seconds, marks)] if seconds else []

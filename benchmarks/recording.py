@@ -153,13 +153,13 @@ def run_command(settings):
 
 
 def _file(found):
-    """A file of held_out.py, less_work.py, queue_pace.py, equal_bytes.py, `cl-condense table` or speed.py."""
+    """A file of a benchmark, or of `cl-condense table`."""
     if "ceilings" in found:
         return _speed(found)
     if found["kind"] == "table":
         made = together([row.pop("origin") for row in found["rows"]])
         found = {**found, **made}
-    elif found["kind"] not in ("held_out", "less_work", "queue_pace", "equal_bytes"):
+    elif found["kind"] not in ("held_out", "less_work", "queue_pace", "equal_bytes", "economy"):
         raise ValueError(f"kind {found['kind']!r}: give a file of held_out.py, speed.py or `cl-condense table`")
     return found
 

@@ -207,6 +207,18 @@ def test_means_that_run_over_whole_classes_are_those_of_one_look(load):
     assert sizes == [12]
 
 
+def test_economy_is_looked_at_before_and_after_its_quiet_end_and_the_others_by_time(load, tmp_path):
+    path = tmp_path / "economy.json"
+    few = "--dataset digits --fit 6 --held 4 --epochs 1 --width 4 --nets 2 --times 2 --seconds 0.02 --mark 1"
+    result = CliRunner().invoke(load("economy").main, [*few.split(), "--iterations", "5", "--json", str(path)])
+    assert result.exit_code == 0, result.output
+    rows = json.loads(path.read_text())["rows"]
+    assert [row["iterations"] for row in rows[:2]] == [8, 10]  # of 10, two are quiet
+    assert [row["way"] for row in rows[2:]] == ["the paper's settings", "the plain loop"]
+    assert all(len(row["accuracies"]) == 2 for row in rows)
+    assert all(row["seconds"] >= 0.02 for row in rows[2:])
+
+
 def test_less_work_writes_a_row_a_way_and_time(load, tmp_path):
     path = tmp_path / "less.json"
     few = "--seconds 0.02 --fit 6 --held 4 --epochs 1 --ipc 1 --width 4 --mark 1 --seeds 2".split()
