@@ -13,13 +13,11 @@ from cl_condense.bench import Bench
 from cl_condense.durations import words
 from cl_condense.files import writing
 from cl_condense.forecast import Forecast, Planned
-from cl_condense.progress import ProgressBar
+from cl_condense.progress import LINES, ProgressBar
 from cl_condense.published import Cell
 from cl_condense.recipes import Progress
 from cl_condense.stopping import Limit, Stop
 from cl_condense.work import Json, Piece, Work
-
-_LINES = 30.0  # seconds between lines of progress in a log
 
 
 class _Later(Exception):
@@ -90,7 +88,7 @@ class Campaign:
             forecast.learn(work, found)
 
     def _one(self, planned: Planned) -> tuple[list[Json], float]:
-        bar, begun = ProgressBar(str(planned.work), self.console, every=_LINES), time.perf_counter()
+        bar, begun = ProgressBar(str(planned.work), self.console, every=LINES), time.perf_counter()
 
         def on_step(progress: Progress) -> None:
             bar(progress)

@@ -35,6 +35,12 @@ _DATA = [
     click.option("--data", type=click.Path(path_type=Path), help="Folder of the data set's files."),
     click.option("--download", is_flag=True, help="Fetch the data set into --data if it is not there."),
 ]
+_COMPILE = click.option(
+    "--compile",
+    "compiled",
+    is_flag=True,
+    help="ConvNets through torch.compile: minutes at first, then half the time.",
+)
 _COMPUTING = [
     click.option(
         "--economy/--papers",
@@ -43,12 +49,7 @@ _COMPUTING = [
         "[default: economy; digits has settings of its own]",
     ),
     click.option("--precision", help="Of condensation: float32 or bfloat16.  [default: float32]"),
-    click.option(
-        "--compile",
-        "compiled",
-        is_flag=True,
-        help="ConvNets through torch.compile: minutes at first, then half the time.",
-    ),
+    _COMPILE,
     click.option(
         "--reuse",
         type=COUNT,
@@ -202,6 +203,7 @@ def condense(dataset: str, method: str, start: Path | None, out: Path | None, **
 )
 @click.option("--net", help="Network: convnet, resnet18, vgg11, alexnet, ...  [default: convnet]")
 @click.option("--width", type=WIDTH, help="Filters of the ConvNet.  [default: digits 32, else 128]")
+@_COMPILE
 @click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
 @click.option(
@@ -213,11 +215,12 @@ def evaluate(files: tuple[Path, ...], dataset: str, data: Path | None, download:
     FILES are sets that `condense` wrote, published .pt sets, or folders of images by class. Classes go by their
     names where a set has names, else by their numbers; each line says what had to be assumed of a file.
     """
+    from cl_condense.progress import training  # noqa: PLC0415
     from cl_condense.scoring import evaluate_files  # noqa: PLC0415
 
     refuse(written(), of_data(dataset) | {"--width": of_width(given["net"])})
 
-    for line in evaluate_files(files, dataset, data, download, **given):
+    for line in evaluate_files(files, dataset, data, download, watch=training, **given):
         click.echo(line)
 
 

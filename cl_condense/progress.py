@@ -12,6 +12,9 @@ from cl_condense.decoding import OnProgress
 from cl_condense.durations import words
 from cl_condense.recipes import Progress
 
+LINES = 30.0
+"""Seconds between lines of progress in a log."""
+
 
 class ProgressBar:
     """Shows iterations, loss and time left on stderr while something condenses; call it with each Progress.
@@ -68,6 +71,12 @@ class ProgressBar:
         text = f"  {progress.iteration} of {progress.iterations}{loss}, about {words(left)} left"
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
         self._said = now
+
+
+def training(name: str) -> OnProgress:
+    """Shows the epochs of networks on a set, and the time left; in a log a line every half minute."""
+    bar = ProgressBar(f"training on {name}", every=LINES)
+    return lambda done, total: bar(Progress(done, total))
 
 
 def decoding(name: str) -> OnProgress:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -35,12 +35,14 @@ def evaluate_files(
     pair: int | None = None,
     factor: int | None = None,
     space: str = "auto",
+    watch: Callable[[str], OnEpoch] | None = None,
     **given: Any,
 ) -> Iterator[str]:
     """Evaluates every file, after all have been read, and yields a line for each: mean ± std (n).
 
     Classes go by name where a file has names. ``pair``, ``factor`` and ``space`` are those of
-    :func:`cl_condense.interchange.read`; lines and records say what was assumed.
+    :func:`cl_condense.interchange.read`; lines and records say what was assumed. ``watch`` makes what is called
+    after every epoch, from the name of a file.
 
     Raises:
         ValueError: for a file that is no condensed set, or does not fit the data set or these options, before
@@ -67,7 +69,7 @@ def evaluate_files(
         readings.append(_fitting(file, found, test))
     with writing(records, "--records") if records else nullcontext():
         for file, reading in zip(files, readings, strict=True):
-            record = evaluate_set(reading.set, test, s)
+            record = evaluate_set(reading.set, test, s, watch(file.name) if watch else None)
             yield _line(file, reading, record)  # first, since it is lost where nothing can be appended
             if records:
                 append(records, {"file": str(file), "read": reading.record(), **record})

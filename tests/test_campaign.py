@@ -403,7 +403,7 @@ def test_timings_are_done_once_and_then_taken_from_what_is_like_them(monkeypatch
 
 
 def test_a_log_gets_a_line_from_time_to_time(bench, monkeypatch, quick):
-    monkeypatch.setattr(campaign, "_LINES", 0.0)
+    monkeypatch.setattr(campaign, "LINES", 0.0)
     console = Console(width=200, record=True, file=io.StringIO())
     assert Campaign(bench, cells("dm"), console=console)() == 0
     text = console.export_text()

@@ -304,6 +304,17 @@ def test_a_set_is_condensed_evaluated_and_exported(tmp_path, capsys, monkeypatch
     assert records[0]["recipe"]["name"] == "dm+sm"
 
 
+def test_evaluate_says_in_a_log_how_far_its_networks_are(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("cl_condense.progress.LINES", 0.0)
+    made = tmp_path / "set.safetensors"
+    assert call(*"condense --method random --ipc 1 --device cpu --out".split(), made) == 0
+    capsys.readouterr()
+    assert call("evaluate", made, *"--epochs 4 --networks 1 --width 4 --device cpu".split()) == 0
+    shown = capsys.readouterr()
+    assert [line.split(",")[0].strip() for line in shown.err.splitlines()] == ["2 of 4", "3 of 4", "4 of 4"]
+    assert "% (n = 1), 10 images" in shown.out
+
+
 def test_a_set_in_folders_is_evaluated_as_the_classes_of_those_names(tmp_path, capsys, monkeypatch):
     """Folders 2 and 10 of a data set are its classes 1 and 0."""
     for name, value in (("2", 0), ("10", 255)):
