@@ -296,12 +296,12 @@ def test_the_page_has_the_notes(done):
 
 
 def test_the_page_does_not_call_what_is_noted_as_published(done, tmp_path):
-    full = Bench(tmp_path / "r", load, {"device": "cpu"})
+    full = Bench(tmp_path / "r", load, PAPERS | {"device": "cpu"})
     (cell,) = published("ddm-5", "cifar10", 10, "datadam")
     (work,) = full.works(cell)
     (own,) = Bench(done, load, REDUCED).works(cell)
     record = json.loads((done / "sets" / own.set_name()).with_suffix(".json").read_text())
-    record |= {"iterations": None, "real_per_class": None, "width": 128}
+    record |= PAPERS | {"iterations": None, "real_per_class": None, "reuse": 1, "width": 128}
     (full.folder / "sets").mkdir(parents=True)
     (full.folder / "sets" / work.set_name()).with_suffix(".json").write_text(json.dumps(record))
     score = {"work": work.identity(), "accuracies": [0.5], "device": "cpu", "seconds": 1.0}
