@@ -208,13 +208,14 @@ def side_by_side(
         parts = [row[j] for j in shown]
         every = [cell for own in parts for cell in own]
         common = shared([cell for cell in every if runnable(cell)] or every)
-        ways = dict.fromkeys(way for cell, way in ours if cell in every)
+        said = {way for cell, way in ours if cell in every}
+        ways = [way for way in dict.fromkeys(["", *comparison.ways]) if way in said]
         for number, way in enumerate(ways or ([] if measured else [""])):
             name = (f"{label}, {way}" if way else label) + footnotes.mark(common)
             texts = []
             for own in parts:
                 # What has no number of ours is said once, in the first of a method's rows.
-                told = [cell for cell in own if (cell, way) in ours or number == 0]
+                told = [cell for cell in own if (cell, way) in ours or (number == 0 and cell not in filled)]
                 both = (
                     _both(c, ours.get((c, way)), footnotes, common, (measured, remarks.get(c, "")))
                     for c in told

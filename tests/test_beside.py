@@ -66,6 +66,16 @@ def test_settings_are_never_mixed_in_a_row(two):
     )
 
 
+def test_rows_of_a_method_begin_with_the_papers_settings(tmp_path):
+    fill(tmp_path, [*published("ddm-1", "cifar10", 1, "dm"), *cells("dm")], changes={})
+    fill(tmp_path, cells("dm"))
+    comparison = Comparison(published("ddm-1", "cifar10"), benches(tmp_path, refuse))
+    table = side_by_side("", comparison, measured=True)
+    assert [*table.columns[0].cells] == ["DM", "DM, economy"]
+    assert table.columns[1].header == "cifar10, 1"
+    assert [*table.columns[1].cells] == ["", "26.0 ± 0.8 | 26.0 ± 0.5 (2)\n3 min"]
+
+
 def test_other_settings_have_a_row_for_each(tmp_path):
     for n in (1, 2):
         fill(tmp_path, cells("random", "dm"), changes=PAPERS | {"iterations": n})

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from campaigns import fill
+from campaigns import PAPERS, fill
 from rich.console import Console
 from test_bench import REDUCED, call, load
 
@@ -193,10 +193,9 @@ def bench(tmp_path):
 
 @pytest.mark.parametrize("name", tables())
 def test_each_mark_has_its_note_and_each_note_its_mark(name, bench):
-    table = side_by_side("", Comparison(tables()[name].cells, [bench]))
-    head, *lines = (
-        line for line in table.caption.plain.split("\n") if not line.startswith("Not the papers' settings")
-    )
+    comparison = Comparison(tables()[name].cells, [bench])
+    table = side_by_side("", comparison)
+    head, *lines = (line for line in table.caption.plain.split("\n") if line not in comparison.warnings())
     assert head.startswith("published | ours ± std (n)")
     assert NETWORKS[name.split("-")[0]] in head
     texts = [str(cell) for column in table.columns for cell in column.cells]
@@ -237,12 +236,12 @@ def test_what_is_odd_about_a_number_is_shown(bench):
 def test_only_what_was_measured_is_shown_with_its_notes(tmp_path):
     cells = published("ddm-5")
     fill(tmp_path, published("ddm-5", "cifar10", 10, "dm"))
-    alone = side_by_side("", Comparison(cells, [Bench(tmp_path, None, {})]), measured=True)
+    alone = side_by_side("", Comparison(cells, [Bench(tmp_path, None, PAPERS)]), measured=True)
     assert [c.header for c in alone.columns] == ["method", "cifar10, 10"]
     assert [[*c.cells] for c in alone.columns] == [["DM"], ["48.9 ± 0.6 | 48.9 ± 0.5 (2)\n3 min"]]
     assert "[" not in alone.caption.plain
     fill(tmp_path, published("ddm-5", "cifar10", 1, "datadam"), off=1)
-    both = side_by_side("", Comparison(cells, [Bench(tmp_path, None, {})]), measured=True)
+    both = side_by_side("", Comparison(cells, [Bench(tmp_path, None, PAPERS)]), measured=True)
     assert [*both.columns[0].cells] == ["DM", "DataDAM [1]"]
     assert [*both.columns[1].cells] == ["26.0 ± 0.8 | not measured", "32.0 ± 1.2 | 33.0 ± 0.5 (2)\n3 min"]
     assert "[1] Published: batch norm" in both.caption.plain
@@ -297,12 +296,12 @@ def test_the_page_has_the_notes(done):
 
 
 def test_the_page_does_not_call_what_is_noted_as_published(done, tmp_path):
-    full = Bench(tmp_path / "r", load, {"device": "cpu"})
+    full = Bench(tmp_path / "r", load, PAPERS | {"device": "cpu"})
     (cell,) = published("ddm-5", "cifar10", 10, "datadam")
     (work,) = full.works(cell)
     (own,) = Bench(done, load, REDUCED).works(cell)
     record = json.loads((done / "sets" / own.set_name()).with_suffix(".json").read_text())
-    record |= {"iterations": None, "real_per_class": None, "width": 128}
+    record |= PAPERS | {"iterations": None, "real_per_class": None, "reuse": 1, "width": 128}
     (full.folder / "sets").mkdir(parents=True)
     (full.folder / "sets" / work.set_name()).with_suffix(".json").write_text(json.dumps(record))
     score = {"work": work.identity(), "accuracies": [0.5], "device": "cpu", "seconds": 1.0}
