@@ -245,7 +245,7 @@ def test_economy_and_the_papers_have_rows_of_their_own(results, home, call, page
     assert "Not the papers' settings: economy (2,500 iterations, 64 real" in text
     folded = text.split("<details>")[1]
     assert "- settings: the papers'\n" in folded
-    assert "- settings: economy\n" in folded
+    assert "- settings: economy (2,500 iterations, 64 real images a class" in folded
     assert "--method dm --data DATA --papers --repetitions 1" in folded
     assert "--method dm --data DATA --repetitions 1" in folded
 
