@@ -110,7 +110,9 @@ class Campaign:
         comparison, picture = self.filled[name], self.picture(name)
         if not picture.exists():
             raise ValueError(f"{picture} is not there: python benchmarks/reproducibility.py campaign draws it")
-        alt = f"{name}, published and ours as {len(comparison.pairs)} rows of dots; the table has the numbers"
+        many = len(comparison.pairs)
+        rows = f"{many} row{'s' * (many != 1)}"
+        alt = f"{name}, published and ours as {rows} of dots; the table has the numbers"
         image = Image(f'<img src="docs/{picture.name}" width="560" alt="{alt}">')
         shown = compared(comparison, [image], remarks)
         blocks = [

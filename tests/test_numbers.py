@@ -87,7 +87,7 @@ WHOLE = {  # place: (what takes a number, below, above or None, some that are ri
     "seed": (seed, -1, SEED_MAX, (0, SEED_MAX)),
     "Settings.seed": (changed(partial(Settings, "digits", orders=1), "seed"), -1, SEED_MAX, (0, SEED_MAX)),
 }
-OPTIONAL = [f"Settings.{name}" for name in "ipc budget max_bytes iterations real_per_class depth".split()]
+OPTIONAL = [f"Settings.{name}" for name in "ipc budget max_bytes iterations real_per_class depth reuse".split()]
 OPTIONAL += ["Budget.max_size", "Budget.max_bytes"]
 
 FINITE = {  # place: (what takes a number, some out of range, some in it)
