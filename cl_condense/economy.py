@@ -29,7 +29,7 @@ class Economy(NamedTuple):
 
 
 ECONOMY = Economy(iterations=2_500, real_per_class=64, reuse=10, quiet=Quiet(0.16, 0.1, 256))
-"""Measured with dm on CIFAR-10 at 10 images per class: see REPRODUCIBILITY.md, Economy."""
+"""Measured with dm on CIFAR-10 at one image per class alone: see REPRODUCIBILITY.md, Economy."""
 
 
 def why_not(recipe: Recipe) -> str:
