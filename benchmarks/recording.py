@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+from forms import FORMS
+
 from cl_condense.files import atomic
 from cl_condense.origin import together
 from cl_condense.records import read
@@ -159,7 +161,7 @@ def _file(found):
     if found["kind"] == "table":
         made = together([row.pop("origin") for row in found["rows"]])
         found = {**found, **made}
-    elif found["kind"] not in ("held_out", "less_work", "queue_pace", "equal_bytes", "economy"):
+    elif found["kind"] not in {kind for kind, _ in FORMS.values()}:
         raise ValueError(f"kind {found['kind']!r}: give a file of held_out.py, speed.py or `cl-condense table`")
     return found
 

@@ -24,8 +24,8 @@ def compiled() -> See:
     """:func:`~cl_condense.features.see` through torch.compile, or itself, with a warning, where that fails.
 
     Norm, activation and pooling become one pass over the maps, and convolutions in float32 on a CPU take
-    :mod:`~cl_condense.winograd`'s way. The first iterations compile, for about a minute; torch keeps the code,
-    and later runs take seconds.
+    :mod:`~cl_condense.winograd`'s way. The first iterations compile, for minutes;
+    torch keeps the code for later runs.
     """
     return _compiled(see)
 

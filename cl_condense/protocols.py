@@ -39,7 +39,7 @@ class Training:
         milestones: shares of the epochs, 0 to 1, after which the rate is multiplied by ``decay`` instead, each
             time, and the momentum goes on: ``floor(share * epochs)`` epochs keep the rate before.
         precision: of convolutions; loss, gradients of weights and the step are float32 all the same.
-        compiled: the papers' ConvNets go through torch.compile: a minute at first, less time an image after it.
+        compiled: the papers' ConvNets go through torch.compile: minutes at first, less time an image after it.
 
     Raises:
         ValueError: for no epochs, empty batches, or a number out of its range.

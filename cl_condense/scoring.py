@@ -97,6 +97,7 @@ def evaluate_set(
         "epochs": s.epochs,
         "net": s.net,
         "width": s.width,
+        "compiled": s.compiled,
         "seed": s.seed,
         "seconds": round(time.perf_counter() - begun, 3),
         **origin(s.device),

@@ -54,7 +54,7 @@ def conv3x3(x: Tensor, weight: Tensor) -> Tensor:
         weight: ``[filters, c, 3, 3]``, as torch has it.
 
     Returns:
-        ``[n, h, w, filters]``, equal to torch's but for rounding (about 1e-5 of the largest in float32).
+        ``[n, h, w, filters]``, equal to torch's but for rounding: below 1e-4 of the largest in float32.
     """
     found: Tensor = _Conv.apply(x, weight)
     return found

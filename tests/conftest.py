@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from click.testing import CliRunner
 
 from cl_condense import datasets
 
@@ -20,6 +21,25 @@ def load(monkeypatch):
     """A module of benchmarks/, by name."""
     monkeypatch.syspath_prepend(Path(__file__).parent.parent / "benchmarks")
     return importlib.import_module
+
+
+@pytest.fixture
+def home(load, tmp_path, monkeypatch):
+    """A repository without records, whose code has a commit."""
+    monkeypatch.setattr(load("reproducibility"), "HOME", tmp_path / "home")
+    monkeypatch.setattr("cl_condense.origin.commit", lambda: "abc1234")
+    (tmp_path / "home" / "docs").mkdir(parents=True)
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def call(load):
+    """benchmarks/reproducibility.py, as it is called in ``home``."""
+
+    def run(*words):
+        return CliRunner().invoke(load("reproducibility").main, [str(word) for word in words])
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -5,31 +5,14 @@ import shutil
 
 import pytest
 from campaigns import fill
-from click.testing import CliRunner
 
 from cl_condense.bench import runnable
 from cl_condense.published import TITLES, published, tables
 
 
 @pytest.fixture
-def home(load, tmp_path, monkeypatch):
-    """A repository without records."""
-    monkeypatch.setattr(load("reproducibility"), "HOME", tmp_path / "home")
-    (tmp_path / "home" / "docs").mkdir(parents=True)
-    return tmp_path / "home"
-
-
-@pytest.fixture
 def results(tmp_path):
     return tmp_path / "results"
-
-
-@pytest.fixture
-def call(load):
-    def run(*words):
-        return CliRunner().invoke(load("reproducibility").main, [str(word) for word in words])
-
-    return run
 
 
 @pytest.fixture

@@ -224,43 +224,42 @@ def test_help_has_an_example_and_needs_no_torch(capsys):
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def interrupted(words, number, begun):
+    """Exit code and last line of a command that gets a signal once ``begun`` is there."""
+    command = [sys.executable, "-c", "from cl_condense.cli import main; main()", *map(str, words)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while process.poll() is None and not begun.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    process.send_signal(number)
+    _, error = process.communicate(timeout=60)
+    assert "Traceback" not in error
+    return process.returncode, error.rstrip("\n").split("\n")[-1]
+
+
 def test_control_c_keeps_what_is_done_and_the_same_command_goes_on(tmp_path, capsys):
     words = "run --orders 1 --nets 1 --epochs 400 --width 8 --device cpu --method random".split()
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     assert call(*words, "--out", whole) == 0
-    command = [sys.executable, "-c", "from cl_condense.cli import main; main()", *words, "--out", str(cut)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 120
-    while process.poll() is None and not (cut / "records.jsonl").exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "Traceback" not in error
-    assert "the same command goes on" in error
+    code, said = interrupted([*words, "--out", cut], signal.SIGINT, cut / "records.jsonl")
+    assert code == 130
+    assert "the same command goes on" in said
     kept = len((cut / "records.jsonl").read_text().splitlines())
     assert 1 <= kept < 5
     assert call(*words, "--out", cut) == 0
     assert accuracies(cut) == accuracies(whole)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_in_condense_keeps_what_is_done_and_the_same_command_goes_on(number, code, tmp_path):
+@pytest.mark.parametrize(
+    ("number", "code", "said"), [(signal.SIGINT, 130, "Interrupted"), (signal.SIGTERM, 143, "Stopped")]
+)
+def test_a_signal_in_condense_keeps_what_is_done_and_the_same_command_goes_on(number, code, said, tmp_path):
     words = "condense --method dm --ipc 1 --iterations 400 --width 8 --device cpu".split()
     whole, cut = tmp_path / "whole.safetensors", tmp_path / "cut.safetensors"
     assert call(*words, "--out", whole) == 0
-    command = [sys.executable, "-c", "from cl_condense.cli import main; main()", *words, "--out", str(cut)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 120
-    while process.poll() is None and not (tmp_path / ".cut.safetensors.lock").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-    process.send_signal(number)
-    _, error = process.communicate(timeout=60)
-    assert process.returncode == code
-    said = {130: "Interrupted", 143: "Stopped"}[code]
-    assert error.split("\n")[-2:] == [f"{said}: the same command goes on.", ""]
-    assert "Traceback" not in error
+    ended = interrupted([*words, "--out", cut], number, tmp_path / ".cut.safetensors.lock")
+    assert ended == (code, f"{said}: the same command goes on.")
     assert (tmp_path / "cut.checkpoint").exists()
     assert call(*words, "--out", cut) == 0
     one, other = (CondensedSet.load(path) for path in (whole, cut))

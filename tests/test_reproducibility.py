@@ -6,39 +6,16 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 import torch
+from campaigns import MADE
 from click.testing import CliRunner
 
 from cl_condense.cli import main as cl_condense
 from cl_condense.imageset import ImageSet
 from cl_condense.settings import DEFAULTS, Settings
 
-MADE = {
-    "device": "a processor",
-    "threads": 1,
-    "versions": {"torch": "2"},
-    "commit": "abc1234",
-    "date": "2026-01-31",
-}
 DIGITS = replace(
     Settings("digits", **DEFAULTS["digits"]), methods=("dm", "ddm"), steps=2, orders=2, device="cpu"
 )
-
-
-@pytest.fixture
-def home(load, tmp_path, monkeypatch):
-    """A repository without records, whose code has a commit."""
-    monkeypatch.setattr(load("reproducibility"), "HOME", tmp_path / "home")
-    monkeypatch.setattr("cl_condense.origin.commit", lambda: "abc1234")
-    (tmp_path / "home" / "docs").mkdir(parents=True)
-    return tmp_path / "home"
-
-
-@pytest.fixture
-def call(load):
-    def run(*words):
-        return CliRunner().invoke(load("reproducibility").main, [str(word) for word in words])
-
-    return run
 
 
 @pytest.fixture

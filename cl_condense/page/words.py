@@ -17,8 +17,6 @@ Json = dict[str, Any]
 
 USUAL = Settings("")
 
-_FLAGS = {("compiled", True): "--compile"}
-
 
 def unsaid(values: Json, fields: str) -> list[Block]:
     """A note where fields without an option are other than what the command would take."""
@@ -42,7 +40,7 @@ def options(values: Mapping[str, Any]) -> list[Any]:
     rest = {k: getattr(USUAL, k) for k in ("precision", "compiled", "net", "evaluation")}
     rest["reuse"] = None if values.get("economy") else 1
     given = {k: v for k, v in values.items() if v is not None and (k not in rest or v != rest[k])}
-    flags = [flag for (k, on), flag in _FLAGS.items() if given.get(k) is on]
+    flags = ["--compile"] if given.get("compiled") else []
     valued = {k.replace("_", "-"): v for k, v in given.items() if not isinstance(v, bool)}
     return [*flags, *(word for k, v in valued.items() for word in (f"--{k}", v))]
 
