@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from cl_condense.beside import Comparison, filled
-from cl_condense.files import atomic
-from cl_condense.page.dots import dot_plot
-from cl_condense.page.found import benches
-from cl_condense.page.parts import Paragraph
-from cl_condense.page.tables import behind, compared
-from cl_condense.published import TITLES, published, tables
+from cl_condense.common.files import atomic
+from cl_condense.papers.beside import Comparison, filled
+from cl_condense.papers.published import TITLES, published, tables
+from cl_condense.reports.html.dots import dot_plot
+from cl_condense.reports.html.found import benches
+from cl_condense.reports.html.parts import Paragraph
+from cl_condense.reports.html.tables import behind, compared
 
 _KEYS = "table dataset ipc method eval_net text".split()
 

@@ -14,8 +14,8 @@ import click
 import torch
 from torch import nn
 
-from cl_condense.devices import device_name, pick_device
-from cl_condense.origin import command_line, origin
+from cl_condense.common.devices import device_name, pick_device
+from cl_condense.runs.provenance import command_line, origin
 
 
 def synchronize(device):

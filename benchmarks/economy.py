@@ -18,14 +18,13 @@ import torch
 from held_out import split
 from reference_loops import LOOPS
 
-from cl_condense.datasets import load
-from cl_condense.engine import Condensation
-from cl_condense.evaluate import score
-from cl_condense.experiment import method_for, training_for
-from cl_condense.networks import MakeConvNet
-from cl_condense.origin import command_line, origin
-from cl_condense.phases import phases
-from cl_condense.settings import DEFAULTS, Settings
+from cl_condense.condensation.engine import Condensation
+from cl_condense.data.datasets import load
+from cl_condense.networks.convnet import MakeConvNet
+from cl_condense.runs.incremental import method_for, training_for
+from cl_condense.runs.provenance import command_line, origin
+from cl_condense.runs.settings import DEFAULTS, Settings
+from cl_condense.training.evaluate import score
 
 
 class Measure:
@@ -33,14 +32,14 @@ class Measure:
 
     def __init__(self, fit, held, settings):
         self.fit, self.held, self.settings = fit, held, settings
-        self.make_net = MakeConvNet(fit.shape, settings.width, settings.depth)
+        self.network = MakeConvNet(fit.shape, settings.width, settings.depth)
 
     def economy(self, times):
         """Rows before and after the quiet end, of as many iterations as economy has, times a number."""
         recipe = method_for(self.settings.methods[0], self.settings).settled(self.settings.ipc)
         recipe = replace(recipe, iterations=times * recipe.iterations)
         job, spent = self._job(recipe), 0.0
-        for phase in phases(recipe):
+        for phase in recipe.phases():
             while job.iteration < phase.stop:
                 spent += cpu_seconds(job.step)
             yield self._row(f"economy, {times} times the iterations", job.iteration, spent, job)
@@ -69,7 +68,7 @@ class Measure:
         return replace(self.settings, economy=False, reuse=None, **own)
 
     def _job(self, recipe):
-        return Condensation(self.fit, recipe, ipc=self.settings.ipc, make_net=self.make_net)
+        return Condensation(self.fit, recipe, ipc=self.settings.ipc, network=self.network)
 
     def _row(self, what, iterations, spent, job):
         return row(what, iterations, spent, self._scores(*job.result().decode()))
@@ -77,7 +76,7 @@ class Measure:
     def _scores(self, images, labels):
         s = self.settings
         options = {
-            "make_net": self.make_net,
+            "network": self.network,
             "training": training_for(s),
             "networks": s.nets,
             "keys": (s.seed,),

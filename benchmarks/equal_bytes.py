@@ -19,14 +19,15 @@ import click
 import torch
 from held_out import split
 
-from cl_condense.codecs import CODECS, LABEL_BYTES, image_bytes
-from cl_condense.datasets import load
-from cl_condense.evaluate import score
-from cl_condense.experiment import method_for, training_for
-from cl_condense.networks import MakeConvNet
-from cl_condense.origin import command_line, origin
-from cl_condense.recipes import Recipe
-from cl_condense.settings import DEFAULTS, Settings
+from cl_condense.condensation.codecs import CODECS, LABEL_BYTES, image_bytes
+from cl_condense.condensation.recipe import Recipe
+from cl_condense.data.datasets import load
+from cl_condense.methods.condense import condense
+from cl_condense.networks.convnet import MakeConvNet
+from cl_condense.runs.incremental import method_for, training_for
+from cl_condense.runs.provenance import command_line, origin
+from cl_condense.runs.settings import DEFAULTS, Settings
+from cl_condense.training.evaluate import score
 
 
 class Bench:
@@ -35,14 +36,14 @@ class Bench:
     def __init__(self, parts, s: Settings, seeds: int) -> None:
         self._fit, self._held = parts
         self._s, self._seeds, self._made = s, range(seeds), {}
-        self._make_net = MakeConvNet(self._fit.shape, s.width, s.depth)
+        self._network = MakeConvNet(self._fit.shape, s.width, s.depth)
 
     def made(self, method, ipc, seed):
         key = method, ipc, seed
         if key not in self._made:
             begun = time.process_time()
             built = method_for(method, self._s)
-            made = built(self._fit, ipc=ipc, make_net=self._make_net, seed=seed)
+            made = condense(self._fit, built, ipc=ipc, network=self._network, seed=seed)
             self._made[key] = made, time.process_time() - begun
         return self._made[key][0]
 
@@ -53,7 +54,7 @@ class Bench:
             images = cut(made).pixels if codec == "cut" else made.coded(codec).pixels
             given = replace(made, stored=images, codec="float32").decode()
             options = {"networks": self._s.nets, "keys": (seed,), "training": training_for(self._s)}
-            accuracies.append(score(*given, self._held, make_net=self._make_net, **options).double().tolist())
+            accuracies.append(score(*given, self._held, network=self._network, **options).double().tolist())
         size = 0 if codec == "cut" else sets[0].coded(codec).nbytes
         return {"method": method, "codec": codec, "ipc": ipc, "bytes": size, "accuracies": accuracies}
 

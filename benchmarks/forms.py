@@ -8,7 +8,7 @@ import textwrap
 import numpy as np
 from rich.console import Console
 
-from cl_condense.report import accuracy_table, summarise
+from cl_condense.reports.summary import accuracy_table, summarise
 
 _WIDTH = 112
 

@@ -17,15 +17,15 @@ from pathlib import Path
 import click
 import torch
 
-from cl_condense.datasets import load
-from cl_condense.draws import Purpose
-from cl_condense.evaluate import score
-from cl_condense.experiment import method_for, training_for
-from cl_condense.imageset import ImageSet
-from cl_condense.networks import MakeConvNet
-from cl_condense.origin import command_line, origin
-from cl_condense.recipes import Recipe
-from cl_condense.settings import DEFAULTS, EPOCHS, Settings
+from cl_condense.common.rng import Purpose
+from cl_condense.condensation.recipe import Recipe
+from cl_condense.data.datasets import load
+from cl_condense.data.imageset import ImageSet
+from cl_condense.networks.convnet import MakeConvNet
+from cl_condense.runs.incremental import method_for, training_for
+from cl_condense.runs.provenance import command_line, origin
+from cl_condense.runs.settings import DEFAULTS, EPOCHS, Settings
+from cl_condense.training.evaluate import score
 
 
 def split(data: ImageSet, fit: int, held: int) -> tuple[ImageSet, ImageSet]:
@@ -43,16 +43,16 @@ def accuracies(
 ) -> tuple[torch.Tensor, float]:
     """Accuracies [evaluation, network], and the seconds that condensation took."""
     fit, held = parts
-    make_net = MakeConvNet(fit.shape, s.width, s.depth)
+    network = MakeConvNet(fit.shape, s.width, s.depth)
     start = time.perf_counter()
     built = method_for(method, s)
     built = replace(built, **changes) if isinstance(built, Recipe) else built
-    condensed = built(fit, ipc=s.ipc or 1, make_net=make_net, seed=seed)
+    condensed = built(fit, ipc=s.ipc or 1, network=network, seed=seed)
     seconds = time.perf_counter() - start
     found = []
     for evaluation in EPOCHS:
         training = training_for(replace(s, evaluation=evaluation))
-        options = {"make_net": make_net, "training": training, "networks": s.nets, "keys": (seed,)}
+        options = {"network": network, "training": training, "networks": s.nets, "keys": (seed,)}
         found.append(score(*condensed.decode(), held, **options).double())
     return torch.stack(found), seconds
 

@@ -19,14 +19,14 @@ import click
 import torch
 from held_out import split
 
-from cl_condense.datasets import load
-from cl_condense.engine import Condensation
-from cl_condense.evaluate import score
-from cl_condense.experiment import method_for, training_for
-from cl_condense.features import joined
-from cl_condense.networks import MakeConvNet
-from cl_condense.origin import command_line, origin
-from cl_condense.settings import DEFAULTS, Settings
+from cl_condense.condensation.engine import Condensation
+from cl_condense.data.datasets import load
+from cl_condense.networks.convnet import MakeConvNet
+from cl_condense.networks.features import joined
+from cl_condense.runs.incremental import method_for, training_for
+from cl_condense.runs.provenance import command_line, origin
+from cl_condense.runs.settings import DEFAULTS, Settings
+from cl_condense.training.evaluate import score
 
 WAYS = ("1:256", "1:64", "5:256", "5:64", "10:256")
 MARKS = (0.25, 0.5, 1.0)
@@ -63,16 +63,16 @@ def way(text):
 def follow(parts, s, running, times):
     """(iterations, seconds, accuracies) of one condensation after each of the times."""
     fit, held = parts
-    make_net = MakeConvNet(fit.shape, s.width, s.depth)
+    network = MakeConvNet(fit.shape, s.width, s.depth)
     recipe = method_for(s.methods[0], replace(s, iterations=10**9))
-    job = (Running if running else Condensation)(fit, recipe, ipc=s.ipc, make_net=make_net, seed=s.seed)
+    job = (Running if running else Condensation)(fit, recipe, ipc=s.ipc, network=network, seed=s.seed)
     spent = 0.0
     for seconds in times:
         while spent < seconds:
             start = time.process_time()
             job.step()
             spent += time.process_time() - start
-        options = {"make_net": make_net, "training": training_for(s), "networks": s.nets, "keys": (s.seed,)}
+        options = {"network": network, "training": training_for(s), "networks": s.nets, "keys": (s.seed,)}
         yield job.iteration, spent, score(*job.result().decode(), held, **options).double().tolist()
 
 

@@ -3,10 +3,10 @@
 import json
 from pathlib import Path
 
-from cl_condense import records
-from cl_condense.bench import read_scores
-from cl_condense.files import atomic
-from cl_condense.page.results import read_json
+from cl_condense.common.files import atomic
+from cl_condense.papers.bench import read_scores
+from cl_condense.reports.html.results import read_json
+from cl_condense.runs import records
 
 _FREE = ("orders", "device", "threads", "data")  # of a run that went on
 

@@ -16,13 +16,13 @@ import click
 import torch
 import torch.nn.functional as F
 
-from cl_condense.augment import DSA
-from cl_condense.datasets import load
-from cl_condense.imageset import ImageSet
-from cl_condense.methods import build
-from cl_condense.networks import MakeConvNet
-from cl_condense.origin import command_line, origin
-from cl_condense.sources import Scene
+from cl_condense.condensation.sources.contract import SourceContext
+from cl_condense.data.datasets import load
+from cl_condense.data.imageset import ImageSet
+from cl_condense.methods.registry import build
+from cl_condense.networks.convnet import MakeConvNet
+from cl_condense.runs.provenance import command_line, origin
+from cl_condense.training.augment import DSA
 
 
 @torch.no_grad()
@@ -65,12 +65,12 @@ def main(dataset, data, json_file, **s) -> None:
     torch.set_num_threads(1)
     made = origin("cpu")
     train, test = load(dataset, data)
-    nets = build("idm", dataset).settled(s["ipc"]).nets
+    nets = build("idm", dataset).settled(s["ipc"]).source
     visit = nets.train_steps
     if wrong := [n for n in s["steps"] if n < 1 or n % visit]:
         raise click.UsageError(f"--steps {wrong[0]}: a visit trains for {visit} steps, give a multiple of it")
-    scene = Scene(train, MakeConvNet(train.shape, s["width"]), DSA(), s["seed"])
-    queue = replace(nets, start_with=s["members"], trained=s["members"]).start(scene)
+    context = SourceContext(train, MakeConvNet(train.shape, s["width"]), DSA(), s["seed"])
+    queue = replace(nets, start_with=s["members"], trained=s["members"]).start(context)
     head = {"kind": "queue_pace", "command": command_line("python benchmarks/queue_pace.py"), **made}
     settings = {"dataset": dataset, **s, "queue": repr(nets)}
     record = head | {"seed": s["seed"], "settings": settings, "rows": []}

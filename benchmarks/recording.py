@@ -14,10 +14,10 @@ from dataclasses import replace
 
 from forms import FORMS
 
-from cl_condense.files import atomic
-from cl_condense.origin import together
-from cl_condense.records import read
-from cl_condense.settings import Settings, default_epochs, defaults, economy_option
+from cl_condense.common.files import atomic
+from cl_condense.runs.provenance import together
+from cl_condense.runs.records import read
+from cl_condense.runs.settings import Settings, default_epochs, defaults, economy_option
 
 HEAD = "kind command commit device threads versions date seed settings".split()
 SIDES = ("reference", "ours")

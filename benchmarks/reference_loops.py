@@ -286,11 +286,11 @@ def mmd(real, syn):
 LOOPS = {"dm": DM, "ddm": DDM, "idm": IDM, "m3d": M3D}
 
 
-def train(make_net, images, targets, *, networks, epochs, batch_size=256):
+def train(network, images, targets, *, networks, epochs, batch_size=256):
     """Trains networks one after another; an operation a mini-batch, with parameters for each image."""
     nets = []
     for _ in range(networks):
-        net, lr = make_net().to(images.device), 0.01
+        net, lr = network().to(images.device), 0.01
         sgd = torch.optim.SGD(net.parameters(), lr, 0.9, weight_decay=5e-4)
         for epoch in range(epochs):
             if epoch == epochs // 2 + 1:

@@ -23,7 +23,7 @@ import recording
 from campaign import Campaign
 from merging import merge
 
-from cl_condense.files import atomic
+from cl_condense.common.files import atomic
 
 HOME = Path(__file__).parents[1]
 _HEADER = "<!-- Written by benchmarks/reproducibility.py; what people write is in docs/reproducibility.md. -->"

@@ -24,14 +24,15 @@ import reference_loops
 import torch
 from ceilings import about, ceilings, costs, seconds
 
-from cl_condense.devices import pick_device
-from cl_condense.engine import Condensation
-from cl_condense.imageset import ImageSet
-from cl_condense.methods import build
-from cl_condense.networks import Initialiser, MakeConvNet
-from cl_condense.protocols import Training
-from cl_condense.standing_nets import ModelQueue
-from cl_condense.training import train
+from cl_condense.common.devices import pick_device
+from cl_condense.condensation.engine import Condensation
+from cl_condense.condensation.sources.standing import ModelQueue
+from cl_condense.data.imageset import ImageSet
+from cl_condense.methods.registry import build
+from cl_condense.networks.convnet import MakeConvNet
+from cl_condense.networks.init import Initialiser
+from cl_condense.training.protocol import Training
+from cl_condense.training.train import train
 
 SIDES = ("reference", "ours")
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
@@ -91,11 +92,11 @@ def condensing(job, side, device):
     recipe = job.recipe()
     if side == "ours":
         real = ImageSet.of(images, targets, normalisation=(MEAN, STD))
-        options = {"ipc": job.ipc, "make_net": MakeConvNet(job.shape, job.width), "chunk": job.chunk or None}
+        options = {"ipc": job.ipc, "network": MakeConvNet(job.shape, job.width), "chunk": job.chunk or None}
         return Condensation(real, recipe, **options).step
     options = {"ipc": job.ipc, "width": job.width, "real_per_class": job.real_images()}
-    if isinstance(recipe.nets, ModelQueue):
-        q, weight = recipe.nets, recipe.terms[1].weight
+    if isinstance(recipe.source, ModelQueue):
+        q, weight = recipe.source, recipe.terms[1].weight
         options |= {"push_every": q.push_every, "size": q.size, "train_steps": q.train_steps, "weight": weight}
         options["batch_size"] = q.batch
     return reference_loops.LOOPS[job.method](images, targets.to(device), MEAN, STD, **options).step
@@ -107,13 +108,13 @@ def evaluating(job, side, device):
     images = torch.randn(job.classes * job.ipc, *job.shape, generator=generator).to(device)
     targets = torch.arange(job.classes, device=device).repeat_interleave(job.ipc)
     if side == "reference":
-        make_net = functools.partial(reference_loops.ConvNet, job.shape, job.classes, job.width)
+        network = functools.partial(reference_loops.ConvNet, job.shape, job.classes, job.width)
         sizes = {"networks": job.networks, "epochs": job.epochs}
-        return lambda: reference_loops.train(make_net, images, targets, **sizes)
+        return lambda: reference_loops.train(network, images, targets, **sizes)
 
     def ours():
-        make_net = MakeConvNet(job.shape, job.width)
-        nets = [make_net(job.classes).to(device) for _ in range(job.networks)]
+        network = MakeConvNet(job.shape, job.width)
+        nets = [network(job.classes).to(device) for _ in range(job.networks)]
         for i, net in enumerate(nets):
             Initialiser(net)(0, i)
         train(nets, images, targets, Training(job.epochs, compiled=job.compiled), keys=(0,))
@@ -133,8 +134,8 @@ def passes(job):
         return 3 * job.networks * job.epochs * job.classes * job.ipc
     recipe = job.recipe()
     found = job.classes * (job.real_images() + 2 * job.ipc * recipe.synthetic.factor**2)
-    if isinstance(recipe.nets, ModelQueue):
-        found += 3 * recipe.nets.trained * recipe.nets.train_steps * recipe.nets.batch
+    if isinstance(recipe.source, ModelQueue):
+        found += 3 * recipe.source.trained * recipe.source.train_steps * recipe.source.batch
     return found
 
 

@@ -32,9 +32,9 @@ def main() -> None:
         "CondensedBuffer": CondensedBuffer(
             MEMORY,
             method="dm",
-            make_net=MakeConvNet(train.shape, width=32, depth=2),
+            network=MakeConvNet(train.shape, width=32, depth=2),
             iterations=100,
-            on_step=ProgressBar(),
+            on_iteration=ProgressBar(),
         ),
     }
     for name, memory in memories.items():

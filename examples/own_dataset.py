@@ -10,8 +10,7 @@ from pathlib import Path
 
 import torch
 
-from cl_condense import ImageSet, MakeConvNet, Training, build, predict, train
-from cl_condense.networks import Initialiser
+from cl_condense import ImageSet, Initialiser, MakeConvNet, Training, condense, predict, train
 
 NAMES = ["disc", "square", "cross"]
 
@@ -34,15 +33,15 @@ def main(out: Path = Path("runs/own_dataset")) -> None:
     out.mkdir(parents=True, exist_ok=True)
     real = ImageSet.of(*shapes(600, seed=0), names=NAMES)
     test = ImageSet.of(*shapes(300, seed=1), names=NAMES, normalisation=(real.mean, real.std))
-    make_net = MakeConvNet(real.shape, width=32)
+    network = MakeConvNet(real.shape, width=32)
 
     for method in ("random", "dm"):
         changes = {"iterations": 100, "real_per_class": 64} if method == "dm" else {}
-        condensed = build(method, **changes)(real, ipc=1, make_net=make_net, seed=0)
+        condensed = condense(real, method, **changes, ipc=1, network=network, seed=0)
         condensed.save(out / f"{method}.safetensors")
         condensed.save_png(out / f"{method}.png")
 
-        nets = [make_net(len(NAMES)) for _ in range(3)]
+        nets = [network(len(NAMES)) for _ in range(3)]
         for i, net in enumerate(nets):
             Initialiser(net)(0, i)
         train(nets, *condensed.decode(), Training(epochs=200), keys=(0,))

@@ -11,9 +11,19 @@ from avalanche.benchmarks import nc_benchmark
 from torch import Tensor
 from torch.utils.data import TensorDataset
 
-from cl_condense import DSA, CondensedBuffer, CondensedGDumb, MakeConvNet, Term, Training, build, load
-from cl_condense.features import View
-from cl_condense.recipes import Recipe, adding
+from cl_condense import (
+    DSA,
+    CondensedBuffer,
+    CondensedGDumb,
+    MakeConvNet,
+    Recipe,
+    Term,
+    Training,
+    View,
+    adding,
+    build,
+    load,
+)
 
 
 def variance_matching(real: View, syn: View) -> Tensor:
@@ -25,7 +35,7 @@ def variance_matching(real: View, syn: View) -> Tensor:
 
 def main() -> None:
     train, test = load("digits")
-    make_net = MakeConvNet(train.shape, width=32, depth=2)
+    network = MakeConvNet(train.shape, width=32, depth=2)
     augment = DSA("color_crop_cutout_scale_rotate")
     base = build("dm", iterations=100, real_per_class=32, augment=augment)
     assert isinstance(base, Recipe)
@@ -37,8 +47,8 @@ def main() -> None:
         sets[-1].targets = images.labels.tolist()
     for name, method in methods.items():
         strategy = CondensedGDumb(
-            model=make_net(10),
-            buffer=CondensedBuffer(per_class=2, method=method, make_net=make_net),
+            model=network(10),
+            buffer=CondensedBuffer(per_class=2, method=method, network=network),
             training=Training(epochs=100, augment=augment),
             networks=3,
             evaluator=None,

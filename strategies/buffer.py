@@ -15,19 +15,22 @@ from avalanche.benchmarks.utils import AvalancheDataset
 from avalanche.training.storage_policy import ExemplarsBuffer
 from torch import Tensor
 
-from cl_condense import codecs, numbers
-from cl_condense.budgets import Budget
-from cl_condense.condensed import SHRINK, CondensedSet, read_header
-from cl_condense.devices import pick_device
-from cl_condense.draws import Purpose, subseed
-from cl_condense.economy import economical
-from cl_condense.engine import class_independent
-from cl_condense.imageset import ImageSet
-from cl_condense.methods import build
-from cl_condense.networks import MakeConvNet, MakeNet
-from cl_condense.recipes import Method, OnStep, Recipe
+from cl_condense.common import numbers
+from cl_condense.common.devices import pick_device
+from cl_condense.common.progress import OnProgress
+from cl_condense.common.rng import Purpose, subseed
+from cl_condense.condensation import codecs
+from cl_condense.condensation.condensed_set import SHRINK, CondensedSet, read_header
+from cl_condense.condensation.paper_settings import warn_borrowed
+from cl_condense.condensation.recipe import Method, Recipe
+from cl_condense.data.imageset import ImageSet
+from cl_condense.memory.budgets import Budget
+from cl_condense.methods.condense import class_independent, condense
+from cl_condense.methods.economy import economical
+from cl_condense.methods.registry import build
+from cl_condense.networks.contract import MakeNetwork
+from cl_condense.networks.convnet import MakeConvNet
 from cl_condense.strategies.tensors import ItemFormat, memory_dataset, read_items
-from cl_condense.tuned import warn_borrowed
 
 _OLD = "is of a version in which all experiences drew the same random numbers: make the memory again"
 
@@ -52,16 +55,16 @@ class CondensedBuffer(ExemplarsBuffer):
         per_class: images of each class; ``max_size`` is then 0, and so is the ReplayPlugin's ``mem_size``.
         max_bytes: bytes in all, of images and labels as ``codec`` stores them; ``max_size`` is then 0 too.
         codec: how images are stored, real and condensed alike: ``uint8`` (8 bits with a range for every image
-            and channel), ``float16`` or ``float32``; see :mod:`cl_condense.codecs`.
+            and channel), ``float16`` or ``float32``; see ``condensation.codecs``.
         dataset: a name such as ``cifar10`` that chooses among a method's published settings; without one a
             method whose settings differ takes those of its table's first data set, and warns of it. ``recipe``
             has what was chosen.
-        make_net: makes the network that condensation looks through, from a number of classes. Default: the
+        network: makes the network that condensation looks through, from a number of classes. Default: the
             papers' ConvNet for the images' size, 128 filters wide.
         device: where to condense; ``auto`` is a CUDA GPU where there is one.
         seed: one integer for everything random; the global generators are left alone.
         papers: True takes a named method's published settings, which want a GPU (20,000 iterations for ddm).
-            False lets it condense by economy (:func:`cl_condense.economy.economical`: 2,500 iterations with
+            False lets it condense by economy (``economical``: 2,500 iterations with
             fewer real images) where it has one; idm, idc, dc, dsa, cafe and what is +iid have none and take
             the published settings all the same. A method of your own is taken as it is.
         iterations: of condensation, in all; default economy's or the method's published number. Coresets select
@@ -73,7 +76,7 @@ class CondensedBuffer(ExemplarsBuffer):
             gives; ER_ACE always wants the first.
         normalisation: (mean, std) per channel of the stream's transform, for pictures of the memory.
         num_workers: processes that read the experience's images.
-        on_step: called with a Progress after every iteration, for example ``ProgressBar()``.
+        on_iteration: called with a Progress after every iteration, for example ``ProgressBar()``.
 
     Attributes:
         memory: the CondensedSet, or None before the first experience.
@@ -94,7 +97,7 @@ class CondensedBuffer(ExemplarsBuffer):
         max_bytes: int | None = None,
         codec: str = codecs.DEFAULT,
         dataset: str = "",
-        make_net: MakeNet | None = None,
+        network: MakeNetwork | None = None,
         device: str | torch.device = "auto",
         seed: int = 0,
         papers: bool = False,
@@ -104,7 +107,7 @@ class CondensedBuffer(ExemplarsBuffer):
         task_labels: bool | None = None,
         normalisation: tuple[tuple[float, ...], tuple[float, ...]] | None = None,
         num_workers: int = 0,
-        on_step: OnStep | None = None,
+        on_iteration: OnProgress | None = None,
     ) -> None:
         if shrink not in SHRINK:
             raise ValueError(f"shrink {shrink!r}: use {' or '.join(SHRINK)}")
@@ -115,9 +118,9 @@ class CondensedBuffer(ExemplarsBuffer):
         self.method = _named(method, dataset, papers) if isinstance(method, str) else method
         if iterations is not None and isinstance(self.method, Recipe):
             self.method = replace(self.method, iterations=iterations)
-        self.make_net, self.device, self.seed = make_net, str(pick_device(device)), numbers.seed(seed)
+        self.network, self.device, self.seed = network, str(pick_device(device)), numbers.seed(seed)
         self.shrink, self.transform, self.task_labels = shrink, transform, task_labels
-        self.normalisation, self.on_step = normalisation, on_step
+        self.normalisation, self.on_iteration = normalisation, on_iteration
         self.num_workers = numbers.whole("num_workers", num_workers, 0)
         self.memory: CondensedSet | None = None
         self.experiences = 0
@@ -199,7 +202,7 @@ class CondensedBuffer(ExemplarsBuffer):
         self._dataset = None
 
     def save(self, path: str | Path, **extra: Any) -> None:
-        """Writes the memory and what is needed to go on; :meth:`load` reads it into an equal buffer."""
+        """Writes the memory and what is needed to go on; ``load`` reads it into an equal buffer."""
         if self.memory is None:
             raise ValueError("the memory is empty: nothing to save before the first experience")
         seen = [[c, n] for c, n in self._seen.items()]
@@ -232,7 +235,7 @@ class CondensedBuffer(ExemplarsBuffer):
         self.__dict__.update(state)
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_dataset": None, "on_step": None}
+        return self.__dict__ | {"_dataset": None, "on_iteration": None}
 
     def _shrunk(self, quotas: dict[int, int]) -> CondensedSet | None:
         """The memory of these classes, those above their quota made smaller."""
@@ -241,7 +244,7 @@ class CondensedBuffer(ExemplarsBuffer):
         kept = self.memory.first(quotas)
         has = dict(zip(self.memory.class_ids, self.memory.counts, strict=True))
         over = {c: q for c, q in quotas.items() if q < has[c]}
-        if not over or self.shrink == "prefix" or not isinstance(self.method, Recipe):
+        if not over or self.shrink == "prefix" or not self.method.optimises:
             return kept
         x, y = self.memory.only(list(quotas)).decode()
         stored = ImageSet.of(x, y, normalisation=(self.memory.mean, self.memory.std))
@@ -274,7 +277,7 @@ class CondensedBuffer(ExemplarsBuffer):
         real = real.to(self.device)
         there = dict(zip(real.class_ids, real.counts, strict=True))  # of a class that returns, fewer than seen
         quotas = {c: min(q, there[c]) for c, q in quotas.items()}
-        if not class_independent(self.method, self.make_net or MakeConvNet(real.shape)):
+        if not class_independent(self.method, self.network or MakeConvNet(real.shape)):
             most = max(quotas.values())
             return self._made(real.filled(most), most, seed).first(quotas)
         parts = [
@@ -284,14 +287,14 @@ class CondensedBuffer(ExemplarsBuffer):
         return functools.reduce(CondensedSet.merged, parts)
 
     def _made(self, real: ImageSet, ipc: int, seed: int) -> CondensedSet:
-        make_net = self.make_net or MakeConvNet(real.shape)
+        network = self.network or MakeConvNet(real.shape)
         if not self._said:
             self._said = warn_borrowed(self.method, self.dataset, ipc)
-        made = self.method(real, ipc=ipc, make_net=make_net, seed=seed, on_step=self.on_step)
+        made = condense(real, self.method, ipc=ipc, network=network, seed=seed, on_iteration=self.on_iteration)
         return made.coded(self.codec)
 
 
 def _named(name: str, dataset: str, papers: bool) -> Method:
     """The method of a name, by economy where it has one."""
     method = build(name, dataset)
-    return economical(method) if isinstance(method, Recipe) and not papers else method
+    return method if papers else economical(method)

@@ -13,21 +13,21 @@ from avalanche.training.plugins.evaluation import EvaluationPlugin, default_eval
 from avalanche.training.templates import SupervisedTemplate
 from torch import Tensor, nn
 
-from cl_condense import numbers
-from cl_condense.devices import pick_device
-from cl_condense.evaluate import predict
-from cl_condense.networks import Initialiser
-from cl_condense.protocols import Training
+from cl_condense.common import numbers
+from cl_condense.common.devices import pick_device
+from cl_condense.networks.init import Initialiser
 from cl_condense.strategies.buffer import CondensedBuffer
 from cl_condense.strategies.tensors import label_and_task
-from cl_condense.training import Lesson, OnEpoch, train_together
+from cl_condense.training.evaluate import predict
+from cl_condense.training.protocol import Training
+from cl_condense.training.train import OnEpoch, TrainJob, train_together
 
 
 class CondensedGDumb(SupervisedTemplate):
     """The evaluation of the condensation papers as an Avalanche strategy (GDumb, Prabhu et al., ECCV 2020).
 
     ``train`` updates the memory with the experience, draws fresh networks and trains them on the memory with
-    the protocol of :class:`cl_condense.protocols.Training` (its augmentation and schedule are what Avalanche's
+    the protocol of ``Training`` (its augmentation and schedule are what Avalanche's
     own GDumb lacks). ``eval`` shows every image to every network: Avalanche's metrics are then means over
     networks. Training is one fast loop, so the callbacks of batches and epochs are not called; those of
     experiences, evaluation and logging are.
@@ -40,18 +40,18 @@ class CondensedGDumb(SupervisedTemplate):
         seed: weights, shuffling and augmentation are drawn from it, the experience and the network's number.
         eval_mb_size, plugins, evaluator, eval_every: as in Avalanche.
         on_epoch: called with (epochs done, epochs in all).
-        defer: ``train`` leaves the networks untrained; :func:`cl_condense.training.train_together` then takes
-            the ``lesson`` of several strategies at once.
+        defer: ``train`` leaves the networks untrained; ``train_together`` then takes
+            the ``job`` of several strategies at once.
 
     Attributes:
         networks: the trained networks; ``model`` is the first of them.
-        lesson: the networks and what they are trained on; None before the first experience.
+        job: the networks and what they are trained on; None before the first experience.
         accuracies: of each network, over all images of the last ``eval`` call.
         train_seconds: what the last training took, without condensation (``buffer.seconds``).
     """
 
     model: nn.Module
-    lesson: Lesson | None
+    job: TrainJob | None
 
     def __init__(
         self,
@@ -89,7 +89,7 @@ class CondensedGDumb(SupervisedTemplate):
             eval_every=eval_every,
         )
         self.buffer, self.training, self.seed, self.on_epoch = buffer, training, seed, on_epoch
-        self.defer, self.lesson = defer, None
+        self.defer, self.job = defer, None
         self.networks: list[nn.Module] = [model]
         self.accuracies: list[float] = []
         self.train_seconds = 0.0
@@ -101,8 +101,8 @@ class CondensedGDumb(SupervisedTemplate):
         self.buffer.post_adapt(self, self.experience)
         self.adapted_dataset = self.buffer.buffer.train()
 
-    def prepare(self, number: int) -> Lesson:
-        """Draws new networks for the memory as it is after the experience of this number; sets ``lesson``."""
+    def prepare(self, number: int) -> TrainJob:
+        """Draws new networks for the memory as it is after the experience of this number; sets ``job``."""
         assert self.buffer.memory is not None  # for the type checker: an experience has filled it
         images, ids = self.buffer.memory.decode()
         labels = torch.tensor([label_and_task(int(i))[0] for i in ids], device=self.device)
@@ -111,14 +111,14 @@ class CondensedGDumb(SupervisedTemplate):
         for i, net in enumerate(self.networks):
             Initialiser(net)(*keys, i)
         self.model = self.networks[0]
-        self.lesson = Lesson(self.networks, images.to(self.device), labels, keys)
-        return self.lesson
+        self.job = TrainJob(self.networks, images.to(self.device), labels, keys)
+        return self.job
 
     def _train_exp(self, experience: Any, eval_streams: Any = None, **kwargs: Any) -> None:
         start = time.perf_counter()
-        lesson = self.prepare(experience.current_experience)
+        job = self.prepare(experience.current_experience)
         if not self.defer:
-            train_together([lesson], self.training, self.on_epoch)
+            train_together([job], self.training, self.on_epoch)
         self.train_seconds = time.perf_counter() - start
 
     def eval(self, exp_list: Any, **kwargs: Any) -> Any:

@@ -30,7 +30,7 @@ def class_id(label: int, task: int = 0) -> int:
 
 
 def label_and_task(class_id: int) -> tuple[int, int]:
-    """The inverse of :func:`class_id`."""
+    """The inverse of ``class_id``."""
     return class_id & ((1 << _TASK_BITS) - 1), class_id >> _TASK_BITS
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from cl_condense import datasets
+from cl_condense.data import datasets
 
 pytest.register_assert_rewrite("streams")
 
@@ -27,7 +27,7 @@ def load(monkeypatch):
 def home(load, tmp_path, monkeypatch):
     """A repository without records, whose code has a commit."""
     monkeypatch.setattr(load("reproducibility"), "HOME", tmp_path / "home")
-    monkeypatch.setattr("cl_condense.origin.commit", lambda: "abc1234")
+    monkeypatch.setattr("cl_condense.runs.provenance.commit", lambda: "abc1234")
     (tmp_path / "home" / "docs").mkdir(parents=True)
     return tmp_path / "home"
 
@@ -51,8 +51,8 @@ def digits_pair():
 @pytest.fixture
 def small_probe(monkeypatch):
     """A report looks through four filters after one epoch."""
-    monkeypatch.setattr("cl_condense.page.probe.EPOCHS", 1)
-    monkeypatch.setattr("cl_condense.page.probe.WIDTH", 4)
+    monkeypatch.setattr("cl_condense.reports.html.probe.EPOCHS", 1)
+    monkeypatch.setattr("cl_condense.reports.html.probe.WIDTH", 4)
 
 
 @pytest.fixture(scope="session")

@@ -11,11 +11,11 @@ halved after 60, 80 and 90 % of them, as there. Their loss has a further term wi
 
 from dataclasses import replace
 
-from cl_condense.augment import DSA
-from cl_condense.objectives import discrimination, layer_matching, mean_matching
-from cl_condense.recipes import Recipe, Term
-from cl_condense.synthetic import Pixels
-from cl_condense.training_nets import DynamicLoop
+from cl_condense.condensation.objectives import discrimination, layer_matching, mean_matching
+from cl_condense.condensation.recipe import Recipe, Term
+from cl_condense.condensation.sources.training import DynamicLoop
+from cl_condense.condensation.storage import Pixels
+from cl_condense.training.augment import DSA
 
 CAFE = Recipe(
     "cafe",
@@ -24,7 +24,7 @@ CAFE = Recipe(
         Term(mean_matching, 2.0),
         Term(discrimination, 0.01 * 256, joint=True),
     ),
-    nets=DynamicLoop(),
+    source=DynamicLoop(),
     synthetic=Pixels("noise"),
     augment=DSA("none"),
     iterations=20_000,

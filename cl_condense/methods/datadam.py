@@ -10,8 +10,8 @@ Their networks have batch norm, and they say that instance norm gives about 63 %
 instance norm. They report the best checkpoint on the test set; this package reports the last.
 """
 
-from cl_condense.objectives import attention_matching, plain_attention_matching
-from cl_condense.recipes import Term
+from cl_condense.condensation.objectives import attention_matching, plain_attention_matching
+from cl_condense.condensation.recipe import Term
 
 SAM = Term(attention_matching, 100.0)
 PLAIN_SAM = Term(plain_attention_matching, 100.0)

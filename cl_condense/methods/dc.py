@@ -6,12 +6,12 @@ iterations times the steps that each network sees. Their code runs with the budg
 take the nearest.
 """
 
-from cl_condense.augment import DSA
-from cl_condense.objectives import gradient_matching
-from cl_condense.recipes import Recipe, Term
-from cl_condense.synthetic import Pixels
-from cl_condense.training_nets import InnerLoop
-from cl_condense.tuned import tuned
+from cl_condense.condensation.objectives import gradient_matching
+from cl_condense.condensation.paper_settings import tuned
+from cl_condense.condensation.recipe import Recipe, Term
+from cl_condense.condensation.sources.training import InnerLoop
+from cl_condense.condensation.storage import Pixels
+from cl_condense.training.augment import DSA
 
 # (data set, images per class): iterations, steps a network sees, epochs that it trains between them.
 SETTINGS = {
@@ -27,7 +27,7 @@ ITERATIONS, OUTER, INNER = tuned(SETTINGS)
 DC = Recipe(
     "dc",
     terms=(Term(gradient_matching),),
-    nets=InnerLoop(OUTER, INNER),
+    source=InnerLoop(OUTER, INNER),
     synthetic=Pixels("noise"),
     augment=DSA("none"),
     iterations=ITERATIONS,

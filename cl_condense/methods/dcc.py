@@ -7,12 +7,12 @@ DSA: in the authors' code until a quarter of the outer iterations is done (250 o
 
 from dataclasses import replace
 
+from cl_condense.condensation.objectives import contrastive_gradient_matching, gradient_matching
+from cl_condense.condensation.paper_settings import tuned
+from cl_condense.condensation.recipe import Term
+from cl_condense.condensation.sources.training import InnerLoop
 from cl_condense.methods.dc import SETTINGS
 from cl_condense.methods.dsa import DSA
-from cl_condense.objectives import contrastive_gradient_matching, gradient_matching
-from cl_condense.recipes import Term
-from cl_condense.training_nets import InnerLoop
-from cl_condense.tuned import tuned
 
 # DC's, but 10 steps a network at one image per class, with 5 epochs between them.
 ITERATIONS, OUTER, INNER = tuned({**SETTINGS, ("cifar10", 1): (10_000, 10, 5)})
@@ -34,6 +34,6 @@ DCC = replace(
         Term(gradient_matching, when=warming_up),
         Term(contrastive_gradient_matching, when=warm, joint=True),
     ),
-    nets=InnerLoop(OUTER, INNER),
+    source=InnerLoop(OUTER, INNER),
     iterations=ITERATIONS,
 )

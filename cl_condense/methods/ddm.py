@@ -14,7 +14,7 @@ first code ``first_moments``, ``first_gram``, ``first_sm`` and ``first_icd``, an
 ``later_moments``, ``later_gram``, ``later_sm`` and ``later_icd``.
 """
 
-from cl_condense.objectives import (
+from cl_condense.condensation.objectives import (
     conv_gram_matrices,
     gram_matrices,
     intra_class_diversity,
@@ -25,7 +25,7 @@ from cl_condense.objectives import (
     style_moments,
     two_neighbour_diversity,
 )
-from cl_condense.recipes import Term
+from cl_condense.condensation.recipe import Term
 
 MOMENTS = Term(style_moments, 1e4)
 GRAM = Term(gram_matrices, 1e4)

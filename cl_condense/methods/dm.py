@@ -5,9 +5,9 @@ Paper and code agree; the code's loss is a plain sum over classes and dimensions
 rate of 1 belongs to.
 """
 
-from cl_condense.objectives import mean_matching
-from cl_condense.recipes import Recipe, Term
-from cl_condense.tuned import tuned
+from cl_condense.condensation.objectives import mean_matching
+from cl_condense.condensation.paper_settings import tuned
+from cl_condense.condensation.recipe import Recipe, Term
 
 # (data set, images per class): learning rate. The paper's section 4.1 and the code's readme.
 SETTINGS = {

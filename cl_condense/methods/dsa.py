@@ -8,8 +8,8 @@ augmented training of the networks.
 
 from dataclasses import replace
 
-from cl_condense.augment import DSA as Augmentation
+from cl_condense.condensation.storage import Pixels
 from cl_condense.methods.dc import DC
-from cl_condense.synthetic import Pixels
+from cl_condense.training.augment import DSA as Augmentation
 
 DSA = replace(DC, name="dsa", synthetic=Pixels(), augment=Augmentation())

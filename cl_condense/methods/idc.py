@@ -12,12 +12,12 @@ clamp pixels once a network, this at every step. The L1 distance of their MNIST 
 ImageNet's partition of 3, are not here.
 """
 
-from cl_condense.augment import DSA
-from cl_condense.objectives import gradient_distance
-from cl_condense.recipes import Recipe, Term
-from cl_condense.synthetic import Partition
-from cl_condense.training_nets import RealTraining
-from cl_condense.tuned import tuned
+from cl_condense.condensation.objectives import gradient_distance
+from cl_condense.condensation.paper_settings import tuned
+from cl_condense.condensation.recipe import Recipe, Term
+from cl_condense.condensation.sources.training import RealTraining
+from cl_condense.condensation.storage import Partition
+from cl_condense.training.augment import DSA
 
 # (data set, images per class): learning rate, 0.005 x ipc / 10; real images that a network trains on between
 # steps. The rate for digits is ours (REPRODUCIBILITY.md): a quarter.
@@ -36,7 +36,7 @@ LR, IMAGES = tuned(SETTINGS)
 IDC = Recipe(
     "idc",
     terms=(Term(gradient_distance),),
-    nets=RealTraining(images=IMAGES),
+    source=RealTraining(images=IMAGES),
     synthetic=Partition(2, "nearest"),
     augment=DSA("color_crop_cutout", every=True),
     iterations=200_000,

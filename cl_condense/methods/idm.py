@@ -18,12 +18,12 @@ does not change its images. Which is better has not been measured.
 
 from dataclasses import replace
 
-from cl_condense.objectives import class_aware_regularisation
-from cl_condense.recipes import Recipe, Term, adding
-from cl_condense.sources import RandomNets
-from cl_condense.standing_nets import ModelQueue
-from cl_condense.synthetic import Partition, Pixels
-from cl_condense.tuned import tuned
+from cl_condense.condensation.objectives import class_aware_regularisation
+from cl_condense.condensation.paper_settings import tuned
+from cl_condense.condensation.recipe import Recipe, Term, adding
+from cl_condense.condensation.sources.standing import ModelQueue
+from cl_condense.condensation.sources.untrained import RandomNets
+from cl_condense.condensation.storage import Partition, Pixels
 
 # (data set, images per class): real images a class, iterations between new networks, steps that a network
 # trains, networks in the queue, images of a batch that they train on, weight of the cross-entropy, iterations
@@ -51,23 +51,23 @@ CE = Term(class_aware_regularisation, WEIGHT)
 
 def queue(recipe: Recipe) -> Recipe:
     """Networks from IDM's queue, with IDM's learning rate and real images."""
-    if not isinstance(recipe.nets, RandomNets):
-        raise ValueError(f"its networks are not untrained ones to be replaced, but {recipe.nets}")
-    return replace(recipe, nets=QUEUE, lr=0.2, momentum=0.5, class_steps=True, real_per_class=REAL)
+    if not isinstance(recipe.source, RandomNets):
+        raise ValueError(f"its networks are not untrained ones to be replaced, but {recipe.source}")
+    return replace(recipe, source=QUEUE, lr=0.2, momentum=0.5, class_steps=True, real_per_class=REAL)
 
 
 def ce(recipe: Recipe) -> Recipe:
     """IDM's class-aware regularisation: cross-entropy, weighted by the network's accuracy."""
-    if not isinstance(recipe.nets, ModelQueue):
+    if not isinstance(recipe.source, ModelQueue):
         raise ValueError("it weighs by the accuracy of networks trained on real images; put queue before it")
     return adding(CE)(recipe)
 
 
 def meter(recipe: Recipe) -> Recipe:
     """The authors' accuracy of a network: the mean since their last evaluation, 0 until it trains again."""
-    if not isinstance(recipe.nets, ModelQueue) or recipe.nets.meter is not None:
-        raise ValueError(f"its networks are {recipe.nets}, not a queue without one; put queue before it")
-    return replace(recipe, nets=replace(recipe.nets, meter=EVALUATE))
+    if not isinstance(recipe.source, ModelQueue) or recipe.source.meter is not None:
+        raise ValueError(f"its networks are {recipe.source}, not a queue without one; put queue before it")
+    return replace(recipe, source=replace(recipe.source, meter=EVALUATE))
 
 
 def partition(recipe: Recipe) -> Recipe:

@@ -13,10 +13,10 @@ of a sum over images, which are IDM's decoded ones; lambda_CM 0.01. The code has
 (VincenDen/IID, issue 4).
 """
 
-from cl_condense.objectives import class_centralisation, covariance_matching
-from cl_condense.recipes import Term
-from cl_condense.standing_nets import TrainedPool
-from cl_condense.tuned import tuned
+from cl_condense.condensation.objectives import class_centralisation, covariance_matching
+from cl_condense.condensation.paper_settings import tuned
+from cl_condense.condensation.recipe import Term
+from cl_condense.condensation.sources.standing import TrainedPool
 
 # (data set, images per class): lambda_CC, lambda_CM. The paper's section 4.1.
 SETTINGS = {
@@ -26,5 +26,5 @@ SETTINGS = {
 }
 CENTRALISATION, COVARIANCE = tuned(SETTINGS)
 
-CC = Term(class_centralisation, CENTRALISATION, nets=TrainedPool())
+CC = Term(class_centralisation, CENTRALISATION, source=TrainedPool())
 COV = Term(covariance_matching, COVARIANCE)

@@ -13,8 +13,7 @@ is as in the code bases that descend from it. There each class takes a step of i
 
 from dataclasses import replace
 
-from cl_condense.augment import DSA
-from cl_condense.objectives import (
+from cl_condense.condensation.objectives import (
     gaussian_mmd,
     linear_mmd,
     mean_matching,
@@ -23,10 +22,11 @@ from cl_condense.objectives import (
     second_moments,
     third_moments,
 )
-from cl_condense.recipes import Modifier, Recipe, Term
-from cl_condense.sources import RandomNets
-from cl_condense.synthetic import Partition
-from cl_condense.tuned import tuned
+from cl_condense.condensation.paper_settings import tuned
+from cl_condense.condensation.recipe import Modifier, Recipe, Term
+from cl_condense.condensation.sources.untrained import RandomNets
+from cl_condense.condensation.storage import Partition
+from cl_condense.training.augment import DSA
 
 # (data set, images per class): iterations, learning rate. The paper's implementation details, for all budgets;
 # the rate for digits is ours (REPRODUCIBILITY.md): the gradient grows as the bandwidth, and with it the images,
@@ -42,7 +42,7 @@ ITERATIONS, LR = tuned(SETTINGS)
 M3D = Recipe(
     "m3d",
     terms=(Term(gaussian_mmd),),
-    nets=RandomNets(5),
+    source=RandomNets(5),
     synthetic=Partition(2),
     augment=DSA("color_crop_cutout", every=True),
     iterations=ITERATIONS,
@@ -73,8 +73,8 @@ def iterations_per_model(steps: int) -> Modifier:
     """Random networks that are kept for so many iterations (the paper's "iterations per model")."""
 
     def modifier(recipe: Recipe) -> Recipe:
-        if not isinstance(recipe.nets, RandomNets) or recipe.nets.steps == steps:
-            raise ValueError(f"its networks are {recipe.nets}, not random ones kept for another while")
-        return replace(recipe, nets=RandomNets(steps))
+        if not isinstance(recipe.source, RandomNets) or recipe.source.steps == steps:
+            raise ValueError(f"its networks are {recipe.source}, not random ones kept for another while")
+        return replace(recipe, source=RandomNets(steps))
 
     return modifier

@@ -1,0 +1,154 @@
+"""Options of the command line: numbers by one rule, and the reasons for which an option has no effect."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import click
+
+from cl_condense.common.durations import duration
+from cl_condense.common.numbers import MOST, SEED_MAX, whole
+
+_CONDENSING = ("--real-per-class", "--precision", "--compile", "--reuse", "--from", "--papers")
+
+Reasons = dict[str, str]
+"""Why an option, as it is written, has no effect here; empty where it has one."""
+
+
+class Whole(click.ParamType):  # type: ignore[type-arg] # click 8.1 knows none
+    """A whole number; the message names the option."""
+
+    name = "integer"
+
+    def __init__(self, at_least: int = 1, at_most: int | None = None) -> None:
+        self.at_least, self.at_most = at_least, at_most
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        with suppress(ValueError):  # for whole to refuse
+            value = int(value)
+        try:
+            return whole(param.opts[0] if param else "number", value, self.at_least, self.at_most)
+        except ValueError as error:
+            raise click.UsageError(str(error), ctx) from None
+
+
+class Duration(click.ParamType):  # type: ignore[type-arg] # as above
+    """A length of time in seconds; the message names the option."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            return duration(param.opts[0] if param else "duration", str(value))
+        except ValueError as error:
+            raise click.UsageError(str(error), ctx) from None
+
+
+COUNT, DURATION = Whole(), Duration()
+ORDERS, NETS, WIDTH, REPETITIONS = (Whole(1, MOST[k]) for k in ("orders", "nets", "width", "repetitions"))
+SEED = Whole(0, SEED_MAX)
+
+
+def written() -> dict[str, Any]:
+    """The options of the current command that were written, with their values."""
+    context = click.get_current_context()
+    default = (click.core.ParameterSource.DEFAULT, click.core.ParameterSource.DEFAULT_MAP)
+    found: dict[str, Any] = {}
+    for param in context.command.params:
+        name = param.name or ""
+        given = name in context.params and context.get_parameter_source(name) not in default
+        if isinstance(param, click.Option) and given:
+            off = context.params[name] is False and bool(param.secondary_opts)
+            found |= {param.secondary_opts[0]: True} if off else {param.opts[0]: context.params[name]}
+    return found
+
+
+def refuse(options: Mapping[str, Any], reasons: Mapping[str, str]) -> None:
+    """Raises ValueError for the first of the options that has no effect."""
+    for option, value in options.items():
+        if reasons.get(option):
+            values = value if isinstance(value, tuple) else () if value is True else (value,)
+            raise ValueError(f"{' '.join([option, *map(str, values)])}: {reasons[option]}")
+
+
+def of_data(dataset: str) -> Reasons:
+    """Of the options on where a data set's files are; an unknown one is left to its reader to refuse."""
+    from cl_condense.data.datasets import NAMES, SOURCES  # noqa: PLC0415 - it takes seconds, and --help should not
+
+    if dataset == "digits":
+        why = "digits is built in and reads no files: leave it out, or name another data set with --dataset"
+        return {"--data": why, "--download": why}
+    if dataset in NAMES and dataset not in SOURCES:
+        return {"--download": f"{dataset} is not fetched: leave it out, and name its files with --data"}
+    return {}
+
+
+def of_methods(methods: Sequence[str]) -> Reasons:
+    """Of the options on how methods condense.
+
+    Raises:
+        ValueError: for an unknown method.
+    """
+    from cl_condense.methods.economy import lacking, why_not  # noqa: PLC0415
+    from cl_condense.methods.registry import build  # noqa: PLC0415
+
+    built = [build(name) for name in methods]
+    selected = not any(method.optimises for method in built)
+    unseen = selected and not any(method.settings().get("iterations") for method in built)
+    only = f"with {', '.join(methods)} real images are only selected"
+    take = "leave it out, or take a method that condenses, such as dm"
+    recipes = [method for method in built if method.optimises]
+    dear = f"{'; '.join(lacking(recipes))}: leave it out, or take a method that has one, such as dm"
+    found = dict.fromkeys((*_CONDENSING, "--economy"), f"{only}: {take}" if selected else "")
+    if recipes and all(map(why_not, recipes)):
+        found["--economy"] = dear
+    return {
+        **found,
+        "--shrink": f"{only}, of which a smaller memory keeps the first: {take}" if selected else "",
+        "--iterations": f"{only}, without a network: {take}" if unseen else "",
+    }
+
+
+def of_run(methods: Sequence[str], dataset: str, net: str | None, options: Mapping[str, Any]) -> Reasons:
+    """Of all options of ``run``: the other ones have an effect always."""
+    found = of_data(dataset) | of_methods(methods) | {"--width": of_width(net)} | of_budgets(options)
+    if not {"--budget", "--bytes"} & options.keys():
+        why = "a memory that grows does not shrink: leave it out, or give --budget or --bytes"
+        return found | {"--shrink": why}
+    return found
+
+
+def of_budgets(options: Mapping[str, Any]) -> Reasons:
+    """Of the options that say how much is stored, of which the last counts."""
+    given = [option for option in ("--ipc", "--budget", "--bytes") if option in options]
+    why = f"{given[-1]} is given too: give one of them" if given else ""
+    return dict.fromkeys(given[:-1], why)
+
+
+def of_condense(method: str, dataset: str, net: str | None, options: Mapping[str, Any]) -> Reasons:
+    """Of all options of ``condense``: the other ones have an effect always."""
+    found = of_data(dataset) | of_methods([method]) | {"--width": of_width(net)} | of_budgets(options)
+    unseen = found["--iterations"]
+    return found | ({"--net": unseen, "--width": unseen} if unseen else {})
+
+
+def of_width(net: str | None) -> str:
+    """Why ``--width`` has none with a network."""
+    if net in (None, "convnet"):
+        return ""
+    return f"{net} has a width of its own: leave it out, or take --net convnet"
+
+
+def of_report(figures: bool) -> Reasons:
+    """Of all options of ``report``."""
+    why = "" if figures else "it is for the figures that need real images: leave it out, or give --figures too"
+    return {"--data": why, "--device": why}
+
+
+def of_table(names: Sequence[str], dry_run: bool, options: Mapping[str, Any]) -> Reasons:
+    """Of the options of ``table`` before its cells are looked at."""
+    if not names:
+        return dict.fromkeys(options, "without the NAME of a table there is only a list of them: give the NAME")
+    return {"--json": "a dry run measures nothing: leave one of them out" if dry_run else ""}

@@ -1,0 +1,1 @@
+"""What every room uses: keyed random numbers, files, devices, numbers, progress."""

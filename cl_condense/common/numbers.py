@@ -1,0 +1,89 @@
+"""One rule for the numbers that people give, in the library and on the command line."""
+
+from __future__ import annotations
+
+import math
+import operator
+from typing import Any
+
+SEED_MAX = 2**32 - 1
+"""The largest seed that numpy's RandomState takes, which draws class orders."""
+
+MOST = {"orders": 10_000, "nets": 1_000, "repetitions": 1_000, "width": 16_384, "depth": 16, "threads": 4_096}
+"""Above them a number is taken for a slip: memory would run out before anything is done."""
+
+
+def whole(name: str, value: Any, at_least: int = 1, at_most: int | None = None) -> int:
+    """The value as an int: a whole number of Python, or a scalar of numpy or torch, from ``at_least`` on.
+
+    Raises:
+        ValueError: for anything else: True, 1.5, 2.0, NaN, text, and what is out of range.
+    """
+    allowed = f"from {at_least}" if at_most is None else f"from {at_least} to {at_most}"
+    try:
+        found = None if _is_bool(value) else operator.index(value)
+    except (TypeError, ValueError):  # torch says the second of a tensor of several numbers
+        found = None
+    if found is None or found < at_least or (at_most is not None and found > at_most):
+        raise ValueError(f"{name} {_shown(value)}: give a whole number {allowed}")
+    return found
+
+
+def check_whole(settings: Any, *names: str, at_least: int = 1) -> None:
+    """Makes these fields of frozen settings whole numbers; one that is tuned stays for later.
+
+    Raises:
+        ValueError: as ``whole``.
+    """
+    for name in names:
+        value = getattr(settings, name)
+        if not hasattr(value, "rows"):
+            object.__setattr__(settings, name, whole(name, value, at_least))
+
+
+def finite(
+    name: str,
+    value: Any,
+    *,
+    at_least: float = -math.inf,
+    above: float = -math.inf,
+    at_most: float = math.inf,
+    below: float = math.inf,
+) -> float:
+    """The value as a finite float within the bounds; ``above`` and ``below`` exclude theirs.
+
+    Raises:
+        ValueError: for True, NaN, infinities, text, and what is out of range.
+    """
+    bounds = {"of at least": at_least, "above": above, "at most": at_most, "below": below}
+    said = " and ".join(f"{word} {bound:g}" for word, bound in bounds.items() if math.isfinite(bound))
+    try:
+        found = math.nan if _is_bool(value) or isinstance(value, str | bytes) else float(value)
+    except (TypeError, ValueError, OverflowError, RuntimeError):
+        found = math.nan
+    inside = at_least <= found <= at_most and above < found < below
+    if not (inside and math.isfinite(found)):
+        raise ValueError(f"{name} {_shown(value)}: give a finite number{said and ' '}{said}")
+    return found
+
+
+def seed(value: Any, name: str = "seed") -> int:
+    """A seed as an int: a whole number from 0 to 4294967295.
+
+    Raises:
+        ValueError: as ``whole``.
+    """
+    return whole(name, value, 0, SEED_MAX)
+
+
+def _is_bool(value: Any) -> bool:
+    return isinstance(value, bool) or "bool" in str(getattr(value, "dtype", ""))
+
+
+def _shown(value: Any) -> str:
+    """The value on one line; a number of thousands of digits is more than Python writes out."""
+    try:
+        text = repr(value) if isinstance(value, str | bytes) else " ".join(str(value).split())
+    except ValueError:
+        return "with thousands of digits"
+    return text if len(text) <= 60 else f"{text[:57]}..."

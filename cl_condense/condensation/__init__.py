@@ -1,0 +1,1 @@
+"""Optimising images: the loop, recipes as data, how images are stored, files of sets."""

@@ -1,0 +1,122 @@
+"""Which classes go through the network together, so that memory stays bounded."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from cl_condense.data.imageset import ImageSet
+
+
+class Chunk(NamedTuple):
+    """Classes with the same number of real images each.
+
+    Attributes:
+        images: real images of each class.
+        rows: positions of the classes in the set, ``[k]``.
+        class_ids: their labels.
+    """
+
+    images: int
+    rows: Tensor
+    class_ids: tuple[int, ...]
+
+    def size(self) -> int:
+        """Real images in all."""
+        return self.images * len(self.class_ids)
+
+
+def chunks(real: ImageSet, real_per_class: int, size: int, *, joint: bool = False) -> list[Chunk]:
+    """Splits the classes, ``size`` at a time, or all together where they are ``joint``.
+
+    Args:
+        real: the images.
+        real_per_class: real images in a step, or all of a class that has fewer.
+        size: classes of a chunk.
+        joint: one chunk, every class with as many images as the largest has.
+    """
+    batches = [batch_of(n, real_per_class) for n in real.counts]
+    if joint:
+        batches, size = [max(batches)] * len(batches), len(batches)
+    found = []
+    for images in sorted(set(batches)):
+        rows = [i for i, n in enumerate(batches) if n == images]
+        for start in range(0, len(rows), size):
+            part = rows[start : start + size]
+            ids = tuple(real.class_ids[i] for i in part)
+            found.append(Chunk(images, torch.tensor(part, device=real.device), ids))
+    return found
+
+
+class Memory(Protocol):
+    """A device's memory, in bytes."""
+
+    def free(self) -> int:
+        """What can still be taken."""
+        ...
+
+    def peak(self, work: Callable[[], object]) -> int:
+        """What some work takes at most."""
+        ...
+
+
+class CudaMemory:
+    """That of a CUDA device; what torch keeps for later counts as free."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+
+    def free(self) -> int:
+        kept = torch.cuda.memory_reserved(self._device) - torch.cuda.memory_allocated(self._device)
+        return torch.cuda.mem_get_info(self._device)[0] + kept
+
+    def peak(self, work: Callable[[], object]) -> int:
+        before = torch.cuda.memory_allocated(self._device)
+        torch.cuda.reset_peak_memory_stats(self._device)
+        work()
+        return torch.cuda.max_memory_allocated(self._device) - before
+
+
+def memory_of(device: torch.device) -> Memory | None:
+    """None for a device that cannot be asked, and for a CPU, where few images together are the fastest."""
+    return CudaMemory(device) if device.type == "cuda" else None
+
+
+def few(real: ImageSet, real_per_class: int, stored: int) -> int:
+    """Classes of about 640 images together, ``stored`` of each synthetic: enough to keep a CPU busy."""
+    return max(1, 640 // (max(batch_of(n, real_per_class) for n in real.counts) + stored))
+
+
+def fitting(work: Callable[[int], object], classes: int, memory: Memory) -> int:
+    """How many classes to take at once: 1, 2, 4, ... or all, with about half of the free memory.
+
+    Found by doing the ``work`` for a growing number of them, as long as twice as many would fit. Powers of two,
+    so that a little more or less of free memory seldom changes the number, and with it the rounding.
+
+    Raises:
+        torch.cuda.OutOfMemoryError: where one class does not fit.
+    """
+    budget, size = memory.free() // 2, 1
+    while size < classes:
+        try:
+            used = memory.peak(functools.partial(work, size))
+        except torch.cuda.OutOfMemoryError:
+            if size == 1:
+                raise
+            return size // 2
+        if 2 * used > budget:
+            return size
+        size *= 2
+    return classes
+
+
+def batch_of(count: int, real_per_class: int) -> int:
+    """Real images a step of a class of ``count``: of a small class all, from 65 on up to 15 of them twice.
+
+    So classes of about one size share a forward pass, and yet the number depends on the class alone.
+    """
+    return min(real_per_class, count if count <= 64 else -(-count // 16) * 16)

@@ -1,0 +1,305 @@
+"""CondensedSet: the images that stand for a data set, with all that is needed to use them again."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from cl_condense.common.files import atomic
+from cl_condense.condensation.codecs import CODECS, LABEL_BYTES, Stored, codec
+from cl_condense.condensation.storage import decode
+from cl_condense.data.image_grid import image_grid
+from cl_condense.data.imageset import ImageSet
+
+SHRINK = ("recondense", "prefix")
+"""How the images of a class become fewer: condensed again, or the first ones kept."""
+
+_FORMAT = "cl-condense 2"
+_FLOATS = "cl-condense 1"  # the format before codecs: pixels are float32
+_TUPLES = ("class_ids", "counts", "mean", "std", "names")
+
+
+@dataclass(frozen=True, eq=False)
+class CondensedSet:
+    """Synthetic (or selected) images of some classes, class-major, on the CPU.
+
+    ``CondensedSet(pixels, ...)`` of float32 pixels ``[n, c, h, w]`` stores them by its codec.
+
+    Attributes:
+        stored: the tensors of the codec, by name; ``n`` images are what is stored.
+        class_ids: labels, ascending; ``counts`` has the number of stored images of each.
+        mean, std: per channel; ``255 * (x * std + mean)`` is the pixel that people see.
+        codec: how pixels are stored, see ``condensation.codecs``: ``float32``, ``float16`` or ``uint8``.
+        factor: each stored image decodes to factor * factor images (see ``decode``).
+        names: one name a class, or empty.
+        recipe: name and settings of the method.
+        seed: the seed it was made with.
+        versions: of cl-condense and torch.
+    """
+
+    stored: Stored
+    class_ids: tuple[int, ...]
+    counts: tuple[int, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    codec: str = "float32"
+    factor: int = 1
+    names: tuple[str, ...] = ()
+    recipe: dict[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    versions: dict[str, str] = field(default_factory=dict)
+
+    @staticmethod
+    def of(real: ImageSet, pixels: Tensor, recipe: dict[str, Any], seed: int, factor: int = 1) -> CondensedSet:
+        """A set of pixels ``[k, ipc, c, h, w]`` for the classes of ``real``."""
+        return CondensedSet(
+            pixels.flatten(0, 1).float().cpu().clone(),  # type: ignore[arg-type] # stored by the codec
+            class_ids=real.class_ids,
+            counts=(pixels.shape[1],) * len(real.class_ids),
+            mean=real.mean,
+            std=real.std,
+            factor=factor,
+            names=real.names,
+            recipe=recipe,
+            seed=seed,
+            versions={"cl-condense": version("cl-condense"), "torch": torch.__version__},
+        )
+
+    def __post_init__(self) -> None:
+        if isinstance(self.stored, Tensor):
+            if fault := _pixel_fault(self.stored):
+                raise ValueError(f"a condensed set with {fault}")
+            object.__setattr__(self, "stored", codec(self.codec).encode(self.stored))
+        fault = self._fault()
+        if fault:
+            raise ValueError(f"a condensed set with {fault}")
+
+    def _fault(self) -> str:  # noqa: PLR0911 - one return a fault
+        """What does not fit together; files of others come through here too."""
+        if fault := _stored_fault(self.stored, self.codec):
+            return fault
+        ids, counts, shape = self.class_ids, self.counts, (len(self), *self.shape)
+        if not ids or not all(type(i) is int and i >= 0 for i in ids) or list(ids) != sorted(set(ids)):
+            return f"class_ids {ids}: give whole numbers from 0, ascending, each once"
+        if (
+            len(counts) != len(ids)
+            or not all(type(n) is int and n > 0 for n in counts)
+            or sum(counts) != shape[0]
+        ):
+            return (
+                f"counts {counts} for {len(ids)} classes and {shape[0]} images: give the images of each class"
+            )
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            if len(values) != shape[1] or not all(type(v) in (int, float) and math.isfinite(v) for v in values):
+                return f"{name} {values} for {shape[1]} channels: give a number for each"
+        if min(self.std) <= 0:
+            return f"std {self.std}: give numbers above 0"
+        if self.names and (
+            len(self.names) != len(ids) or not all(isinstance(name, str) for name in self.names)
+        ):
+            return f"names {self.names} for {len(ids)} classes: give one for each, or none"
+        if type(self.factor) is not int or self.factor < 1 or shape[2] % self.factor or shape[3] % self.factor:
+            return f"partition factor {self.factor} for images of {shape[2]}x{shape[3]}: it must divide them"
+        return ""
+
+    def __len__(self) -> int:
+        return len(self.stored["pixels"])
+
+    @property
+    def pixels(self) -> Tensor:
+        """The stored images ``[n, c, h, w]`` in float32, normalised; a network takes them as decoded."""
+        return codec(self.codec).decode(self.stored)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(channels, height, width) of every stored image."""
+        c, h, w = self.stored["pixels"].shape[1:]
+        return int(c), int(h), int(w)
+
+    @property
+    def labels(self) -> Tensor:
+        """Label of each stored image, ``[n]`` int64."""
+        return torch.tensor(self.class_ids).repeat_interleave(torch.tensor(self.counts))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all that is stored: pixels, their ranges where the codec has some, 16 a class for labels."""
+        images = sum(tensor.numel() * tensor.element_size() for tensor in self.stored.values())
+        return images + LABEL_BYTES * len(self.class_ids)
+
+    def coded(self, name: str) -> CondensedSet:
+        """The same set stored by another codec; what that rounds away is gone for good.
+
+        Raises:
+            ValueError: for a codec that is not known, or that does not hold the pixels.
+        """
+        if name == self.codec:
+            return self
+        return replace(self, stored=self.pixels, codec=name)  # type: ignore[arg-type] # stored by the codec
+
+    def decode(self) -> tuple[Tensor, Tensor]:
+        """Images ``[n * factor^2, c, h, w]`` float32 to train on, and their labels; class-major."""
+        parts = [decode(part, self.factor) for part in self.pixels.split(self.counts)]
+        counts = torch.tensor([len(part) for part in parts])
+        return torch.cat(parts), torch.tensor(self.class_ids).repeat_interleave(counts)
+
+    def to_pixels(self, decoded: bool = False) -> Tensor:
+        """uint8 images ``[n, c, h, w]`` for people and for other libraries; values beyond 0 to 255 are cut."""
+        x = self.decode()[0] if decoded else self.pixels
+        mean, std = (torch.tensor(v).view(-1, 1, 1) for v in (self.mean, self.std))
+        return ((x * std + mean) * 255).round_().clamp_(0, 255).to(torch.uint8)
+
+    def only(self, class_ids: Sequence[int]) -> CondensedSet:
+        """The images of some classes.
+
+        Raises:
+            ValueError: for none, or a class that is not there.
+        """
+        parts = self._parts()
+        absent = sorted(set(class_ids) - set(parts))
+        if absent or not class_ids:
+            what = f"class {absent[0]} is not in the set" if absent else "no classes"
+            raise ValueError(f"{what}: give some of {', '.join(map(str, self.class_ids))}")
+        return self._of({c: parts[c] for c in class_ids}, self._names())
+
+    def first(self, counts: dict[int, int]) -> CondensedSet:
+        """The first ``counts[c]`` images of each class c (or all, where it has fewer)."""
+        parts = self._parts()
+        cut = {c: {k: t[:n] for k, t in parts[c].items()} for c, n in counts.items() if c in parts}
+        return self._of(cut, self._names())
+
+    def merged(self, other: CondensedSet) -> CondensedSet:
+        """Both sets in one; a class that both have is taken from ``other``, and so is all but the images.
+
+        Raises:
+            ValueError: where image size, partition factor or codec differ.
+        """
+        mine, theirs = ((s.shape, s.factor, s.codec) for s in (self, other))
+        if mine != theirs:
+            raise ValueError(
+                "images of shape {}, factor {} and codec {}".format(*theirs)
+                + " do not join a set of shape {}, factor {} and codec {}: condense them alike".format(*mine)
+            )
+        return other._of(self._parts() | other._parts(), self._names() | other._names())
+
+    def relabelled(self, labels: Sequence[int]) -> CondensedSet:
+        """The same images and names with another label for each class, in the order of the new labels."""
+        if tuple(labels) == self.class_ids:
+            return self
+        parts = dict(zip(labels, self._parts().values(), strict=True))
+        return self._of(parts, dict(zip(labels, self.names, strict=False)))
+
+    def _parts(self) -> dict[int, Stored]:
+        """What is stored of each class."""
+        split = {name: tensor.split(self.counts) for name, tensor in self.stored.items()}
+        return {c: {name: rows[i] for name, rows in split.items()} for i, c in enumerate(self.class_ids)}
+
+    def _names(self) -> dict[int, str]:
+        return dict(zip(self.class_ids, self.names, strict=False))
+
+    def _of(self, parts: dict[int, Stored], names: dict[int, str]) -> CondensedSet:
+        ids = tuple(sorted(parts))
+        return replace(
+            self,
+            stored={name: torch.cat([parts[c][name] for c in ids]) for name in self.stored},
+            class_ids=ids,
+            counts=tuple(len(parts[c]["pixels"]) for c in ids),
+            names=tuple(names[c] for c in ids) if set(ids) <= set(names) else (),
+        )
+
+    def save(self, path: str | Path, **extra: Any) -> None:
+        """Writes a safetensors file in one step: a crash leaves the old file or the new one, never a part.
+
+        ``extra`` goes into the header as JSON; ``read_header`` gives it back.
+        """
+        header = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "stored"}
+        meta = {"format": _FORMAT, "set": json.dumps(header), "extra": json.dumps(extra)}
+        data = save({name: t.contiguous() for name, t in self.stored.items()}, metadata=meta)
+        with atomic(path) as temporary:
+            temporary.write_bytes(data)  # save_file leaves a file that its owner alone can read
+
+    def save_png(self, path: str | Path) -> None:
+        """Writes a picture of the stored images, a row a class."""
+        image_grid(self.to_pixels(), self.counts, self.names, path, ids=self.class_ids)
+
+    @staticmethod
+    def load(path: str | Path) -> CondensedSet:
+        """Reads what ``save`` wrote; nothing in the file is run.
+
+        Raises:
+            ValueError: for a file that is absent, damaged or not ours, in one line that names it.
+        """
+        header, _, stored = _read(Path(path))
+        try:
+            tuples: dict[str, Any] = {k: tuple(header.pop(k)) for k in _TUPLES}
+            return CondensedSet(stored, **tuples, **header)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{path} cannot be read as a condensed set ({error}): remove it, or make it again"
+            ) from None
+
+
+def read_header(path: str | Path) -> dict[str, Any]:
+    """What ``CondensedSet.save`` got as ``extra``.
+
+    Raises:
+        ValueError: as ``CondensedSet.load``.
+    """
+    return _read(Path(path))[1]
+
+
+def _pixel_fault(pixels: Tensor) -> str:
+    """What makes a tensor no pixels; a codec checks nothing itself."""
+    if pixels.ndim != 4 or 0 in pixels.shape or pixels.dtype != torch.float32:
+        return (
+            f"{pixels.dtype} pixels of shape {tuple(pixels.shape)}: give float32 [n, channels, height, width]"
+        )
+    return "" if bool(torch.isfinite(pixels).all()) else "NaN or infinite pixels"
+
+
+def _stored_fault(stored: Stored, name: str) -> str:
+    """What is stored in another way than the codec says."""
+    if name not in CODECS:
+        return f"codec {name!r}: use {', '.join(CODECS)}"
+    pixels = stored.get("pixels")
+    if not isinstance(pixels, Tensor) or pixels.ndim != 4 or 0 in pixels.shape:
+        return "no pixels [n, channels, height, width]"
+    c, h, w = pixels.shape[1:]
+    layout = CODECS[name].layout((c, h, w))
+    for key, (dtype, row) in layout.items():
+        found = stored.get(key)
+        if found is None or found.dtype != dtype or tuple(found.shape) != (len(pixels), *row):
+            what = "no" if found is None else f"{found.dtype} of shape {tuple(found.shape)} as"
+            return f"{what} {key}: {name} stores {dtype} {[len(pixels), *row]}"
+    if extra := stored.keys() - layout.keys():
+        return f"a tensor {min(extra)!r} that {name} does not store"
+    floats = [t for t in stored.values() if t.is_floating_point()]
+    return "" if all(bool(torch.isfinite(t).all()) for t in floats) else "NaN or infinite pixels"
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any], Stored]:
+    if not path.is_file():
+        raise ValueError(f"{path} is not there: give a file that CondensedSet.save wrote")
+    try:
+        with safe_open(path, framework="pt") as file:
+            meta = file.metadata() or {}
+            if meta.get("format") not in (_FORMAT, _FLOATS):
+                raise ValueError(f"its format is {meta.get('format')!r}, not {_FORMAT!r}")
+            header, extra = json.loads(meta["set"]), json.loads(meta["extra"])
+            if not isinstance(header, dict) or not isinstance(extra, dict):
+                raise ValueError("its header is not an object")
+            return header, extra, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, ValueError, KeyError, OSError, RecursionError) as error:
+        raise ValueError(
+            f"{path} cannot be read as a condensed set ({error}): remove it, or make it again"
+        ) from None

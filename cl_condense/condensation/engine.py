@@ -1,0 +1,262 @@
+"""The one loop that every optimising method goes through."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cl_condense.common import numbers
+from cl_condense.common.progress import OnProgress, Progress
+from cl_condense.common.rng import Purpose, bits
+from cl_condense.condensation.chunks import Chunk, Memory, chunks, few, fitting, memory_of
+from cl_condense.condensation.condensed_set import CondensedSet
+from cl_condense.condensation.optimizer import PixelStep
+from cl_condense.condensation.paper_settings import settled
+from cl_condense.condensation.phases import Phase
+from cl_condense.condensation.recipe import Recipe, Term
+from cl_condense.condensation.sources.contract import NetworkSource, SampledNetwork, SourceContext, State
+from cl_condense.condensation.sources.untrained import RandomNets
+from cl_condense.condensation.storage import decode
+from cl_condense.data.imageset import ImageSet, check_ipc
+from cl_condense.networks.contract import MakeNetwork, make_feature_net
+from cl_condense.networks.features import View, across_images, see, statistics_of
+from cl_condense.training.augment import Warp
+from cl_condense.training.compiling import compiled
+
+_ABSURD = 1e4  # normalised pixels of real images stay below 10
+_CHECK_EVERY = 500  # iterations between looks at the pixels, which wait for the device
+
+
+class Condensation:
+    """One condensation, step by step, that can be written down and taken up again.
+
+    Every draw has (seed, class, iteration) as its key and objectives sum over classes, so that with untrained
+    networks the images of a class do not depend on the other classes (but for rounding). That is also what
+    bounds the memory: classes go through the network in chunks and their gradients add up. Terms that are joint
+    take all classes at once, and so do networks in which the images of a batch depend on one another.
+    Batch norm's statistics are those of the real images of all classes, or of the synthetic ones, as in DM.
+
+    Args:
+        real: the images, on the device to compute on; normalised when they are gathered.
+        recipe: the method.
+        ipc: stored images per class.
+        network: makes the network to look through; its ``features`` gives embedding and maps.
+        seed: one integer for everything that is random.
+        chunk: classes per forward pass; None fits it to the device: about 640 images on a CPU, what is found to
+            take about half of the free memory on a GPU. Where memory runs out they become fewer.
+
+    Raises:
+        ValueError: for a budget that does not fit the classes, pixels that stopped being finite, or too little
+            memory.
+
+    Attributes:
+        iteration: steps done, of ``iterations``.
+    """
+
+    def __init__(
+        self,
+        real: ImageSet,
+        recipe: Recipe,
+        *,
+        ipc: int,
+        network: MakeNetwork,
+        seed: int = 0,
+        chunk: int | None = None,
+    ) -> None:
+        check_ipc(ipc, real)
+        seed = numbers.seed(seed)
+        self._real, self._seed = real, seed
+        self.recipe = recipe = recipe.settled(ipc)
+        self.iteration, self.iterations = 0, settled(recipe.iterations)
+        context = SourceContext(real, network, recipe.augment, seed, recipe.precision, recipe.compiled)
+        self._sources = {source: source.start(context) for source in recipe.sources()}
+        self._see = compiled() if recipe.compiled else see
+        self._pixels = recipe.synthetic.start(real, ipc, seed).contiguous()
+        self._step = PixelStep(real, recipe, self._pixels)
+        self._joint, self._size = _together(recipe, network), chunk
+        self._kept: dict[tuple[int, ...], dict[NetworkSource, View]] = {}
+        decoded = ipc * recipe.synthetic.factor**2
+        self._looked_at = min(decoded, recipe.syn_per_class or decoded)
+        self._enter(recipe.phase(0))
+
+    def step(self) -> Tensor:
+        """Does one iteration and returns its loss, on the device.
+
+        Raises:
+            ValueError: for pixels that stopped being finite; looked at every 500 iterations, and at the end.
+        """
+        if (phase := self.recipe.phase(self.iteration)) != self._phase:
+            self._enter(phase)
+        looks = {nets: source.at(self.iteration) for nets, source in self._sources.items()}
+        if self.iteration % self.recipe.reuse == 0:
+            self._kept.clear()
+        age = looks[self.recipe.source].age
+        done = self.iteration / self.iterations
+        terms = [term for term in self.recipe.terms if term.when is None or term.when(done, age)]
+        loss = self._gradient(terms, looks)
+        self._step(done, phase.rate)
+        self.iteration += 1
+        last = self.iteration == self.iterations
+        if last or self.iteration % _CHECK_EVERY == 1:
+            _check_finite(self._pixels, self.recipe, self.iteration)
+        if not last:
+            for source in self._sources.values():
+                source.advance(self.iteration - 1, self._images)
+        return loss
+
+    def run(self, on_iteration: OnProgress | None = None) -> CondensedSet:
+        """Does the iterations that are left; ``on_iteration`` is called after each."""
+        while self.iteration < self.iterations:
+            loss = self.step()
+            if on_iteration:
+                on_iteration(Progress("condensing", self.iteration, self.iterations, loss))
+        return self.result()
+
+    def state(self) -> State:
+        """All that the rest depends on, by name: what ``restore`` takes."""
+        state = {"iteration": torch.tensor(self.iteration), "pixels": self._pixels, **self._step.state()}
+        for i, source in enumerate(self._sources.values()):
+            state |= {f"networks.{i}.{name}": value for name, value in source.state().items()}
+        return state
+
+    def restore(self, state: State) -> None:
+        """Goes on where another condensation of the same images, recipe and seed was; it ends bit-equal.
+
+        Raises:
+            ValueError: for the state of another condensation.
+        """
+        try:
+            if state["pixels"].shape != self._pixels.shape:
+                raise RuntimeError(f"pixels {tuple(state['pixels'].shape)}, not {tuple(self._pixels.shape)}")
+            self._pixels.copy_(state["pixels"])
+            self._step.restore(state)
+            for i, source in enumerate(self._sources.values()):
+                own = f"networks.{i}."
+                source.restore({k[len(own) :]: v for k, v in state.items() if k.startswith(own)})
+            self.iteration = int(state["iteration"])
+        except (KeyError, IndexError, RuntimeError) as error:
+            reason = str(error).splitlines()[0]
+            raise ValueError(f"the state of another condensation does not fit this one: {reason}") from None
+
+    def result(self) -> CondensedSet:
+        """The images as they are now, on the CPU."""
+        factor = self.recipe.synthetic.factor
+        return CondensedSet.of(self._real, self._pixels, self.recipe.settings(), self._seed, factor)
+
+    def _images(self) -> Tensor:
+        return decode(self._pixels, self.recipe.synthetic.factor)
+
+    def _enter(self, phase: Phase) -> None:
+        """Begins a phase, whose number of real images decides which classes go through the network together."""
+        self._phase = phase
+        self._kept.clear()
+        self._memory = None if self._size or self._joint else memory_of(self._real.device)
+        self._chunks = self._split(self._size or few(self._real, phase.real_per_class, self._looked_at))
+
+    def _split(self, size: int) -> list[Chunk]:
+        return chunks(self._real, self._phase.real_per_class, size, joint=self._joint)
+
+    def _gradient(self, terms: list[Term], looks: dict[NetworkSource, SampledNetwork]) -> Tensor:
+        """Fills the step's gradient, in chunks that fit the memory; the loss."""
+        if self._memory:
+            self._measure(self._memory, terms, looks)
+        while True:
+            try:
+                return torch.stack([self._accumulate(part, terms, looks) for part in self._chunks]).sum()
+            except torch.cuda.OutOfMemoryError:  # others may take memory at any time
+                self._kept.clear()
+                size = max(len(part.class_ids) for part in self._chunks)
+                if self._joint or size == 1:
+                    raise ValueError(self._too_large(size)) from None
+                self._chunks = self._split(size // 2)
+
+    def _measure(self, memory: Memory, terms: list[Term], looks: dict[NetworkSource, SampledNetwork]) -> None:
+        """Finds how many classes to take at once, before the first step of a phase."""
+
+        def trial(classes: int) -> None:
+            self._accumulate(max(self._split(classes), key=Chunk.size), terms, looks)
+            self._kept.clear()
+
+        fast, self._see = self._see, see  # not compiled for every number of classes
+        try:
+            self._chunks = self._split(fitting(trial, len(self._real.class_ids), memory))
+        except torch.cuda.OutOfMemoryError:
+            raise ValueError(self._too_large(1)) from None
+        finally:
+            self._see, self._memory = fast, None
+
+    def _too_large(self, classes: int) -> str:
+        count = "one class" if classes == 1 else f"{classes} classes, which it takes together,"
+        return (
+            f"{self.recipe.name}: the memory of {self._real.device} is too small for {count} of "
+            f"{self._phase.real_per_class} real images: lower real_per_class or the images per class, or take "
+            "another device"
+        )
+
+    def _accumulate(self, part: Chunk, terms: list[Term], looks: dict[NetworkSource, SampledNetwork]) -> Tensor:
+        """Puts the gradient of a chunk of classes into the step's; its loss."""
+        recipe, turn = self.recipe, self.iteration // self.recipe.reuse
+        warp = recipe.augment.draw(part.class_ids, self._seed, turn, device=self._real.device)
+        real = self._kept.get(part.class_ids) or self._look(part, looks, self._batch(part, warp, turn))
+        if recipe.reuse > 1:
+            self._kept[part.class_ids] = real
+        leaf = self._pixels[part.rows].requires_grad_()
+        images = self._some(part, decode(leaf, recipe.synthetic.factor))
+        syn = self._look(part, looks, recipe.augment(images, warp))
+        nets = [term.source or recipe.source for term in terms]
+        loss = torch.stack([t.of(real[n], syn[n]) for t, n in zip(terms, nets, strict=True)]).sum()
+        self._step.gradient[part.rows] = torch.autograd.grad(loss, leaf)[0]
+        return loss.detach()
+
+    def _some(self, part: Chunk, images: Tensor) -> Tensor:
+        """Those of the decoded images ``[k, m, c, h, w]`` that this iteration looks at."""
+        most = self.recipe.syn_per_class
+        if most is None or images.shape[1] <= most:
+            return images
+        ids = torch.tensor(part.class_ids, device=images.device)[:, None]
+        slots = torch.arange(images.shape[1], device=images.device)
+        order = bits(Purpose.SYN_BATCH, self._seed, self.iteration, ids, slots).argsort(1)
+        return images[torch.arange(len(ids), device=images.device)[:, None], order[:, :most]]
+
+    def _batch(self, part: Chunk, warp: Warp, number: int) -> Tensor:
+        """Real images ``[k, m, c, h, w]``, augmented."""
+        index = self._real.draw(part.images, Purpose.REAL_BATCH, self._seed, number, rows=part.rows)
+        return self.recipe.augment(self._real.take(index), warp)
+
+    def _look(
+        self, part: Chunk, looks: dict[NetworkSource, SampledNetwork], images: Tensor
+    ) -> dict[NetworkSource, View]:
+        """What each network sees of images ``[k, m, c, h, w]`` of a chunk of classes."""
+        recipe, views = self.recipe, {}
+        for nets, look in looks.items():
+            read = statistics_of(t.objective for t in recipe.terms if (t.source or recipe.source) == nets)
+            options: Any = {"precision": recipe.precision, "see": self._see}
+            views[nets] = View(look.net, images, part.rows, read, look.accuracy, **options)
+        return views
+
+
+def independent(recipe: Recipe, network: MakeNetwork) -> bool:
+    """Whether the images that a recipe makes for a class depend on no other class.
+
+    So it is under untrained networks in which images do not depend on one another; not where networks train on
+    the classes or the rate depends on their number.
+    """
+    untrained = all(isinstance(source, RandomNets) for source in recipe.sources())
+    return untrained and not recipe.class_steps and not _together(recipe, network)
+
+
+def _together(recipe: Recipe, network: MakeNetwork) -> bool:
+    """Whether all classes have to go through the network in one batch."""
+    if any(term.joint for term in recipe.terms):
+        return True
+    return across_images(make_feature_net(network, 1, torch.device("cpu"))) is not None
+
+
+def _check_finite(pixels: Tensor, recipe: Recipe, iteration: int) -> None:
+    if not bool((pixels.abs() < _ABSURD).all()):  # false for NaN too
+        raise ValueError(
+            f"{recipe.name} diverged: pixels beyond {_ABSURD:g} or NaN by iteration {iteration}; "
+            f"lower the learning rate (now {recipe.lr}) or the weights of its terms"
+        )

@@ -1,0 +1,1 @@
+"""Files of condensed sets that others write and read."""

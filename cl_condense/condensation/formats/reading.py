@@ -1,0 +1,91 @@
+"""What a reader gives: a condensed set, and how each thing was settled that its file may leave open."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from cl_condense.condensation.condensed_set import CondensedSet
+
+SPACES = {"normalised": "values normalised", "unit": "values 0 to 1", "pixels": "values 0 to 255"}
+"""What the values of images may be: a network's input, or black to white in one of two ranges."""
+
+_CLASSES = {
+    "name": "classes by name",
+    "number": "classes by number",
+    "order": "classes in the order of their folders",
+}
+_FAR = 20  # normalised values stay below: (1 - mean) / std is at most 5 for the published data sets
+
+
+@dataclass(frozen=True)
+class Note:
+    """One thing about a file: ``known`` from it, ``chosen`` where there is a choice, else ``assumed``."""
+
+    key: Literal["space", "factor", "classes", "pair"]
+    value: Any
+    how: Literal["known", "chosen", "assumed"]
+
+    def __str__(self) -> str:
+        if self.key == "pair":
+            return f"pair {self.value[0]} of {self.value[1]}"
+        if self.key == "factor":
+            return "one image in one" if self.value == 1 else f"{self.value**2} images in one"
+        return (SPACES | _CLASSES)[self.value]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A condensed set as it was read, with a note for each thing that a file may leave open."""
+
+    set: CondensedSet
+    notes: tuple[Note, ...]
+
+    def said(self) -> str:
+        """For people: what was assumed, and after a semicolon what was chosen; empty where all was known."""
+        assumed, chosen = (
+            ", ".join(str(n) for n in self.notes if n.how == how) for how in ("assumed", "chosen")
+        )
+        return "; ".join(part for part in (assumed and f"assumed: {assumed}", chosen) if part)
+
+    def record(self) -> dict[str, Any]:
+        """For records: every value (``pair`` is which of how many), and under ``assumed`` the keys of those."""
+        values: dict[str, Any] = {note.key: note.value for note in self.notes}
+        return {**values, "assumed": [note.key for note in self.notes if note.how == "assumed"]}
+
+
+def settled(key: Literal["space", "factor"], asked: Any, known: Any, assumed: Any) -> Note:
+    """What the file says, else what was asked for, else what is assumed.
+
+    Raises:
+        ValueError: where the file says something else than was asked for.
+    """
+    if known is None:
+        return Note(key, assumed, "assumed") if asked is None else Note(key, asked, "chosen")
+    if asked not in (None, known):
+        raise ValueError(f"{key} {asked} contradicts the file, which has {key} {known}: leave {key} out for it")
+    return Note(key, known, "known")
+
+
+def space_of(images: Tensor) -> str:
+    """What values float images seem to have.
+
+    All from 0 to 1: ``unit``; none negative and some above 20: ``pixels``; else ``normalised``.
+    """
+    low, high = float(images.min()), float(images.max())
+    if low >= 0 and high <= 1:
+        return "unit"
+    return "pixels" if low >= 0 and high > _FAR else "normalised"
+
+
+def normalised(images: Tensor, space: str, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """Images ``[n, c, h, w]`` whose values are in one of ``SPACES``, as a network takes them: float32."""
+    images = images.float()
+    if space == "normalised":
+        return images
+    centre, spread = (torch.tensor(values).view(-1, 1, 1) for values in (mean, std))
+    return (images / (255 if space == "pixels" else 1) - centre) / spread

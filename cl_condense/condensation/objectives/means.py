@@ -1,0 +1,48 @@
+"""Class means, and further moments of each dimension, in embedding space and of each block's maps."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from cl_condense.networks.features import Statistic, View, reading
+
+MEAN_MAPS = Statistic("maps", lambda maps: maps.mean(1, dtype=torch.promote_types(maps.dtype, torch.float32)))
+
+
+def mean_matching(real: View, syn: View) -> Tensor:
+    """Squared distance of the class means in embedding space, summed over classes and dimensions.
+
+    DM, arXiv:2110.04181; DDM, eq. 3. As in DM's code a plain sum: lr 1.0 belongs to that scale.
+    """
+    return (real.embedding.mean(1) - syn.embedding.mean(1)).square().sum()
+
+
+def second_moments(real: View, syn: View) -> Tensor:
+    """Squared distance of the class variances of each embedding dimension, summed over classes and dimensions.
+
+    The second-order regulariser of M3D's table 1 (arXiv:2312.15927); the paper gives neither its formula nor
+    its weight. Biased variances, so that one image per class has one: zero.
+    """
+    return (_central(real.embedding, 2) - _central(syn.embedding, 2)).square().sum()
+
+
+def third_moments(real: View, syn: View) -> Tensor:
+    """The same for third central moments, which two images do not have: its third-order regulariser."""
+    return (_central(real.embedding, 3) - _central(syn.embedding, 3)).square().sum()
+
+
+@reading(MEAN_MAPS)
+def layer_matching(real: View, syn: View) -> Tensor:
+    """Squared distance of the class means of each block's maps after ReLU, summed over classes and positions.
+
+    CAFE's layer-wise alignment (arXiv:2203.01531) with the weights of the authors' code: 1 for the last
+    block and 0.1 for those before it. Its last layer, the embedding, is matched by ``mean_matching``.
+    """
+    both = zip(real.blocks(MEAN_MAPS), syn.blocks(MEAN_MAPS), strict=True)
+    gaps = [(r - s).square().sum() for r, s in both]
+    return 0.1 * torch.stack(gaps).sum() + 0.9 * gaps[-1]
+
+
+def _central(e: Tensor, order: int) -> Tensor:
+    return (e - e.mean(1, keepdim=True)).pow(order).mean(1)

@@ -1,0 +1,243 @@
+"""Methods as data: weighted terms, the networks that they look through, how images are stored and stepped."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, ClassVar, Literal, Protocol, get_args
+
+from torch import Tensor
+
+from cl_condense.common.numbers import finite, whole
+from cl_condense.common.suggest import choice
+from cl_condense.condensation.objectives import Objective
+from cl_condense.condensation.paper_settings import Tuned, plain, settle, settled
+from cl_condense.condensation.phases import Phase, Quiet
+from cl_condense.condensation.sources.contract import NetworkSource
+from cl_condense.condensation.sources.untrained import RandomNets
+from cl_condense.condensation.storage import Pixels, Synthetic
+from cl_condense.networks.features import Precision, View
+from cl_condense.training.augment import DSA
+
+
+class Method(Protocol):
+    """All that the outside sees of a method: a recipe, a coreset, or one of your own.
+
+    What is no ``Recipe`` is called, as ``Selection`` says.
+
+    Attributes:
+        optimises: it makes images; False: it selects real ones.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def optimises(self) -> bool: ...
+
+    def settings(self) -> dict[str, Any]:
+        """Name and settings as plain data, for records."""
+        ...
+
+    def with_settings(self, **changes: Any) -> Method:
+        """With other settings.
+
+        Raises:
+            ValueError: for a setting that it does not have, and for a number out of its range.
+        """
+        ...
+
+
+Space = Literal["normalised", "unit"]
+
+When = Callable[[float, int], bool]
+"""(share of the iterations done, iterations with the present network) -> whether a term counts."""
+
+
+@dataclass(frozen=True)
+class Term:
+    """A weighted objective.
+
+    Attributes:
+        source: of networks of its own; None: the recipe's.
+        when: None: always.
+        joint: it looks at all classes at once, so that they cannot go through the network in chunks.
+    """
+
+    objective: Objective
+    weight: float | Tuned = 1.0
+    source: NetworkSource | None = None
+    when: When | None = None
+    joint: bool = False
+
+    def of(self, real: View, syn: View) -> Tensor:
+        """Weight times objective."""
+        return self.weight * self.objective(real, syn)  # type: ignore[operator] # settled by then
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A method as data. Derive a variant with ``replace``; the defaults are DM's.
+
+    A number may be ``Tuned``: chosen by data set and images per class.
+
+    Attributes:
+        terms: what the synthetic images are optimised for.
+        source: of the networks that they are looked at through.
+        synthetic: how they are stored and started.
+        augment: drawn once per class and iteration, applied to real and synthetic images alike.
+        iterations: optimiser steps.
+        real_per_class: real images in a step, or all of a class that has fewer.
+        syn_per_class: decoded synthetic images of each class in a step, drawn at random where there are more;
+            None: all.
+        lr, momentum: of the SGD on the pixels.
+        class_steps: they are those of a loop in which each class takes a step of its own, with momentum on the
+            images of all: one step for all does the same at another rate and momentum, which depend on the
+            number of classes (``joint``).
+        halvings: shares of the iterations after which the rate is halved.
+        quiet: the end, with a lower rate and more real images; None: all iterations are alike.
+        space: what the rate is relative to and whether pixels are clamped: ``normalised`` values, free, or
+            ``unit``, 0 to 1 from black to white.
+        dataset: the name by which tuned numbers are chosen.
+        precision: of the networks' convolutions, of DDM's Gram matrices, and of the training of networks in
+            between; ``bfloat16`` is faster where the hardware has it, with losses, weights and pixels in
+            float32. Gradient matching stays in float32.
+        compiled: networks go through torch.compile: minutes at first, less time an iteration after it.
+        reuse: iterations that share a real batch, its augmentation and its features, which are computed once
+            and kept for all classes; see ``reusing``.
+    """
+
+    name: str
+    terms: tuple[Term, ...]
+    source: NetworkSource = field(default_factory=RandomNets)
+    synthetic: Synthetic = field(default_factory=Pixels)
+    augment: DSA = field(default_factory=DSA)
+    iterations: int | Tuned = 20_000
+    real_per_class: int | Tuned = 256
+    syn_per_class: int | None = None
+    lr: float | Tuned = 1.0
+    momentum: float = 0.5
+    class_steps: bool = False
+    halvings: tuple[float, ...] = ()
+    quiet: Quiet | None = None
+    space: Space = "normalised"
+    dataset: str = ""
+    precision: Precision = "float32"
+    compiled: bool = False
+    reuse: int = 1
+
+    optimises: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        for name, allowed in (("space", get_args(Space)), ("precision", get_args(Precision))):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} {getattr(self, name)!r}: use {' or '.join(allowed)}")
+        _check_numbers(self)
+        for nets in self.sources() if self.reuse > 1 else ():
+            if not isinstance(nets, RandomNets) or nets.steps % self.reuse:
+                raise ValueError(
+                    f"reuse {self.reuse} does not fit {self.name}: its networks change sooner; give 1, "
+                    "or take a method with RandomNets, such as dm"
+                )
+
+    def settings(self) -> dict[str, Any]:
+        weights: dict[str, float | Tuned] = {}
+        for term in self.terms:
+            name = term.objective.__name__
+            weights[name] = _sum(weights[name], term.weight) if name in weights else term.weight
+        own = {term.objective.__name__: plain(term.source) for term in self.terms if term.source}
+        rest = {f.name: plain(getattr(self, f.name)) for f in fields(self) if f.name not in ("name", "terms")}
+        terms = {name: plain(weight) for name, weight in weights.items()}
+        return {"name": self.name, "terms": terms, **({"networks": own} if own else {}), **rest}
+
+    def reusing(self, iterations: int) -> Recipe:
+        """The recipe with each network, and what it makes of a real batch, kept for so many iterations.
+
+        Real images are most of the work: DM's 256 a class against ipc. It is no paper's; REPRODUCIBILITY.md has
+        accuracies against seconds.
+
+        Raises:
+            ValueError: for fewer than 1, and for a method whose networks train or take turns.
+        """
+        iterations = whole("reuse", iterations)
+        if iterations > 1 and isinstance(self.source, RandomNets):
+            nets = RandomNets(math.lcm(self.source.steps, iterations))
+            return replace(self, source=nets, reuse=iterations)
+        return replace(self, reuse=iterations)
+
+    def settled(self, ipc: int) -> Recipe:
+        """With a plain number for each tuned one."""
+        return settle(self, self.dataset, ipc)
+
+    def sources(self) -> tuple[NetworkSource, ...]:
+        """Of all networks that it looks through: its own, then those of terms."""
+        return self.source, *(term.source for term in self.terms if term.source)
+
+    def phases(self) -> tuple[Phase, ...]:
+        """Of a settled recipe: one, or two where its end is quiet."""
+        iterations, real = settled(self.iterations), settled(self.real_per_class)
+        if self.quiet is None:
+            return (Phase(0, iterations, real),)
+        start = self.quiet.start(iterations)
+        end = Phase(start, iterations, settled(self.quiet.real_per_class), self.quiet.rate)
+        return tuple(phase for phase in (Phase(0, start, real), end) if phase.start < phase.stop)
+
+    def phase(self, iteration: int) -> Phase:
+        """The phase of an iteration; after the last one the last."""
+        every = self.phases()
+        return next((phase for phase in every if iteration < phase.stop), every[-1])
+
+    def with_settings(self, **changes: Any) -> Recipe:
+        """With other values of its fields; ``reuse`` is what ``reusing`` takes.
+
+        Raises:
+            ValueError: for an unknown setting, with the nearest one, and numbers out of their range.
+        """
+        known = [f.name for f in fields(self) if f.name not in ("name", "terms")]
+        for change in changes:
+            choice(f"setting of {self.name}", change, known)
+        reuse = changes.pop("reuse", self.reuse)
+        return replace(self, **changes).reusing(reuse)
+
+
+def _check_numbers(recipe: Recipe) -> None:
+    """Raises ValueError for numbers without sense; tuned ones are looked at once they are settled."""
+    checked: dict[str, Any] = {
+        name: whole(name, getattr(recipe, name))
+        for name in ("iterations", "real_per_class", "reuse")
+        if not isinstance(getattr(recipe, name), Tuned)
+    }
+    if recipe.syn_per_class is not None:
+        checked["syn_per_class"] = whole("syn_per_class", recipe.syn_per_class)
+    if not isinstance(recipe.lr, Tuned):
+        checked["lr"] = finite("lr", recipe.lr, above=0)
+    checked["momentum"] = finite("momentum", recipe.momentum, at_least=0, below=1)
+    for name, value in checked.items():
+        object.__setattr__(recipe, name, value)
+    for share in recipe.halvings:
+        finite("halvings", share, at_least=0, at_most=1)
+    for term in recipe.terms:
+        if not isinstance(term.weight, Tuned):
+            finite(f"weight of {term.objective.__name__}", term.weight)
+
+
+def _sum(one: float | Tuned, other: float | Tuned) -> float | Tuned:
+    if isinstance(one, Tuned):
+        return one.plus(other)
+    return other.plus(one) if isinstance(other, Tuned) else one + other
+
+
+Modifier = Callable[[Recipe], Recipe]
+"""What ``+name`` does to a recipe; raises ValueError where it makes no sense."""
+
+
+def adding(*terms: Term) -> Modifier:
+    """A modifier that adds terms, unless one of them is there."""
+
+    def modifier(recipe: Recipe) -> Recipe:
+        if set(terms) & set(recipe.terms):
+            raise ValueError("it, or a part of it, is there already; leave it out")
+        return replace(recipe, terms=recipe.terms + terms)
+
+    return modifier

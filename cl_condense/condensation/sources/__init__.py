@@ -1,0 +1,1 @@
+"""Where the networks of an iteration come from."""

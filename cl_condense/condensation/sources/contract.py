@@ -1,0 +1,79 @@
+"""What a source of networks is: its settings, what it may use, and the network that it gives an iteration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import NamedTuple, Protocol
+
+from torch import Tensor, nn
+
+from cl_condense.data.imageset import ImageSet
+from cl_condense.networks.contract import MakeNetwork
+from cl_condense.networks.features import Precision
+from cl_condense.training.augment import DSA
+from cl_condense.training.protocol import Training
+
+Images = Callable[[], Tensor]
+"""The synthetic images ``[k, m, c, h, w]`` of the moment, decoded."""
+
+
+State = dict[str, Tensor]
+"""What a condensation, or the networks of one, depend on from here on, by name."""
+
+
+class SourceContext(NamedTuple):
+    """What networks may be made from and trained on, and how."""
+
+    real: ImageSet
+    network: MakeNetwork
+    augment: DSA
+    seed: int
+    precision: Precision = "float32"
+    compiled: bool = False
+
+    def fast(self, training: Training) -> Training:
+        """A protocol at the precision of the context, compiled where it is."""
+        return replace(training, precision=self.precision, compiled=self.compiled)
+
+
+class SampledNetwork(NamedTuple):
+    """The network of an iteration.
+
+    Attributes:
+        net: its weights take no gradients.
+        age: iterations since this network came; 0 where networks take turns.
+        accuracy: on real images, 0 to 1; None where the source does not know it.
+    """
+
+    net: nn.Module
+    age: int = 0
+    accuracy: Tensor | None = None
+
+
+class RunningSource(Protocol):
+    """The networks of one condensation."""
+
+    def at(self, iteration: int) -> SampledNetwork:
+        """The network of an iteration; iterations come one after another."""
+        ...
+
+    def advance(self, iteration: int, images: Images) -> None:
+        """What happens to the networks after the step on the synthetic images."""
+        ...
+
+    def state(self) -> State:
+        """What the next iterations depend on; the tensors may change with them."""
+        ...
+
+    def restore(self, state: State) -> None:
+        """Goes on where another source of the same settings was."""
+        ...
+
+
+class NetworkSource(Protocol):
+    """A kind of source, as settings."""
+
+    def start(self, context: SourceContext) -> RunningSource:
+        """The source of one condensation."""
+        ...

@@ -1,0 +1,92 @@
+"""How synthetic images are stored while they are optimised: as they are, or several in one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol, get_args
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from cl_condense.common.numbers import check_whole
+from cl_condense.common.rng import Purpose, normal
+from cl_condense.data.imageset import ImageSet
+
+Resize = Literal["bilinear", "nearest"]
+
+
+class Synthetic(Protocol):
+    """Storage of synthetic images: pixels ``[k, ipc, c, h, w]`` and the images that they decode to."""
+
+    @property
+    def factor(self) -> int:
+        """Each stored image decodes to factor * factor images."""
+        ...
+
+    def start(self, real: ImageSet, ipc: int, seed: int) -> Tensor:
+        """First pixels ``[k, ipc, c, h, w]``, float32."""
+        ...
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """Each stored image is one image, started at a random real one or at noise (DC's start)."""
+
+    init: Literal["real", "noise"] = "real"
+
+    @property
+    def factor(self) -> int:
+        return 1
+
+    def start(self, real: ImageSet, ipc: int, seed: int) -> Tensor:
+        if self.init == "real":
+            return real.take(real.draw(ipc, Purpose.START, seed, distinct=True))
+        ids = torch.tensor(real.class_ids, device=real.device)[:, None]
+        slots = torch.arange(ipc * real.images[0].numel(), device=real.device)
+        return normal(Purpose.START, seed, ids, slots).view(len(ids), ipc, *real.shape)
+
+
+@dataclass(frozen=True)
+class Partition:
+    """Each stored image holds factor x factor smaller ones, which are enlarged for use (IDC; IDM, eq. 5).
+
+    It starts as a mosaic of that many different real images, made smaller by ``resize``: bilinear interpolation
+    as in IDM's code, or the nearest pixel as in IDC's.
+
+    Raises:
+        ValueError: where the factor is below 1, or does not divide the images' sides; for another ``resize``.
+    """
+
+    factor: int = 2
+    resize: Resize = "bilinear"
+
+    def __post_init__(self) -> None:
+        check_whole(self, "factor")
+        if self.resize not in get_args(Resize):
+            raise ValueError(f"resize {self.resize!r}: use {' or '.join(get_args(Resize))}")
+
+    def start(self, real: ImageSet, ipc: int, seed: int) -> Tensor:
+        f = self.factor
+        _, h, w = real.shape
+        if h % f or w % f:
+            raise ValueError(f"partition factor {f} does not divide images of {h}x{w}: choose one that does")
+        x = real.take(real.draw(ipc * f * f, Purpose.START, seed, distinct=True))
+        small = F.interpolate(x.flatten(0, 1), size=(h // f, w // f), mode=self.resize)
+        cells = small.view(len(x), ipc, f, f, *small.shape[1:])
+        return cells.permute(0, 1, 4, 2, 5, 3, 6).reshape(len(x), ipc, *real.shape)
+
+
+def decode(pixels: Tensor, factor: int) -> Tensor:
+    """The images ``[..., ipc * factor^2, c, h, w]`` that stored pixels ``[..., ipc, c, h, w]`` stand for.
+
+    Cells are cut out column by column (top left, bottom left, ...) and enlarged by bilinear interpolation;
+    the decoded images of one class are ordered cell by cell, as in IDM's code.
+    """
+    if factor == 1:
+        return pixels
+    *lead, ipc, c, h, w = pixels.shape
+    cells = pixels.reshape(-1, ipc, c, factor, h // factor, factor, w // factor)
+    cells = cells.permute(0, 5, 3, 1, 2, 4, 6)  # [k, column, row, ipc, c, h/f, w/f]
+    images = F.interpolate(cells.flatten(0, 3), size=(h, w), mode="bilinear", align_corners=False)
+    return images.view(*lead, factor * factor * ipc, c, h, w)

@@ -1,0 +1,1 @@
+"""Real images: class-major sets, and where they come from."""

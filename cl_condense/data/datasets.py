@@ -1,0 +1,182 @@
+"""Data sets by name: scikit-learn's digits, five of torchvision's, ImageNets, a folder of one's own images."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import warnings
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.datasets import load_digits
+from torchvision.datasets import CIFAR10, CIFAR100, MNIST, SVHN, FashionMNIST
+from torchvision.datasets.utils import calculate_md5, download_and_extract_archive, download_url
+
+from cl_condense.data.decoding import OnProgress
+from cl_condense.data.folder import Pair, Part, divided, flat, load_folder, one_line, pair
+from cl_condense.data.imagenet import SETS, load_imagenet
+
+_DIGITS = tuple("0123456789")
+_IDX = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A published data set: torchvision's class, the md5 of each file in ``folder``, mean and std."""
+
+    kind: Any
+    folder: str
+    md5: dict[str, str]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+def _idx(kind: Any, mean: float, std: float, md5: str) -> Source:
+    return Source(kind, f"{kind.__name__}/raw", dict(zip(_IDX, md5.split(), strict=True)), (mean,), (std,))
+
+
+def _cifar(kind: Any, mean: tuple[float, ...], std: tuple[float, ...]) -> Source:
+    listed = [*kind.train_list, *kind.test_list, (kind.meta["filename"], kind.meta["md5"])]
+    return Source(kind, kind.base_folder, dict(listed), mean, std)
+
+
+# torchvision has the md5 of the packed MNIST files only; these are of the unpacked ones, in _IDX order.
+_MNIST_MD5 = """6bbc9ace898e44ae57da46a324031adb a25bea736e30d166cdddb491f175f624
+    2646ac647ad5339dbf082846283269ea 27ae3e4e09519cfbb04c329615203637"""
+_FASHION_MD5 = """f4a8712d7a061bf5bd6d2ca38dc4d50a 9018921c3c673c538a1fc5bad174d6f9
+    8181f5470baa50b63fa0f6fddb340f0a 15d484375f8d13e6eb1aabb0c3f46965"""
+_SVHN_MD5 = {SVHN.split_list[part][1]: SVHN.split_list[part][2] for part in ("train", "test")}
+# The constants of the code of DC and DM. CIFAR-10's std there is the mean of the stds of the single images.
+SOURCES = {
+    "mnist": _idx(MNIST, 0.1307, 0.3081, _MNIST_MD5),
+    "fashion_mnist": _idx(FashionMNIST, 0.2861, 0.3530, _FASHION_MD5),
+    "svhn": Source(SVHN, "", _SVHN_MD5, (0.4377, 0.4438, 0.4728), (0.1980, 0.2010, 0.1970)),
+    "cifar10": _cifar(CIFAR10, (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),
+    "cifar100": _cifar(CIFAR100, (0.5071, 0.4866, 0.4409), (0.2673, 0.2564, 0.2762)),
+}
+NAMES: tuple[str, ...] = ("digits", *SOURCES, *SETS, "folder")
+
+
+def load(
+    name: str,
+    data: str | Path | None = None,
+    *,
+    download: bool = False,
+    on_progress: OnProgress | None = None,
+) -> Pair:
+    """The training and the test images of a data set, uint8 ``[n, c, h, w]``.
+
+    ``digits`` is built in and takes no ``data``; a fifth of each class is its test set. The torchvision sets
+    keep their official split; their files lie in ``data`` as torchvision leaves them, and only the official
+    files are read. ``download`` fetches those that are missing or damaged; an archive that lies where
+    torchvision puts it is only unpacked. TinyImageNet and the ImageNets are
+    ``load_imagenet`` of ``data``, which decodes them once and calls
+    ``on_progress(done, total)`` meanwhile. ``folder`` is ``load_folder`` of ``data``.
+
+    Raises:
+        ValueError: on an unknown name, and on files that are missing, damaged or not the official ones.
+    """
+    if name not in NAMES:
+        near = difflib.get_close_matches(name.lower(), NAMES, 1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        if Path(name).is_dir():
+            hint = f"for images of your own give folder and --data {name}; "
+        raise one_line(f"unknown data set {name!r}: {hint}known are {', '.join(NAMES)}")
+    if name == "digits":
+        return _digits()
+    if data is None:
+        raise one_line(f"{name} is read from files: name the folder they are in with --data DIR")
+    if name == "folder":
+        return load_folder(data)
+    if name in SETS:
+        return load_imagenet(name, data, on_progress)
+    source, root = SOURCES[name], _root(Path(data), SOURCES[name].folder)
+    fault = _fault(source, root)
+    if fault and download:
+        _fetch(name, source, root)
+        fault = _fault(source, root)
+    if fault:
+        raise one_line(f"{name}: {fault}, or give --download to fetch it")
+    train, names = _read(source, root, train=True)
+    return pair(train, _read(source, root, train=False)[0], names, (source.mean, source.std))
+
+
+def _digits() -> Pair:
+    raw = load_digits()
+    images = (raw.images / 16 * 255).round().astype(np.uint8)[:, None]
+    rows = {name: np.flatnonzero(raw.target == label).tolist() for label, name in enumerate(_DIGITS)}
+    (train, labels), (test, test_labels) = map(flat, divided(rows))
+    return pair((images[train], labels), (images[test], test_labels), _DIGITS)
+
+
+def _root(data: Path, folder: str) -> Path:
+    """The folder that contains ``folder``, also where ``folder`` itself, or a part of it, was named."""
+    data, inner = Path(os.path.abspath(data.expanduser())), Path(folder).parts
+    if not (data / folder).is_dir():
+        for depth in range(len(inner), 0, -1):
+            if data.parts[-depth:] == inner[:depth]:
+                return data.parents[depth - 1]
+    return data
+
+
+def _fault(source: Source, root: Path) -> str:
+    """What is wrong with the files, and what to do about it; empty where they are the official ones."""
+    for name, md5 in source.md5.items():
+        file = root / source.folder / name
+        if not file.is_file():
+            needed, holds = ", ".join(source.md5), f"{source.folder}/" if source.folder else "them"
+            return f"{file} is missing (needed are {needed}): point --data at the folder that contains {holds}"
+        try:
+            found = calculate_md5(file)
+        except OSError as error:
+            return f"{file} cannot be read ({error}): make it readable"
+        if found != md5:
+            return f"{file} is damaged or not the official file (md5 {found}, not {md5}): replace it"
+    return ""
+
+
+def _fetch(name: str, source: Source, root: Path) -> None:
+    # not the classes' own download=True, which does not replace a damaged MNIST file or CIFAR meta file
+    kind = source.kind
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Python 3.12 and 3.13 warn of tarfile's default filter
+            if kind is SVHN:
+                for url, file, md5 in (kind.split_list["train"], kind.split_list["test"]):
+                    download_url(url, str(root), file, md5)
+            elif issubclass(kind, MNIST):
+                for file, md5 in kind.resources:
+                    download_and_extract_archive(kind.mirrors[0] + file, str(root / source.folder), md5=md5)
+            else:
+                download_and_extract_archive(kind.url, str(root), filename=kind.filename, md5=kind.tgz_md5)
+    except (OSError, RuntimeError, EOFError, HTTPException) as error:
+        raise one_line(
+            f"{name} was not fetched to {root} ({error}): try again, or put its files there"
+        ) from error
+
+
+def _read(source: Source, root: Path, *, train: bool) -> tuple[Part, tuple[str, ...]]:
+    """One part and the names of the classes; to be called only when ``_fault`` has found none.
+
+    CIFAR's files are pickles, and a pickle can run any code. ``_fault`` has compared the md5 of every one,
+    the meta file included, and torchvision 0.26 compares them once more before it unpickles. Its MNIST class
+    compares nothing and prefers ``processed/training.pt`` where there is one: MNIST's files are read here.
+    """
+    kind = source.kind
+    if kind is SVHN:
+        svhn = SVHN(str(root), split="train" if train else "test")
+        return (svhn.data, svhn.labels), _DIGITS
+    if issubclass(kind, MNIST):
+        images, labels = (root / source.folder / file for file in (_IDX[:2] if train else _IDX[2:]))
+        pixels = np.fromfile(images, np.uint8)[16:].reshape(-1, 1, 28, 28)
+        return (pixels, np.fromfile(labels, np.uint8)[8:]), _DIGITS if kind is MNIST else tuple(kind.classes)
+    cifar = kind(str(root), train=train)
+    return (cifar.data.transpose(0, 3, 1, 2), cifar.targets), tuple(cifar.classes)

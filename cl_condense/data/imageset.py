@@ -1,0 +1,273 @@
+"""ImageSet: real images, class-major, on one device, normalised when they are gathered."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cl_condense.common.numbers import whole
+from cl_condense.common.rng import Key, bits, uniform
+
+_CHANNELS = (1, 3, 4)
+_LAST = torch.iinfo(torch.int64).max
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """Labelled images, sorted by class; make one with ``of``.
+
+    Attributes:
+        images: ``[n, c, h, w]``, uint8 pixels or float32 values that the networks take as they are.
+        class_ids: the labels that occur, ascending; ``counts`` has the number of images of each.
+        mean, std: per channel; a network's input is ``(pixel / 255 - mean) / std`` where images are uint8,
+            and a pixel for people is ``255 * (x * std + mean)`` in either case.
+        names: one name a class, or empty.
+        weights: ``[n]`` or None; how many images of the stream each one stands for. A memory whose classes
+            return uses it: draws follow the weights.
+    """
+
+    images: Tensor
+    class_ids: tuple[int, ...]
+    counts: tuple[int, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    names: tuple[str, ...] = ()
+    weights: Tensor | None = None
+    _rows: Tensor = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        starts = np.concatenate([[0], np.cumsum(self.counts)[:-1]])
+        table = np.stack([self.class_ids, starts, self.counts])
+        object.__setattr__(self, "_rows", torch.as_tensor(table, dtype=torch.int64, device=self.images.device))
+
+    @staticmethod
+    def of(
+        images: Tensor | np.ndarray,
+        labels: Tensor | np.ndarray | Sequence[int],
+        *,
+        names: Sequence[str] | None = None,
+        normalisation: tuple[Sequence[float], Sequence[float]] | None = None,
+        weights: Tensor | None = None,
+    ) -> ImageSet:
+        """Checks the images, sorts them by class and works out the normalisation where none is given.
+
+        ``names[label]`` names a class. Without ``normalisation`` (mean, std per channel, of pixels in [0, 1])
+        uint8 images get their own statistics; float images are taken to be normalised already and keep their
+        values, and the range they span is what people see as black to white.
+
+        Raises:
+            ValueError: on a wrong shape or dtype, channels that come last, NaN or infinite pixels, labels that
+                do not fit.
+        """
+        images, labels = torch.as_tensor(images), torch.as_tensor(labels).cpu()
+        _check(images, labels)
+        labels = labels.long()
+        if weights is not None:
+            weights = _checked_weights(weights, len(images)).to(images.device)
+        order = torch.argsort(labels, stable=True)
+        ids, counts = torch.unique(labels, return_counts=True)
+        images = images[order.to(images.device)].contiguous()
+        if images.dtype != torch.uint8:
+            images = images.float()
+        mean, std = normalisation or _statistics(images)
+        channels = images.shape[1]
+        if len(mean) != channels or len(std) != channels or min(std) <= 0:
+            raise ValueError(
+                f"normalisation {tuple(mean)}, {tuple(std)} does not fit images of {channels} channel(s): "
+                "give one mean and one std above 0 for each channel"
+            )
+        class_ids = tuple(ids.tolist())
+        if names is not None and class_ids[-1] >= len(names):
+            raise ValueError(f"label {class_ids[-1]} has no name: {len(names)} class names were given")
+        return ImageSet(
+            images,
+            class_ids,
+            tuple(counts.tolist()),
+            tuple(float(m) for m in mean),
+            tuple(float(s) for s in std),
+            tuple(names[i] for i in class_ids) if names is not None else (),
+            None if weights is None else weights[order.to(images.device)],
+        )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(channels, height, width) of every image."""
+        c, h, w = self.images.shape[1:]
+        return int(c), int(h), int(w)
+
+    @property
+    def device(self) -> torch.device:
+        return self.images.device
+
+    @property
+    def labels(self) -> Tensor:
+        """Label of each image, ``[n]``."""
+        return self._rows[0].repeat_interleave(self._rows[2])
+
+    @property
+    def targets(self) -> Tensor:
+        """Position of each image's class in ``class_ids``, ``[n]``: what a network for them answers."""
+        return torch.arange(len(self.counts), device=self.device).repeat_interleave(self._rows[2])
+
+    def to(self, device: torch.device | str) -> ImageSet:
+        """The same set on another device."""
+        weights = None if self.weights is None else self.weights.to(device)
+        return replace(self, images=self.images.to(device), weights=weights)
+
+    def only(self, class_ids: Sequence[int]) -> ImageSet:
+        """The images of some classes.
+
+        Raises:
+            ValueError: for a class without an image.
+        """
+        if not class_ids:
+            raise ValueError(f"no classes: give some of {_list(self.class_ids)}")
+        absent = sorted(set(class_ids) - set(self.class_ids))
+        if absent:
+            raise ValueError(f"no images of class {absent[0]}: the set has classes {_list(self.class_ids)}")
+        where = [i for i, c in enumerate(self.class_ids) if c in set(class_ids)]
+        keep = torch.isin(self.labels, self._rows[0, where])
+        return replace(
+            self,
+            images=self.images[keep],
+            class_ids=tuple(self.class_ids[i] for i in where),
+            counts=tuple(self.counts[i] for i in where),
+            names=tuple(self.names[i] for i in where) if self.names else (),
+            weights=None if self.weights is None else self.weights[keep],
+        )
+
+    def filled(self, m: int) -> ImageSet:
+        """The same set, but classes of fewer than m images are gone through again, up to m."""
+        if min(self.counts) >= m:
+            return self
+        rows = [torch.arange(max(n, m), device=self.device) % n for n in self.counts]
+        starts = self._rows[1].tolist()
+        index = torch.cat([start + own for start, own in zip(starts, rows, strict=True)])
+        weights = None if self.weights is None else self.weights[index]
+        return replace(self, images=self.images[index], counts=tuple(map(len, rows)), weights=weights)
+
+    def take(self, index: Tensor) -> Tensor:
+        """Network inputs ``[*index.shape, c, h, w]`` in float32, normalised."""
+        x = self.images[index]
+        if x.dtype != torch.uint8:
+            return x
+        mean = torch.tensor(self.mean, device=x.device).view(-1, 1, 1)
+        std = torch.tensor(self.std, device=x.device).view(-1, 1, 1)
+        return x.float().div_(255).sub_(mean).div_(std)
+
+    def draw(self, m: int, *keys: Key, rows: slice | Tensor = slice(None), distinct: bool = False) -> Tensor:
+        """Indices ``[k, m]`` of m random images of each class (of those at positions ``rows``).
+
+        Without replacement, as all published code draws; a class of fewer than m images is gone through
+        again, so that every image comes floor or ceil of m / count times. With weights: floor or ceil of its
+        share of m times (systematic sampling), and so do all images of one weight together; or at most once if
+        they are to be ``distinct``. The draw of a class depends on the keys and the class alone.
+        """
+        ids, starts, counts = (row[rows, None] for row in self._rows)
+        slots = torch.arange(max(self.counts), device=self.device)
+        order = torch.where(slots < counts, bits(*keys, ids, slots), _LAST)
+        turn = torch.arange(m, device=self.device)
+        if self.weights is None:
+            first = order.topk(min(m, len(slots)), dim=1, largest=False).indices
+            return starts + first.gather(1, turn % counts)
+        order = order.argsort(1)
+        mass = self.weights[(starts + order).clamp_max(len(self) - 1)].double() * (slots < counts)
+        # Images of one weight side by side, so that each weight gets its share of the m, but for one: a memory
+        # whose images stand for many, beside new ones that stand for themselves.
+        apart = torch.where(slots < counts, mass, torch.inf).argsort(dim=1, stable=True)
+        order, mass = order.gather(1, apart), mass.gather(1, apart)
+        if distinct:
+            mass = torch.minimum(mass, _highest_share(mass, m))
+        mass = mass.cumsum(1)
+        at = (uniform(*keys, ids).double() + turn) / m * mass[:, -1:]
+        chosen = order.gather(1, torch.minimum(torch.searchsorted(mass, at, right=True), counts - 1))
+        return starts + chosen.gather(1, bits(*keys, ids, turn, 1).argsort(1))  # the first ones are as random
+
+    def sample(self, m: int, *keys: Key) -> tuple[Tensor, Tensor]:
+        """Indices ``[m]`` of random images, and the position of the class of each.
+
+        One from each m-th part of the set, which is sorted by class: so every class comes as often as its share
+        says, to less than two. With weights: parts of equal weight.
+        """
+        turn = torch.arange(m, device=self.device)
+        at = (turn + uniform(*keys, turn).double()) / m
+        if self.weights is None:
+            index = (at * len(self)).long()
+        else:
+            mass = self.weights.double().cumsum(0)
+            index = torch.searchsorted(mass, at * mass[-1], right=True)
+        index = index.clamp_max(len(self) - 1)
+        return index, torch.searchsorted(self._rows[1], index, right=True) - 1
+
+
+def check_ipc(ipc: int, real: ImageSet) -> None:
+    """Raises ValueError for a budget below one image per class, or above the images that a class has."""
+    whole("images per class (ipc)", ipc)
+    fewest = min(real.counts)
+    if ipc > fewest:
+        scarce = real.class_ids[real.counts.index(fewest)]
+        raise ValueError(f"{ipc} images per class, but class {scarce} has {fewest}: give at most {fewest}")
+
+
+def _highest_share(mass: Tensor, m: int) -> Tensor:
+    """The c of each row for which min(mass, c) sums up to m * c: then no share of m exceeds one."""
+    down = mass.sort(1, descending=True).values
+    rest = down.flip(1).cumsum(1).flip(1)  # from each place on
+    # With the j heaviest certain, the others share what is left of m; the first j that leaves none above.
+    left = (down > 0).sum(1, keepdim=True).clamp_max(m) - torch.arange(down.shape[1], device=mass.device)
+    shares = torch.where(left > 0, rest / left.clamp_min(1), 0.0)
+    first = ((down <= shares * (1 + 1e-12)) & (left > 0)).int().argmax(1, keepdim=True)
+    return shares.gather(1, first)
+
+
+def _statistics(images: Tensor) -> tuple[Sequence[float], Sequence[float]]:
+    if images.dtype == torch.uint8:
+        pixels = images.transpose(0, 1).flatten(1).double() / 255
+        return pixels.mean(1).tolist(), pixels.std(1).clamp_min(1e-3).tolist()
+    low, high = float(images.min()), float(images.max())
+    span = max(high - low, 1e-12)
+    return [-low / span] * images.shape[1], [1 / span] * images.shape[1]
+
+
+def _check(images: Tensor, labels: Tensor) -> None:
+    if images.ndim != 4 or 0 in images.shape:
+        raise ValueError(
+            f"images of shape {tuple(images.shape)}: give [n, channels, height, width], none of them 0"
+        )
+    if images.shape[3] in _CHANNELS and images.shape[1] not in _CHANNELS:
+        raise ValueError(
+            f"images of shape {tuple(images.shape)} have channels last: give [n, channels, height, width], "
+            "by permute(0, 3, 1, 2) of a tensor or transpose(0, 3, 1, 2) of an array"
+        )
+    if images.dtype != torch.uint8 and not images.is_floating_point():
+        raise ValueError(f"images of type {images.dtype}: give uint8 pixels (0 to 255) or normalised floats")
+    if labels.is_floating_point():
+        raise ValueError(f"labels of type {labels.dtype}: give whole numbers from 0")
+    if labels.shape != images.shape[:1]:
+        raise ValueError(f"{tuple(labels.shape)} labels for {len(images)} images: give one label an image")
+    if int(labels.min()) < 0:
+        raise ValueError(f"label {int(labels.min())}: labels count from 0")
+    if images.dtype != torch.uint8 and not bool(torch.isfinite(images).all()):
+        bad = int((~torch.isfinite(images)).flatten(1).any(1).nonzero()[0])
+        raise ValueError(f"image {bad} has NaN or infinite pixels: mend or leave it out, then try again")
+
+
+def _checked_weights(weights: Tensor, n: int) -> Tensor:
+    weights = torch.as_tensor(weights, dtype=torch.float32)
+    if weights.shape != (n,):
+        raise ValueError(f"{tuple(weights.shape)} weights for {n} images: give one weight an image")
+    if not bool((torch.isfinite(weights) & (weights >= 0)).all()):
+        raise ValueError(f"weight {float(weights.min())}: weights are finite and not negative")
+    return weights
+
+
+def _list(ids: Sequence[int], most: int = 12) -> str:
+    shown = ", ".join(map(str, ids[:most]))
+    return shown + (f", ... ({len(ids)} in all)" if len(ids) > most else "")

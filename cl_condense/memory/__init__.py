@@ -1,0 +1,1 @@
+"""Memories of condensed images over a stream of classes."""

@@ -1,0 +1,87 @@
+"""One verb: a data set condensed by a method, whether it is a name, a recipe, a coreset or your own."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, runtime_checkable
+
+from cl_condense.common.progress import OnProgress
+from cl_condense.condensation.condensed_set import CondensedSet
+from cl_condense.condensation.engine import Condensation, independent
+from cl_condense.condensation.recipe import Method, Recipe
+from cl_condense.data.imageset import ImageSet
+from cl_condense.methods.coresets import Coreset
+from cl_condense.methods.registry import build
+from cl_condense.networks.contract import MakeNetwork
+from cl_condense.networks.convnet import MakeConvNet
+
+
+@runtime_checkable
+class Selection(Method, Protocol):
+    """A method that is called: a coreset, or one of your own."""
+
+    def __call__(
+        self,
+        real: ImageSet,
+        *,
+        ipc: int,
+        network: MakeNetwork,
+        seed: int = 0,
+        on_iteration: OnProgress | None = None,
+    ) -> CondensedSet:
+        """``ipc`` images of every class of ``real``."""
+        ...
+
+
+def condense(
+    real: ImageSet,
+    method: str | Method,
+    *,
+    ipc: int,
+    network: MakeNetwork | None = None,
+    seed: int = 0,
+    on_iteration: OnProgress | None = None,
+    chunk: int | None = None,
+    **changes: Any,
+) -> CondensedSet:
+    """Makes ``ipc`` images of each class of ``real``; one seed gives the same images.
+
+    Args:
+        real: the images, on the device to compute on.
+        method: a name such as ``ddm`` or ``dm+sm``, a recipe, a coreset, or a ``Selection`` of your own.
+        ipc: stored images per class.
+        network: makes the network to look through for a number of classes; None: the papers' ConvNet.
+        seed: one integer for everything that is random.
+        on_iteration: called after every iteration, for example ``ProgressBar()``.
+        chunk: classes per forward pass, see ``Condensation``.
+        changes: settings in the place of the method's own, such as ``iterations=2000``; for a name also
+            ``dataset``, which chooses among its published settings.
+
+    Returns:
+        the set, on the CPU.
+
+    Raises:
+        ValueError: for a method or a setting that is not known, a budget that does not fit the classes, pixels
+            that stopped being finite, or too little memory.
+    """
+    if isinstance(method, str):
+        method = build(method, **changes)
+    elif changes:
+        method = method.with_settings(**changes)
+    network = network or MakeConvNet(real.shape)
+    if isinstance(method, Recipe):
+        job = Condensation(real, method, ipc=ipc, network=network, seed=seed, chunk=chunk)
+        return job.run(on_iteration)
+    if not isinstance(method, Selection):
+        raise ValueError(f"{method!r} is no method: give a name such as ddm, a Recipe, or a Selection")
+    return method(real, ipc=ipc, network=network, seed=seed, on_iteration=on_iteration)
+
+
+def class_independent(method: Method, network: MakeNetwork) -> bool:
+    """Whether the images that a method makes for a class depend on no other class.
+
+    So it is for draws of real images, and for recipes as ``independent`` says; of a method that is neither
+    recipe nor coreset it is not known.
+    """
+    if isinstance(method, Coreset):
+        return not method.iterations
+    return isinstance(method, Recipe) and independent(method, network)

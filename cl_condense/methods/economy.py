@@ -1,0 +1,110 @@
+"""Economy: settings that come near a paper's accuracy in a fraction of its work, and where they fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple, overload
+
+from cl_condense.condensation.paper_settings import Tuned
+from cl_condense.condensation.phases import Quiet
+from cl_condense.condensation.recipe import Method, Recipe
+from cl_condense.condensation.sources.standing import TrainedPool
+from cl_condense.condensation.sources.untrained import RandomNets
+
+
+class Economy(NamedTuple):
+    """What economy makes of a recipe; a recipe whose own number is smaller keeps it.
+
+    Attributes:
+        iterations, real_per_class: at most so many.
+        reuse: iterations that share a network, a real batch and its features.
+        quiet: the end, in which real images are at most so many.
+    """
+
+    iterations: int
+    real_per_class: int
+    reuse: int
+    quiet: Quiet
+
+
+ECONOMY = Economy(iterations=2_500, real_per_class=64, reuse=10, quiet=Quiet(0.16, 0.1, 256))
+"""Measured with dm on CIFAR-10 at one image per class alone: see REPRODUCIBILITY.md, Economy."""
+
+
+def why_not(method: Method) -> str:
+    """Why a recipe has no economy, as "its networks ..."; empty where it has one.
+
+    What makes economy cheap is to keep what a network saw of real images: so its networks are untrained ones.
+    """
+    if not isinstance(method, Recipe):
+        return "it selects real images"
+    found = method.sources()
+    if any(isinstance(nets, TrainedPool) for nets in found):
+        return "its networks come from a pool that takes turns"
+    if not all(isinstance(nets, RandomNets) for nets in found):
+        return "its networks train between iterations"
+    own = [term.source for term in method.terms if term.source]
+    if any(isinstance(nets, RandomNets) and nets.steps % ECONOMY.reuse for nets in own):
+        return f"a term has networks of its own, which are not kept for {ECONOMY.reuse} iterations"
+    return ""
+
+
+def lacking(methods: Iterable[Method]) -> list[str]:
+    """For each reason which methods have no economy, as "idm has no economy: its networks ..."."""
+    found: dict[str, list[str]] = {}
+    for method in methods:
+        if why := why_not(method):
+            found.setdefault(why, []).append(method.name)
+    return [
+        f"{names[0]} has no economy: {why}"
+        if len(names) == 1
+        else f"{', '.join(names)} have no economy: {why.replace('its networks', 'their networks')}"
+        for why, names in found.items()
+    ]
+
+
+@overload
+def economical(method: Recipe) -> Recipe: ...
+
+
+@overload
+def economical(method: Method) -> Method: ...
+
+
+def economical(method: Method) -> Method:
+    """A recipe with the numbers of ``ECONOMY``; one that has no economy (``why_not``) as it is.
+
+    Its networks are kept for as long as they share a real batch: ``m3d+ipm1`` and ``m3d+ipm10`` become one.
+    """
+    if not isinstance(method, Recipe) or why_not(method):
+        return method
+    quiet = replace(ECONOMY.quiet, real_per_class=_most(method.real_per_class, ECONOMY.quiet.real_per_class))
+    less = replace(
+        method,
+        iterations=_most(method.iterations, ECONOMY.iterations),
+        real_per_class=_most(method.real_per_class, ECONOMY.real_per_class),
+        quiet=quiet,
+    )
+    return less.reusing(ECONOMY.reuse)
+
+
+def _most(own: int | Tuned, most: Any) -> int | Tuned:
+    return own.at_most(most) if isinstance(own, Tuned) else min(own, most)
+
+
+def numbers_of(settings: Mapping[str, Any]) -> str:
+    """How a recipe condenses, in a few words, from its settings as plain data."""
+    iterations = settings["iterations"]
+    parts = [
+        f"{iterations:,} iteration{'s' * (iterations != 1)}",
+        f"{settings['real_per_class']:,} real images a class",
+    ]
+    if settings.get("reuse", 1) > 1:
+        parts.append(f"reuse {settings['reuse']}")
+    quiet = settings.get("quiet") or {"share": 0}
+    if last := round(quiet["share"] * iterations):
+        parts.append(
+            f"the last {last:,} with {quiet['real_per_class']:,} real images at {quiet['rate']:g} of the rate"
+        )
+    return ", ".join(parts)

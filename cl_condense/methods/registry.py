@@ -1,0 +1,130 @@
+"""The methods by name: ``build("ddm")``, ``build("dm+sm")``.
+
+A base and its modifiers are joined by ``+``. To add a method, write its file and one line below.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from cl_condense.common.suggest import choice
+from cl_condense.condensation.recipe import Method, Modifier, Recipe, adding
+from cl_condense.methods import cafe, coresets, datadam, dc, dcc, ddm, dm, dsa, idc, idm, iid, m3d
+from cl_condense.methods.coresets import Coreset
+
+
+class Base(NamedTuple):
+    """A method, and the file whose docstring tells of it."""
+
+    file: ModuleType
+    method: Recipe | Coreset
+
+
+class Suffix(NamedTuple):
+    """A modifier, the file whose docstring tells of it, and what it does, in a few words."""
+
+    file: ModuleType
+    modify: Modifier
+    what: str
+
+
+class Composition(NamedTuple):
+    """A name for a base with modifiers."""
+
+    file: ModuleType
+    parts: str
+
+
+BASES: dict[str, Base] = {
+    "dm": Base(dm, dm.DM),
+    "m3d": Base(m3d, m3d.M3D),
+    "m3d_linear": Base(m3d, m3d.LINEAR),
+    "m3d_polynomial": Base(m3d, m3d.POLYNOMIAL),
+    "cafe": Base(cafe, cafe.CAFE),
+    "dc": Base(dc, dc.DC),
+    "dsa": Base(dsa, dsa.DSA),
+    "dcc": Base(dcc, dcc.DCC),
+    "idc": Base(idc, idc.IDC),
+    "random": Base(coresets, Coreset("random", coresets.random)),
+    "herding": Base(coresets, Coreset("herding", coresets.herding, iterations=800)),
+    "k_center": Base(coresets, Coreset("k_center", coresets.k_center, iterations=800)),
+    "forgetting": Base(coresets, Coreset("forgetting", coresets.forgetting, iterations=800)),
+}
+
+COMPOSED: dict[str, Composition] = {
+    "ddm": Composition(ddm, "dm+sm+icd"),
+    "first_ddm": Composition(ddm, "dm+first_sm+first_icd"),
+    "later_ddm": Composition(ddm, "dm+later_sm+later_icd"),
+    "idm": Composition(idm, "dm+queue+ce+partition"),
+    "iid": Composition(iid, "dm+iid"),
+    "datadam": Composition(datadam, "dm+sam"),
+}
+
+MODIFIERS: dict[str, Suffix] = {
+    "moments": Suffix(ddm, adding(ddm.MOMENTS), "style: means and deviations of maps"),
+    "gram": Suffix(ddm, adding(ddm.GRAM), "style: Gram matrices of maps"),
+    "sm": Suffix(ddm, adding(ddm.MOMENTS, ddm.GRAM), "style matching: moments and gram"),
+    "icd": Suffix(ddm, adding(ddm.ICD), "diversity within a class"),
+    "first_moments": Suffix(ddm, adding(ddm.FIRST_MOMENTS), "moments as the authors released them first"),
+    "first_gram": Suffix(ddm, adding(ddm.FIRST_GRAM), "gram, the same"),
+    "first_sm": Suffix(ddm, adding(ddm.FIRST_MOMENTS, ddm.FIRST_GRAM), "sm, the same"),
+    "first_icd": Suffix(ddm, adding(ddm.FIRST_ICD), "icd, the same"),
+    "later_moments": Suffix(ddm, adding(ddm.LATER_MOMENTS), "moments as the authors released them later"),
+    "later_gram": Suffix(ddm, adding(ddm.LATER_GRAM), "gram, the same"),
+    "later_sm": Suffix(ddm, adding(ddm.LATER_MOMENTS, ddm.LATER_GRAM), "sm, the same"),
+    "later_icd": Suffix(ddm, adding(ddm.LATER_ICD), "icd, the same"),
+    "queue": Suffix(idm, idm.queue, "networks of every age, from IDM's queue"),
+    "ce": Suffix(idm, idm.ce, "class-aware regularisation; after queue"),
+    "meter": Suffix(idm, idm.meter, "accuracies since the authors' last evaluation; after queue"),
+    "partition": Suffix(idm, idm.partition, "2 x 2 images in one"),
+    "pixels": Suffix(idm, idm.pixels, "no partition"),
+    "cc": Suffix(iid, adding(iid.CC), "class centralisation"),
+    "cov": Suffix(iid, adding(iid.COV), "covariance matching"),
+    "iid": Suffix(iid, adding(iid.CC, iid.COV), "cc and cov"),
+    "m3d": Suffix(m3d, m3d.m3d, "kernel MMD in the place of mean matching"),
+    "moment2": Suffix(m3d, adding(m3d.SECOND), "second moments of embeddings"),
+    "moment3": Suffix(m3d, adding(m3d.THIRD), "third moments"),
+    "ipm1": Suffix(m3d, m3d.iterations_per_model(1), "1 iteration per random network"),
+    "ipm5": Suffix(m3d, m3d.iterations_per_model(5), "5"),
+    "ipm10": Suffix(m3d, m3d.iterations_per_model(10), "10"),
+    "sam": Suffix(datadam, adding(datadam.SAM), "attention matching"),
+    "sam1": Suffix(datadam, adding(datadam.PLAIN_SAM), "the same with exponent 1"),
+    "dsa": Suffix(cafe, cafe.dsa, "augmentation, for methods without"),
+}
+
+
+def build(name: str, dataset: str = "", **changes: Any) -> Method:
+    """The method of a name such as ``ddm``, ``random`` or ``dm+moments+icd``.
+
+    ``dataset`` chooses among a method's published settings (``cifar10`` where it has none for it); images per
+    class choose when it runs. ``changes`` override fields of the recipe, for example ``iterations=2000``, or of
+    a coreset the ``iterations`` of its network; ``reuse`` is what ``Recipe.reusing`` takes.
+
+    Raises:
+        ValueError: for a name that is not known (with the nearest one), a modifier that makes no sense there,
+            settings that a method does not have, and numbers out of their range.
+    """
+    composed = _composed(name)
+    if isinstance(composed, Recipe):
+        composed = replace(composed, name=name, dataset=dataset)
+    return composed.with_settings(**changes)
+
+
+def _composed(name: str) -> Recipe | Coreset:
+    base, *suffixes = name.split("+")
+    choice("method", base, sorted([*BASES, *COMPOSED]))
+    composed = _composed(COMPOSED[base].parts) if base in COMPOSED else BASES[base].method
+    for suffix in suffixes:
+        choice("modifier", suffix, sorted(MODIFIERS))
+        if not isinstance(composed, Recipe):
+            raise ValueError(
+                f"{name}: {base} selects real images and takes no modifiers; "
+                f"use {base} alone, or a method that optimises images, such as dm+{suffix}"
+            )
+        try:
+            composed = MODIFIERS[suffix].modify(composed)
+        except ValueError as error:
+            raise ValueError(f"{name}: {suffix} does not fit: {error}") from None
+    return composed

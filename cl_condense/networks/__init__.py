@@ -1,0 +1,1 @@
+"""Networks that condensation can look into, their weights from keys, by name."""

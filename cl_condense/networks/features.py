@@ -1,0 +1,263 @@
+"""What a network returns and how objectives look at it.
+
+Dimension letters of this code base: k classes, m images per class, n = k * m images, c h w an image or a
+map, d the embedding, r the rows of a batch of networks. Batches are class-major: all images of the first
+class, then all of the second.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from typing import Any, Literal, NamedTuple, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call, grad, vmap
+
+Tap = Literal["maps", "convs"]
+Precision = Literal["float32", "bfloat16"]
+
+Objective = Callable[["View", "View"], Tensor]
+"""(real, synthetic) -> a scalar, of the same classes through the same network."""
+
+_ACROSS_IMAGES = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)
+
+
+class Features(NamedTuple):
+    """One forward pass over n images.
+
+    Attributes:
+        embedding: ``[n, d]``, the last block's pooled maps, flattened: what the classifier sees.
+        logits: ``[n, classes]``.
+        maps: of each block the maps after ReLU and before pooling, ``[n, c, h, w]``; empty unless asked for.
+        convs: of each block the convolution's output before the norm; empty unless asked for.
+        pooled: ``[n, c, h, w]``, the embedding before it is flattened; None where it has no positions.
+    """
+
+    embedding: Tensor
+    logits: Tensor
+    maps: tuple[Tensor, ...] = ()
+    convs: tuple[Tensor, ...] = ()
+    pooled: Tensor | None = None
+
+
+class FeatureNet(Protocol):
+    """A network that condensation can look into, for example ``ConvNet``."""
+
+    def features(self, x: Tensor, taps: frozenset[Tap] = frozenset()) -> Features:
+        """Features of normalised images ``[n, c, h, w]``, with the maps that ``taps`` names."""
+        ...
+
+
+class Statistic(NamedTuple):
+    """What an objective reads of every block's maps. It is taken where the maps are made, so none are kept.
+
+    Attributes:
+        tap: which maps.
+        mean: ``[k, m, c, h, w]`` -> ``[k, ...]``, the mean over m images of something of each; in float32 (or
+            float64) though the maps may be bfloat16.
+    """
+
+    tap: Tap
+    mean: Callable[[Tensor], Tensor]
+
+
+def reading(*statistics: Statistic) -> Callable[[Objective], Objective]:
+    """Marks an objective with the statistics that it asks its views for."""
+
+    def mark(objective: Objective) -> Objective:
+        objective.statistics = statistics  # type: ignore[attr-defined]
+        return objective
+
+    return mark
+
+
+def statistics_of(objectives: Iterable[Objective]) -> tuple[Statistic, ...]:
+    """Those that the objectives read, each once."""
+    return tuple(dict.fromkeys(s for objective in objectives for s in getattr(objective, "statistics", ())))
+
+
+class NetworkOutputs(NamedTuple):
+    """What a network makes of k classes of m images, in float32 (or float64).
+
+    Attributes:
+        embedding: ``[k, m, d]``.
+        logits: ``[k, m, classes]``.
+        shape: (c, h, w) that d is the product of; None where the network has no positions.
+        statistics: of each statistic and each block ``[k, ...]``.
+    """
+
+    embedding: Tensor
+    logits: Tensor
+    shape: torch.Size | None
+    statistics: tuple[tuple[Tensor, ...], ...]
+
+
+def at_once(net: nn.Module, images: Tensor, *, training: bool = False) -> int:
+    """How many of the images ``[n, c, h, w]`` should go through a network together.
+
+    On a CPU as many as stay near its caches, where images are independent; elsewhere all. Half of those that
+    train, where a part has costs of its own: larger maps the allocator gives back and asks for anew every time.
+    """
+    if images.device.type != "cpu" or across_images(net):
+        return len(images)
+    return max(8, (32 if training else 16) * 1024 // images[0, 0].numel())
+
+
+def across_images(net: nn.Module) -> nn.Module | None:
+    """A module through which images of a batch depend on one another, or None."""
+    return next((m for m in net.modules() if m.training and isinstance(m, _ACROSS_IMAGES)), None)
+
+
+def see(
+    net: nn.Module, images: Tensor, statistics: tuple[Statistic, ...], precision: Precision
+) -> NetworkOutputs:
+    """One pass of ``[k, m, c, h, w]`` through a network."""
+    x, taps = images.flatten(0, 1), frozenset(s.tap for s in statistics)
+    with torch.autocast(x.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+        found: Features = net.features(x, taps)  # type: ignore[operator]
+    tapped = {"maps": found.maps, "convs": found.convs}
+
+    def by_class(x: Tensor) -> Tensor:
+        return (x.float() if x.dtype == torch.bfloat16 else x).unflatten(0, images.shape[:2])
+
+    return NetworkOutputs(
+        by_class(found.embedding),
+        by_class(found.logits),
+        None if found.pooled is None else found.pooled.shape[1:],
+        tuple(tuple(s.mean(x.unflatten(0, images.shape[:2])) for x in tapped[s.tap]) for s in statistics),
+    )
+
+
+See = Callable[[nn.Module, Tensor, tuple[Statistic, ...], Precision], NetworkOutputs]
+
+
+class View:
+    """A class-major batch of k classes as one network sees it; computed when it is first looked at.
+
+    Args:
+        net: a network with ``features``.
+        images: ``[k, m, c, h, w]``.
+        targets: ``[k]`` int64, the logit of each class.
+        statistics: those that will be read.
+        accuracy: share of real images that the network classifies rightly, 0 to 1; None where it is untrained.
+        precision: of what the network computes in ``features``; what leaves it is float32 all the same.
+        see: how a part of the images goes through the network: ``see``, or its compiled form.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        images: Tensor,
+        targets: Tensor | None = None,
+        statistics: tuple[Statistic, ...] = (),
+        accuracy: Tensor | None = None,
+        *,
+        precision: Precision = "float32",
+        see: See = see,
+    ) -> None:
+        self.net, self.images, self.accuracy = net, images, accuracy
+        self._statistics, self._precision, self._see = statistics, precision, see
+        self.classes = len(images)
+        self.targets = torch.arange(self.classes, device=images.device) if targets is None else targets
+        # What is computed later is differentiable where the images are, as if it had been computed here.
+        self._differentiable = torch.is_grad_enabled() and images.requires_grad
+
+    @cached_property
+    def _seen(self) -> NetworkOutputs:
+        classes, images = self._parts()
+        with torch.set_grad_enabled(self._differentiable):
+            return joined(
+                [
+                    [self._see(self.net, x, self._statistics, self._precision) for x in row.chunk(images, 1)]
+                    for row in self.images.chunk(classes)
+                ]
+            )
+
+    def _parts(self) -> tuple[int, int]:
+        """Into how many parts classes, and images of a class, go through the network."""
+        k, m = self.images.shape[:2]
+        fitting = at_once(self.net, self.images.flatten(0, 1))
+        return math.ceil(k / max(1, fitting // m)), math.ceil(m / fitting)
+
+    @property
+    def embedding(self) -> Tensor:
+        """``[k, m, d]``."""
+        return self._seen.embedding
+
+    @property
+    def logits(self) -> Tensor:
+        """``[k, m, classes]``."""
+        return self._seen.logits
+
+    @property
+    def pooled(self) -> Tensor | None:
+        """``[k, m, c, h, w]``, the embedding before it is flattened; None where it has no positions."""
+        return None if self._seen.shape is None else self.embedding.unflatten(2, self._seen.shape)
+
+    def blocks(self, statistic: Statistic) -> tuple[Tensor, ...]:
+        """A statistic of each block's maps, ``[k, ...]``.
+
+        Raises:
+            ValueError: for one that the view was not made with.
+        """
+        if statistic not in self._statistics:
+            raise ValueError(f"a view that was not made with {statistic}: mark the objective with @reading")
+        return self._seen.statistics[self._statistics.index(statistic)]
+
+    @cached_property
+    def weight_gradients(self) -> tuple[Tensor, ...]:
+        """Gradients of each class's mean cross-entropy, ``[k, *shape]`` for every weight but biases and norms.
+
+        Biases and norms are left out, as the published gradient matching passes over tensors of one dimension.
+
+        Raises:
+            ValueError: for a network with batch norm or dropout, in which images depend on one another.
+        """
+        if module := across_images(self.net):
+            raise ValueError(
+                f"{type(module).__name__} in {type(self.net).__name__}: gradient matching takes gradients "
+                "class by class, for which it has to go: instance norm does"
+            )
+        weights = {name: p.detach() for name, p in self.net.named_parameters() if p.ndim > 1}
+        others = {name: p.detach() for name, p in self.net.named_parameters() if p.ndim <= 1}
+
+        def loss(weights: dict[str, Tensor], x: Tensor, target: Tensor) -> Tensor:
+            logits: Tensor = functional_call(self.net, {**weights, **others}, (x,))
+            return F.cross_entropy(logits, target.expand(len(x)))
+
+        # On a CPU a convolution with weights of its own for every class is slower than one class after another:
+        # 0.42 s against 0.22 s for 10 classes of 32 images, 32 filters.
+        chunk = None if self.images.is_cuda else max(1, 32 // self.images.shape[1])
+        with torch.set_grad_enabled(self._differentiable):
+            each: Any = vmap(grad(loss), in_dims=(None, 0, 0), chunk_size=chunk)
+            gradients: dict[str, Tensor] = each(weights, self.images, self.targets)
+        return tuple(gradients.values())
+
+
+def joined(parts: list[list[NetworkOutputs]]) -> NetworkOutputs:
+    """What is seen of classes together: a row of ``parts`` is some classes, a part some images of each."""
+    if len(parts) == len(parts[0]) == 1:
+        return parts[0][0]
+
+    def join(which: Callable[[NetworkOutputs], Tensor]) -> Tensor:
+        return torch.cat([torch.cat([which(part) for part in row], 1) for row in parts])
+
+    def mean(row: list[NetworkOutputs], s: int, block: int) -> Tensor:
+        shares = [part.embedding.shape[1] for part in row]
+        means = [part.statistics[s][block] * (n / sum(shares)) for part, n in zip(row, shares, strict=True)]
+        return torch.stack(means).sum(0)
+
+    first = parts[0][0]
+    return NetworkOutputs(
+        join(lambda part: part.embedding),
+        join(lambda part: part.logits),
+        first.shape,
+        tuple(
+            tuple(torch.cat([mean(row, s, block) for row in parts]) for block in range(len(blocks)))
+            for s, blocks in enumerate(first.statistics)
+        ),
+    )

@@ -1,0 +1,68 @@
+"""Weights from a key: a network drawn anew, in place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cl_condense.common.rng import Purpose, isolated, uniform
+
+_FAN_IN_LAYERS = (nn.modules.conv._ConvNd, nn.Linear)
+_NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)
+
+
+class Initialiser:
+    """Draws a network's weights anew, in place, from integer keys.
+
+    The distributions are torch's defaults, which the published code uses: U(-b, b) with b = 1 / sqrt(fan in)
+    for weights and biases of linear and convolution layers, 1 and 0 for norms. Unlike torch's own
+    initialisation the numbers depend on the keys alone: not on the device, the global generator or what was
+    drawn before. Layers of other kinds use their ``reset_parameters`` with a seed made of the keys.
+
+    Raises:
+        ValueError: for a layer with parameters and no ``reset_parameters``.
+    """
+
+    def __init__(self, net: nn.Module) -> None:
+        self._drawn: list[Tensor] = []
+        self._norms: list[Any] = []
+        self._others: list[Any] = []
+        bounds = []
+        for name, module in net.named_modules():
+            own = list(module.parameters(recurse=False))
+            if isinstance(module, _FAN_IN_LAYERS):
+                self._drawn += own
+                bounds += [module.weight[0].numel() ** -0.5] * len(own)
+            elif isinstance(module, _NORMS):
+                self._norms.append(module)
+            elif own and not hasattr(module, "reset_parameters"):
+                raise ValueError(
+                    f"cannot draw new weights for {name or 'the network'} ({type(module).__name__}): "
+                    "give it a reset_parameters method"
+                )
+            elif own:
+                self._others.append(module)
+        self._sizes = [p.numel() for p in self._drawn]
+        if self._drawn:
+            device = self._drawn[0].device
+            sizes = torch.tensor(self._sizes, device=device)
+            # Each parameter counts from 0, so that more classes change no weights but the classifier's.
+            self._numbers = torch.arange(len(sizes), device=device).repeat_interleave(sizes)
+            self._slots = torch.cat([torch.arange(n, device=device) for n in self._sizes])
+            self._bounds = torch.tensor(bounds, device=device).repeat_interleave(sizes)
+
+    @torch.no_grad()
+    def __call__(self, *keys: int) -> None:
+        """Overwrites every parameter with the draw of these keys."""
+        if self._drawn:
+            flat = (2 * uniform(Purpose.NETWORK, *keys, self._numbers, self._slots) - 1) * self._bounds
+            parts = [v.view_as(p) for v, p in zip(flat.split(self._sizes), self._drawn, strict=True)]
+            torch._foreach_copy_(self._drawn, parts)
+        for norm in self._norms:
+            norm.reset_parameters()
+        if self._others:
+            with isolated(Purpose.NETWORK, *keys, device=next(self._others[0].parameters()).device):
+                for module in self._others:
+                    module.reset_parameters()

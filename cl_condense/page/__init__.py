@@ -1,5 +1,0 @@
-"""A folder of results as a page: tables beside the published, curves of runs, condensed images, losses."""
-
-from cl_condense.page.writing import write
-
-__all__ = ["write"]

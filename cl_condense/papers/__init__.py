@@ -1,0 +1,1 @@
+"""The papers' tables as data: published numbers, what a cell needs, ours beside them."""

@@ -1,0 +1,210 @@
+"""The cells of the papers' tables: which are missing, doing them, what came out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cl_condense.common.progress import OnProgress
+from cl_condense.condensation.recipe import Recipe
+from cl_condense.methods.coresets import Coreset
+from cl_condense.methods.economy import lacking
+from cl_condense.methods.registry import build
+from cl_condense.papers.footnotes import notes
+from cl_condense.papers.published import Cell
+from cl_condense.papers.set_work import condensed_once, set_works
+from cl_condense.papers.stream_work import STEPS, incremental, stream_works
+from cl_condense.papers.work import Between, Json, Load, Work
+from cl_condense.runs.incremental import method_for
+from cl_condense.runs.provenance import together
+from cl_condense.runs.records import lines
+from cl_condense.runs.settings import Settings
+from cl_condense.runs.ways import numbers
+
+ORDERS = 5
+"""Class orders of the papers."""
+
+_ECONOMY_S = ("iterations", "real_per_class", "reuse")  # where they are not given
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Results in a folder: ``sets/``, ``scores.jsonl``, ``streams/``. What is there is not computed again.
+
+    Attributes:
+        folder: of the results.
+        load: gives (train, test) of a data set.
+        changes: fields of Settings (``economy``, ``iterations``, ``width``, ``epochs``, ...) other than the
+            papers' protocol has, with economy where they do not say otherwise.
+        repetitions: sets of each cell, with seeds from 0.
+        orders: class orders of each class-incremental cell.
+        steps: of class-incremental cells whose paper does not state them.
+    """
+
+    folder: Path
+    load: Load
+    changes: dict[str, Any]
+    repetitions: int = 1
+    orders: int = ORDERS
+    steps: int = STEPS
+
+    def works(self, cell: Cell) -> list[Work]:
+        """What a cell needs; nothing where it is not one of ours to run."""
+        if condensed_once(cell):
+            return [*set_works(cell, self.changes, self.repetitions)]
+        if incremental(cell):
+            return [*stream_works(cell, self.changes, self.orders, self.steps)]
+        return []
+
+    def scores(self) -> list[Json]:
+        """All scores of sets, each once.
+
+        Raises:
+            ValueError: for a damaged line, and for a set that is scored twice with other accuracies.
+        """
+        return read_scores(self.folder / "scores.jsonl")
+
+    def results(self, cells: Iterable[Cell]) -> list[Json]:
+        """All scores of sets, and the records of these cells' runs; errors as ``scores``."""
+        works = self._all(cells)
+        return [*self.scores(), *(record for work in works for record in work.kept(self.folder))]
+
+    def missing(self, cells: Sequence[Cell]) -> list[Work]:
+        """What is not done, each once."""
+        results = self.results(cells)
+        return [work for work in self._all(cells) if not work.accuracies(results)]
+
+    def do(
+        self, work: Work, on_iteration: OnProgress | None = None, between: Between | None = None
+    ) -> list[Json]:
+        """Does what is missing of a work and returns its results, which are in the folder then."""
+        return work.do(self.folder, self.load, on_iteration, between)
+
+    def ours(self, cell: Cell, results: Sequence[Json]) -> np.ndarray[Any, Any]:
+        """Our accuracies for a cell, in percent; empty where it was not measured."""
+        groups = [group for work in self.works(cell) for group in work.accuracies(results)]
+        return 100 * np.array([a for group in groups for a in group])
+
+    def seconds(self, cell: Cell, results: Sequence[Json]) -> float | None:
+        """What ours of a cell took by the clock, condensing and training; None where not all was recorded."""
+        try:
+            taken = [t for work in self.works(cell) for t in work.account(self.folder, results).taken]
+        except OSError:  # the record of a set that was taken away
+            return None
+        known = [t for t in taken if t is not None]
+        return sum(known) if known and len(known) == len(taken) else None
+
+    def rows(self, cells: Sequence[Cell]) -> list[Json]:
+        """The cells that were measured: the published number, ours, their origins and a note on both.
+
+        Ours are fractions of 1, those of networks that share their images together: by set, or by class order.
+        """
+        results, rows = self.results(cells), []
+        for cell in cells:
+            done = [work for work in self.works(cell) if work.accuracies(results)]
+            accounts = [work.account(self.folder, results) for work in done]
+            if done:
+                facts = {k: v for k, v in asdict(cell).items() if k != "notes"} | {
+                    "note": " ".join(notes(cell))
+                }
+                ours = {
+                    "accuracies": [group for work in done for group in work.accuracies(results)],
+                    "seconds": [seconds for account in accounts for seconds in account.seconds],
+                }
+                origins = [origin for account in accounts for origin in account.origins]
+                rows.append({**facts, **ours, "origin": together(origins)})
+        return rows
+
+    def origin(self, cells: Iterable[Cell]) -> Json:
+        """Where all of ours of these cells come from, as ``together`` says it."""
+        results = self.results(cells)
+        done = [work for work in self._all(cells) if work.accuracies(results)]
+        return together(each for work in done for each in work.account(self.folder, results).origins)
+
+    def assumed(self, cells: Iterable[Cell]) -> str:
+        """What was assumed where a paper does not state it; empty where nothing was."""
+        unstated = any(incremental(cell) and cell.steps is None for cell in cells)
+        return f"steps not stated by the paper: ours with {self.steps}" if unstated else ""
+
+    def unlike(self, cells: Iterable[Cell]) -> Json:
+        """What was otherwise than in the papers for these cells: ``economy``, ``changes``, and ``orders``.
+
+        Only what makes a difference; ``compiled`` makes none: it changes rounding alone. Numbers that are given
+        beside economy do, the papers' too: they are not economy's.
+        """
+        papers, found = replace(self, changes={"economy": False}, orders=ORDERS), {}
+        cells = list(cells)
+        for cell in cells:
+            for mine, theirs in zip(self.works(cell), papers.works(cell), strict=False):
+                usual = _effective(theirs.settings)
+                if mine.settings.economy_of(mine.settings.methods[0]):
+                    usual |= dict.fromkeys(_ECONOMY_S)
+                for name in self.changes.keys() - {"device", "compiled", "economy"}:
+                    value = getattr(mine.settings, name)
+                    if name in usual and value != usual[name]:
+                        found[name] = value
+            if incremental(cell) and self.orders != ORDERS:
+                found["orders"] = self.orders
+        economy = self._economy(cells)
+        found |= {"economy": f"({economy})"} if economy else {}
+        return {
+            name: found[name] for name in dict.fromkeys(["economy", *self.changes, "orders"]) if name in found
+        }
+
+    def lacking(self, cells: Iterable[Cell]) -> str:
+        """Which methods have no economy where it is on, and why; empty where there are none."""
+        used = self._recipes(cells)
+        recipes = {recipe.name: recipe for recipe, s in used if s.economy}
+        return " ".join(f"{line}; the papers' settings." for line in lacking(recipes.values()))
+
+    def _economy(self, cells: Iterable[Cell]) -> str:
+        """The numbers of what condenses by economy, by method where they differ."""
+        said: dict[str, dict[str, None]] = {}
+        for recipe, s in self._recipes(cells):
+            if s.economy_of(recipe.name):
+                said.setdefault(numbers(recipe, s), {})[recipe.name] = None
+        if len(said) == 1:
+            return next(iter(said))
+        return "; ".join(f"{', '.join(names)}: {own}" for own, names in said.items())
+
+    def _recipes(self, cells: Iterable[Cell]) -> Iterator[tuple[Recipe, Settings]]:
+        """What the works of cells condense with."""
+        for work in self._all(cells):
+            method = method_for(work.settings.methods[0], work.settings)
+            if isinstance(method, Recipe):
+                yield method, work.settings
+
+    def _all(self, cells: Iterable[Cell]) -> list[Work]:
+        return [*dict.fromkeys(work for cell in cells for work in self.works(cell))]
+
+
+def read_scores(path: Path, on_fault: Callable[[int, str], None] | None = None) -> list[Json]:
+    """The scores of sets in a file, as ``lines`` reads them."""
+    return lines(path, lambda score: _work_key(score["work"]), ("work", "accuracies"), on_fault)
+
+
+def _work_key(work: Any) -> str:
+    """One for one work; as text, since a dict is no key."""
+    return json.dumps(dict(work), sort_keys=True)
+
+
+def _effective(s: Settings) -> Json:
+    """The settings that have an effect, with the method's own numbers where they say None."""
+    method, found = build(s.methods[0], s.dataset), s.values()
+    if isinstance(method, Recipe):
+        own = method.settled(s.ipc or 0)
+        return found | {"iterations": own.iterations, "real_per_class": own.real_per_class}
+    for name in ("real_per_class", "precision", "reuse", "iterations"):
+        found.pop(name)
+    looks = isinstance(method, Coreset) and method.iterations
+    return found | ({"iterations": looks} if looks else {})
+
+
+def runnable(cell: Cell) -> bool:
+    """Whether a cell is one of ours to run."""
+    return condensed_once(cell) or incremental(cell)

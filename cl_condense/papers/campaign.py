@@ -1,0 +1,129 @@
+"""Doing what is missing of tables, piece by piece, for as long as there is time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from rich.console import Console
+
+from cl_condense.common.durations import words
+from cl_condense.common.files import writing
+from cl_condense.common.progress import LINES, Progress, ProgressBar
+from cl_condense.common.stopping import Limit, Stop
+from cl_condense.papers.bench import Bench
+from cl_condense.papers.forecast import Forecast, Planned
+from cl_condense.papers.published import Cell
+from cl_condense.papers.work import Json, Piece, Work
+
+
+class _Later(Exception):
+    """The next piece of a work does not fit the time that is left."""
+
+
+@dataclass
+class Campaign:
+    """What is missing of the cells of tables, in an order, within a limit of time.
+
+    Attributes:
+        cheapest: the shortest first, by estimate; else in the order of the cells.
+    """
+
+    bench: Bench
+    cells: Sequence[Cell]
+    limit: Limit = field(default_factory=Limit)
+    cheapest: bool = False
+    console: Console = field(default_factory=lambda: Console(stderr=True))
+    _planned: dict[Work, Planned] = field(default_factory=dict, init=False)
+
+    def __call__(self) -> int:
+        """Does it; the number of the signal that ended it, 0 where none did.
+
+        At the limit, and at a signal, a condensation leaves a checkpoint and a class-incremental run what was
+        done up to its last piece; networks that were being trained are lost.
+
+        Raises:
+            ValueError: where another process writes in the folder, and for data that do not fit.
+        """
+        number = 0
+        with writing(self.bench.folder, "--results", folder=True), self.limit.watching():
+            missing = self.bench.missing(self.cells)  # another process may have been here since
+            try:
+                self._do(missing)
+            except Stop as stop:
+                number = stop.signal
+        left = self.bench.missing(self.cells)
+        if left:
+            why = "Stopped" if number else "The time is up"
+            seconds = sum(self._planned[work].seconds() for work in left if work in self._planned)
+            rest = f"{len(left)} to do{f', about {words(seconds)}' if seconds else ''}"
+            done = len(missing) - len(left)
+            self._say(f"{why}: {done} of {len(missing)} done, {rest}; the same command goes on.")
+        return number
+
+    def _do(self, missing: list[Work]) -> None:
+        forecast, begun = Forecast(self.bench, self.cells), False
+        plan = forecast.plan(missing, self.cheapest)
+        self._planned = {each.work: each for each in plan}
+        for number, (work, _) in enumerate(plan, 1):
+            self.limit.check()
+            self._planned[work] = now = Planned(work, forecast.pieces(work))
+            head = f"[{number}/{len(plan)}]"
+            first, begun = not begun, True
+            if not self._fits(now.pieces[0], first):
+                needs = words(now.pieces[0].seconds())
+                self._say(f"{head} {work}: {needs} do not fit the {words(self.limit.left())} that are left")
+                begun = not first
+                continue
+            self._say(f"{head} {work}: about {words(now.seconds())}")
+            try:
+                found, seconds = self._one(now)
+            except _Later:
+                self._say(f"{head} its networks do not fit the {words(self.limit.left())} that are left")
+                continue
+            self._say(f"{head} {_result(work, found)}, {words(seconds)}")
+            forecast.learn(work, found)
+
+    def _one(self, planned: Planned) -> tuple[list[Json], float]:
+        bar, begun = ProgressBar(str(planned.work), self.console, every=LINES), time.perf_counter()
+
+        def on_iteration(progress: Progress) -> None:
+            bar(progress)
+            self.limit.check()
+
+        def between(number: int) -> None:
+            self.limit.check()
+            if not self._fits(planned.pieces[number], first=False):
+                raise _Later
+
+        try:
+            found = self.bench.do(planned.work, on_iteration, between)
+        finally:
+            bar.close()
+        return found, time.perf_counter() - begun
+
+    def _fits(self, piece: Piece, first: bool) -> bool:
+        """Whether a piece is worth starting; the first one also where it would never fit, by its estimate."""
+        fits = piece.seconds() <= self.limit.left()
+        return piece.resumable or fits or (first and piece.seconds() > self.limit.seconds)
+
+    def _say(self, text: str) -> None:
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def listing(planned: Sequence[Planned], limit: float | None, where: str, say: Callable[[str], None]) -> None:
+    """A line for each work that is missing, with its estimate, and one for all."""
+    total, within = 0.0, 0
+    for each in planned:
+        total += each.seconds()
+        within += limit is not None and total <= limit
+        say(f"{each.work}: about {words(each.seconds())}")
+    fitting = "" if limit is None else f", {within} of them within {words(limit)}"
+    say(f"{len(planned)} to do, about {words(total)}{where}{fitting}" if planned else "nothing to do")
+
+
+def _result(work: Work, found: Sequence[Json]) -> str:
+    ours = 100 * np.array([a for group in work.accuracies(found) for a in group])
+    return f"{ours.mean():.1f} ± {ours.std():.1f} (n = {len(ours)})"

@@ -1,0 +1,133 @@
+"""How long condensations and trainings take: their images times what an image costs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from cl_condense.condensation.chunks import batch_of, few
+from cl_condense.condensation.paper_settings import settled
+from cl_condense.condensation.recipe import Recipe
+from cl_condense.condensation.sources.contract import NetworkSource, SourceContext
+from cl_condense.condensation.sources.standing import ModelQueue, TrainedPool, pool_net
+from cl_condense.condensation.sources.training import DynamicLoop, InnerLoop, RealTraining
+from cl_condense.condensation.sources.untrained import RandomNets
+from cl_condense.data.imageset import ImageSet
+from cl_condense.methods import coresets
+from cl_condense.methods.coresets import Coreset
+from cl_condense.papers.timings import Looked, Shaped, Units
+from cl_condense.runs.incremental import method_for, training_for
+from cl_condense.runs.settings import Settings, network_for
+from cl_condense.training.augment import DSA
+from cl_condense.training.protocol import Training
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Estimates for settings on a data set, from timings on this machine, as if nothing were compiled."""
+
+    settings: Settings
+    train: ImageSet
+    test: ImageSet
+    units: Units
+
+    def condensing(self, classes: int | None = None, iterations: int | None = None) -> float:
+        """Seconds in which so many of the classes, the first ones, are condensed; None: all.
+
+        ``iterations`` are the first ones of a method that optimises images; None: all.
+        """
+        s, real = self.settings, self.train
+        counts = real.counts[:classes]
+        method = method_for(s.methods[0], s)
+        if isinstance(method, Recipe):
+            return self._recipe(method.settled(s.ipc or 0), counts, iterations)
+        if not isinstance(method, Coreset) or not method.iterations:
+            return 0.0
+        batches = -(-sum(counts) // 256)
+        epochs = -(-method.iterations // batches)
+        looks = epochs if method.select is coresets.forgetting else 1
+        learning = epochs * self._epoch(self._nets(), Training(augment=None), sum(counts))
+        return learning + looks * sum(counts) * self.units.tested(self._nets())
+
+    def training(self, classes: int | None = None, networks: int | None = None, jobs: int = 1) -> float:
+        """Seconds in which networks are trained on the images of so many classes, and tested.
+
+        ``networks`` (those of the settings) for each of ``jobs`` that train side by side; the seconds are of
+        one of these.
+        """
+        s, method = self.settings, method_for(self.settings.methods[0], self.settings)
+        k = len(self.train.class_ids) if classes is None else classes
+        factor = method.synthetic.factor if isinstance(method, Recipe) else 1
+        networks = (s.nets if networks is None else networks) * jobs
+        images, tested = k * (s.ipc or 0) * factor**2, sum(self.test.counts[:k])
+        seconds = s.epochs * self._epoch(self._nets(), training_for(s), images, networks)
+        return (seconds + networks * tested * self.units.tested(self._nets())) / jobs
+
+    def _nets(self) -> Shaped:
+        return Shaped(network_for(self.settings, self.train.shape), self.train.shape)
+
+    def _epoch(self, nets: Shaped, training: Training, images: int, networks: int = 1) -> float:
+        unit = self.units.trained(nets, training, networks)
+        return unit.batch * -(-images // training.batch_size) + unit.image * images
+
+    def _recipe(self, recipe: Recipe, counts: Sequence[int], iterations: int | None) -> float:
+        iterations = settled(recipe.iterations) if iterations is None else iterations
+        decoded = (self.settings.ipc or 0) * recipe.synthetic.factor**2
+        looked_at = min(decoded, recipe.syn_per_class or decoded)
+        seconds = 0.0
+        for nets in dict.fromkeys(recipe.sources()):
+            terms = tuple(replace(t, source=None) for t in recipe.terms if (t.source or recipe.source) == nets)
+            unit = self._looked(nets, replace(recipe, terms=terms))
+            for phase in recipe.phases():
+                real = self._real(unit, phase.real_per_class, counts, looked_at) / recipe.reuse
+                here = max(0, min(phase.stop, iterations) - phase.start)
+                seconds += here * (real + len(counts) * looked_at * unit.synthetic)
+            seconds += self._between(nets, recipe, iterations, len(counts) * decoded, sum(counts))
+        return seconds
+
+    def _real(self, unit: Looked, real_per_class: int, counts: Sequence[int], looked_at: int) -> float:
+        """Seconds of the real images of an iteration, and of the chunks that classes go through in."""
+        together = few(self.train, real_per_class, looked_at)
+        chunks = 1 if self.units.device.type == "cuda" else -(-len(counts) // together)
+        return chunks * unit.chunk + sum(batch_of(n, real_per_class) for n in counts) * unit.real
+
+    def _looked(self, nets: NetworkSource, recipe: Recipe) -> Looked:
+        return self.units.looked(self._pool() if isinstance(nets, TrainedPool) else self._nets(), recipe)
+
+    def _pool(self) -> Shaped:
+        context = SourceContext(self.train, self._nets().make, DSA(), 0)
+        return Shaped(pool_net(context), self.train.shape)
+
+    def _between(
+        self, nets: NetworkSource, recipe: Recipe, iterations: int, synthetic: int, real: int
+    ) -> float:
+        """Seconds in all in which networks are drawn and trained between the steps on the images."""
+        shaped, plain = self._nets(), Training(1, augment=recipe.augment, precision=recipe.precision)
+        drawn, tested = self.units.drawn(shaped), self.units.tested(shaped)
+        if isinstance(nets, RandomNets):
+            return -(-iterations // nets.steps) * drawn
+        if isinstance(nets, InnerLoop):
+            new = -(-iterations // settled(nets.outer))
+            epochs = (iterations - new) * settled(nets.inner)
+            return new * drawn + epochs * (self._epoch(shaped, plain, synthetic) if epochs else 0.0)
+        if isinstance(nets, RealTraining):
+            new = -(-iterations // nets.steps)
+            training = replace(plain, batch_size=64, cutmix=nets.cutmix, augment=nets.augment)
+            return new * drawn + (iterations - new) * self._epoch(shaped, training, settled(nets.images))
+        if isinstance(nets, DynamicLoop):  # it trains until an accuracy moves: after the fewest epochs, mostly
+            looks = (nets.window + 1) * len(self.train.class_ids) * nets.real_per_class
+            return iterations * (looks * tested + nets.window * self._epoch(shaped, plain, synthetic))
+        return self._standing(nets, plain, iterations, real)
+
+    def _standing(self, nets: NetworkSource, plain: Training, iterations: int, real: int) -> float:
+        """The same for networks of every age, and for a source that is not known here."""
+        if isinstance(nets, ModelQueue):
+            training = replace(plain, batch_size=settled(nets.batch), augment=None)
+            steps = settled(nets.train_steps) * settled(nets.batch)
+            learning = iterations * nets.trained * self._epoch(self._nets(), training, steps)
+            return learning + iterations / settled(nets.push_every) * self.units.drawn(self._nets())
+        if isinstance(nets, TrainedPool):
+            pool, training = self._pool(), replace(plain, augment=None)
+            each = self.units.drawn(pool) + nets.epochs * self._epoch(pool, training, real)
+            return min(nets.size, iterations) * each
+        return 0.0

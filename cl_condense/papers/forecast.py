@@ -1,0 +1,79 @@
+"""How long what is missing takes: by the cost model, corrected by what was done before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from cl_condense.common.devices import device_name
+from cl_condense.papers.bench import Bench
+from cl_condense.papers.costs import Costs
+from cl_condense.papers.published import Cell
+from cl_condense.papers.timings import Units
+from cl_condense.papers.work import Piece, Work
+
+_SHORT = 0.2  # seconds: what is shorter says nothing of the model
+
+
+class Planned(NamedTuple):
+    """A work and what is missing of it, once the works before it are done."""
+
+    work: Work
+    pieces: list[Piece]
+
+    def seconds(self) -> float:
+        return sum(piece.seconds() for piece in self.pieces)
+
+
+class Forecast:
+    """Estimates for a bench; what its cells have in the folder, made on this device, corrects them."""
+
+    def __init__(self, bench: Bench, cells: Sequence[Cell]) -> None:
+        self._bench = bench
+        self._units = Units(torch.device(bench.changes["device"]))
+        self._name = device_name(bench.changes["device"])
+        self._ratios: dict[str, list[float]] = {}
+        results = bench.results(cells)
+        for work in dict.fromkeys(work for cell in cells for work in bench.works(cell)):
+            if work.accuracies(results):
+                self.learn(work, results)
+
+    def learn(self, work: Work, results: Sequence[dict[str, object]]) -> None:
+        """Compares what was done of a work with what it was to take."""
+        for past in work.past(self._bench.folder, results, self._costs(work)):
+            if past.device == self._name and min(past.estimate, past.seconds) > _SHORT:
+                self._ratios.setdefault(past.kind, []).append(past.seconds / past.estimate)
+
+    def pieces(self, work: Work) -> list[Piece]:
+        """What is missing of a work."""
+        found = work.pieces(self._bench.folder, self._costs(work))
+        condensing, training = self._ratio(work.settings.methods[0]), self._ratio("training")
+        return [
+            p._replace(condensing=p.condensing * (1 if p.begun else condensing), training=p.training * training)
+            for p in found
+        ]
+
+    def plan(self, works: Iterable[Work], cheapest: bool) -> list[Planned]:
+        """The works in the order in which they are done, the cheapest first or as they are.
+
+        What several of them share is done, and counted, with the first.
+        """
+        planned = [Planned(work, self.pieces(work)) for work in works]
+        if cheapest:
+            planned.sort(key=Planned.seconds)
+        made: set[str] = set()
+        for i, (work, pieces) in enumerate(planned):
+            if work.makes() in made:
+                planned[i] = Planned(work, pieces[-1:])
+            elif work.makes():
+                made.add(work.makes())
+        return planned
+
+    def _costs(self, work: Work) -> Costs:
+        return Costs(work.settings, *self._bench.load(work.settings.dataset), self._units)
+
+    def _ratio(self, kind: str) -> float:
+        return float(np.median(self._ratios.get(kind, [1.0])))

@@ -1,0 +1,274 @@
+"""The papers' tables as printed: what a reproduction is compared with.
+
+``data/published.csv`` has a row a number, of DDM (arXiv:2412.04748), IDM (arXiv:2307.09742), IID
+(arXiv:2404.00563) and M3D (arXiv:2312.15927), and from NCFM (Wang et al., CVPR 2025) the methods since. What is
+odd about a number is in its notes.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import io
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from cl_condense.data.folder import one_line
+from cl_condense.methods.registry import build
+
+COLUMNS = "source,table,dataset,ipc,method,condense_net,eval_net,metric,mean,std,notes"
+"""The header of the file."""
+
+TITLES: dict[str, str] = {
+    "ddm-1": "DDM, selections and condensation with ConvNets, four data sets",
+    "ddm-2": "DDM and DM with ResNet-18",
+    "ddm-3": "DDM and DM on images of 128 pixels",
+    "ddm-4": "Condensed with one network, evaluated with others; CIFAR-10, 10 images per class",
+    "ddm-5": "Style matching added to DM, DataDAM and IDM",
+    "ddm-fig3b": "Class-incremental CIFAR-100, final accuracy; steps and images per class not stated",
+    "idm-1": "IDM, selections and condensation with ConvNets, four data sets",
+    "idm-2": "IDM's parts, added one after the other",
+    "idm-3": "IDM by the number of images in a stored one",
+    "idm-4": "Condensed with one network, evaluated with others, IDM without partition; CIFAR-10",
+    "idm-5": "Condensed with one network, evaluated with others, DM too; CIFAR-10",
+    "idm-fig8": "Class-incremental CIFAR-100, final accuracy, IDM without partition",
+    "iid-1": "IID on DM and on IDM, selections and condensation, three data sets",
+    "iid-2": "IID on DM and on IDM, selections and condensation, TinyImageNet",
+    "iid-3": "Evaluated with other networks, IDM alone without partition; 10 images per class",
+    "iid-4": "Evaluated with other networks; 50 images per class",
+    "iid-5": "Class centralisation by its threshold; numbers missing",
+    "iid-6": "IID's parts on DM; images per class on CIFAR-100 inferred",
+    "iid-7": "From 1 to 1000 images per class of CIFAR-10; that IID is on IDM is inferred",
+    "iid-fig7": "Class-incremental CIFAR-100; a figure without numbers",
+    "iid-text4.4": "Range of accuracy over the weights of IID's parts; images per class inferred",
+    "m3d-1": "Distances of moments, and accuracy; CIFAR-10, 10 images per class",
+    "m3d-2": "M3D, selections and condensation with ConvNets, five data sets",
+    "m3d-3": "M3D, selections and condensation on ImageNet, with the hours",
+    "m3d-4": "Evaluated with other networks; CIFAR-10",
+    "m3d-5": "M3D's loss in the place of DM's and IDM's; CIFAR-10",
+    "ncfm-1": "Methods since, with ConvNets, three data sets",
+    "ncfm-3": "Seconds an iteration of NCFM takes",
+}
+"""The tables in order, and what they show."""
+
+_DATASETS = """digits mnist fashion_mnist svhn cifar10 cifar100 tinyimagenet imagenette imagewoof
+    imagenet10 imagenet100 imagenet1k""".split()
+_NETS = "convnet alexnet vgg11 resnet18 resnet10 resnet_ap10 densenet121".split()
+# Without punctuation, in small letters: our name.
+_OURS = {name.replace("_", ""): name for name in (*_DATASETS, *_NETS)} | {"imagenetsubset100": "imagenet100"}
+# Labels in small letters, some of a table or a data set of it alone, where they are not our names already: the
+# method whose numbers they are.
+_METHODS = {
+    "dg(=dc)": "dc",
+    "k-center": "k_center",
+    "dm+cm": "dm+cov",
+    "dm+cc+cm": "dm+iid",
+    "iid-7 iid(ours)": "idm+iid",  # where it has a budget of iid-1, the number is that of IDM+IID
+    "dm+modelsampling": "dm+queue",
+    "dm+modelsampling+distreg": "dm+queue+ce",
+    "dm+modelsampling+distreg+aug(l=2)": "idm",
+    "idm partition 1x1": "idm+pixels",
+    "idm partition 2x2": "idm",
+    "dm+2nd reg.": "dm+moment2",
+    "dm+2nd&3rd reg.": "dm+moment2+moment3",
+    "dm w/ l_m3d": "dm+m3d",
+    "idm w/ l_m3d": "idm+m3d",
+    **{f"{table} idm": "idm+pixels" for table in ("idm-4", "idm-5", "idm-fig8", "iid-3")},
+    **{f"{table} cafe": "cafe+dsa" for table in ("ddm-1", "ddm-4", "iid-1 svhn", "iid-4")},
+}
+# What is in a column, as a pattern and in words.
+_SHAPES = {
+    **dict.fromkeys(("source", "table", "method", "metric"), (r"(?s:\s*\S.*)", "text")),
+    "dataset": (
+        r"(?P<dataset>[^(]+?)(-CL)?( (?P<steps>[1-9]\d{0,2})-step)?(\(.*\))?",
+        "one of " + ", ".join(_DATASETS),
+    ),
+    "ipc": (r"full|(?P<ipc>[1-9]\d{0,5})\??(/class)?(\(.*\))?", "a number of images such as 10, or full"),
+    "mean": (r"(-?\d{1,9}(\.\d{1,9})?)?", "a number such as 48.9, or nothing"),
+    "std": (r"(\d{1,9}(\.\d{1,9})?)?", "a number such as 0.6, or nothing"),
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number of a table.
+
+    Attributes:
+        table: such as ``ddm-1``.
+        dataset: our name.
+        ipc: images per class; None: the whole data set.
+        method: as printed.
+        name: ours; None for a method that we lack.
+        condense_net, eval_net: our names, as printed where we have none; ``selection`` and ``none`` condense
+            nothing.
+        metric: what the number is.
+        mean, std: None where the paper gives none.
+        notes: what is odd about the number.
+        steps: of class-incremental learning, where stated.
+        depth: of the ConvNets, where stated.
+    """
+
+    table: str
+    dataset: str
+    ipc: int | None
+    method: str
+    name: str | None
+    condense_net: str
+    eval_net: str
+    metric: str
+    mean: float | None
+    std: float | None
+    notes: str = ""
+    steps: int | None = None
+    depth: int | None = None
+
+
+class Table(NamedTuple):
+    """A table of a paper, and what it shows."""
+
+    name: str
+    title: str
+    cells: tuple[Cell, ...]
+
+
+Column = tuple[str | int | None, ...]
+
+
+class Pivot(NamedTuple):
+    """What a column is (``dataset``, ``ipc``, what else differs), the columns, and the cells of rows in them.
+
+    A row without a cell in a column has an empty tuple there; one with several that compete has them all.
+    """
+
+    fields: tuple[str, ...]
+    columns: tuple[Column, ...]
+    rows: dict[str, tuple[tuple[Cell, ...], ...]]
+
+
+def tables() -> dict[str, Table]:
+    """All tables by name, those of a paper together and in its order."""
+    return {n: Table(n, title, tuple(c for c in _cells() if c.table == n)) for n, title in TITLES.items()}
+
+
+def published(
+    name: str, dataset: str | None = None, ipc: int | None = None, method: str | None = None
+) -> list[Cell]:
+    """The cells of a table: all, or those of a data set, of images per class, of a method (ours or as printed).
+
+    Raises:
+        ValueError: for what the table does not have, with what it has.
+    """
+    _check("table", name, TITLES)
+    cells = [c for c in _cells() if c.table == name]
+    if dataset is not None:
+        _check(f"data set of {name}", dataset, (c.dataset for c in cells))
+        cells = [c for c in cells if c.dataset == dataset]
+    if ipc is not None:
+        _check(f"ipc of {name}", str(ipc), (str(c.ipc) for c in cells if c.ipc))
+        cells = [c for c in cells if c.ipc == ipc]
+    if method is not None:
+        _check(f"method of {name}", method, (n for c in cells for n in (c.name, c.method) if n))
+        cells = [c for c in cells if method in (c.name, c.method)]
+    return cells
+
+
+def pivot(cells: Sequence[Cell]) -> Pivot:
+    """Rows of methods in the order of the cells; columns of data sets, in that order, and images per class."""
+    more = [f for f in ("steps", "eval_net", "metric") if len({getattr(c, f) for c in cells}) > 1]
+    fields = ("dataset", "ipc", *more)
+    nets = {c.condense_net for c in cells} - {"selection", "none"}
+    datasets = list(dict.fromkeys(c.dataset for c in cells))
+    ordered = sorted(cells, key=lambda c: (datasets.index(c.dataset), c.ipc is None, c.ipc or 0))
+    columns: list[Column] = list(dict.fromkeys(tuple(getattr(c, f) for f in fields) for c in ordered))
+    rows: dict[str, list[list[Cell]]] = {}
+    for c in cells:
+        label = f"{c.method} ({c.condense_net})" if len(nets) > 1 and c.condense_net in nets else c.method
+        row = rows.setdefault(label, [[] for _ in columns])
+        row[columns.index(tuple(getattr(c, f) for f in fields))].append(c)
+    return Pivot(fields, tuple(columns), {label: tuple(map(tuple, row)) for label, row in rows.items()})
+
+
+def read(path: str | Path) -> list[Cell]:
+    """The cells of a CSV file in UTF-8 with our columns (``COLUMNS``).
+
+    Raises:
+        ValueError: for a file that is not there or no such table, with line, value and what belongs there.
+    """
+    wanted = f"give a CSV file in UTF-8 with the first line {COLUMNS}"
+    try:
+        lines = csv.reader(io.StringIO(Path(path).read_text("utf-8-sig")), strict=True)
+    except (OSError, UnicodeDecodeError) as error:
+        raise one_line(f"{path} cannot be read: {error}: {wanted}") from None
+    cells: list[Cell] = []
+    try:
+        if (header := ",".join(next(lines, []))) != COLUMNS:
+            raise ValueError(f"the header is {header[:80]!r}: {wanted}")
+        cells += (_cell(values) for values in lines if values)
+        if not cells:
+            raise ValueError(f"'' follows the header: give a row with {COLUMNS}")
+    except (ValueError, csv.Error) as error:
+        raise one_line(f"{path}, line {max(lines.line_num, 1)}: {error}") from None
+    return cells
+
+
+def _cell(values: Sequence[str]) -> Cell:
+    columns = COLUMNS.split(",")
+    if len(values) != len(columns):
+        raise ValueError(f"{','.join(values)[:80]!r} has {len(values)} columns: there must be {len(columns)}")
+    row = dict(zip(columns, values, strict=True))
+    parts: dict[str, str] = {}
+    for column, (shape, expected) in _SHAPES.items():
+        match = re.fullmatch(shape, row[column], re.ASCII)
+        if not match or (column == "dataset" and _ours(match["dataset"]) not in _DATASETS):
+            raise ValueError(f"{column} is {row[column][:80]!r}: it must be {expected}")
+        parts |= match.groupdict()
+    number = re.sub(r"^table|-text$|[(].*[)]$", "", row["table"].lower())
+    table = f"{row['source'].lower()}-{number}"
+    depth = re.search(r"(?i)convnet-(\d)", row["condense_net"] + " " + row["eval_net"])
+    return Cell(
+        table,
+        _ours(parts["dataset"]),
+        int(parts["ipc"]) if parts["ipc"] else None,
+        row["method"],
+        _name(table, _ours(parts["dataset"]), row["method"].lower()),
+        _ours(row["condense_net"]),
+        _ours(row["eval_net"]),
+        row["metric"],
+        float(row["mean"]) if row["mean"] else None,
+        float(row["std"]) if row["std"] else None,
+        row["notes"],
+        int(parts["steps"]) if parts["steps"] else None,
+        int(depth[1]) if depth else None,
+    )
+
+
+def _ours(printed: str) -> str:
+    plain = re.sub(r"[^a-z0-9]", "", printed.lower())
+    return _OURS.get(re.sub(r"(?<=^convnet)\d$", "", plain), printed)
+
+
+@cache
+def _name(table: str, dataset: str, label: str) -> str | None:
+    scopes = (f"{table} {dataset} ", f"{table} ", "")
+    ours = next((_METHODS[scope + label] for scope in scopes if scope + label in _METHODS), None)
+    try:
+        return build(ours or re.sub(r"[(](ours|baseline)[)]$", "", label)).name
+    except ValueError:
+        return None
+
+
+@cache
+def _cells() -> tuple[Cell, ...]:
+    return tuple(read(Path(__file__).parent / "published.csv"))
+
+
+def _check(kind: str, name: str, known: Iterable[str]) -> None:
+    names = dict.fromkeys(known)
+    if name not in names:
+        near = difflib.get_close_matches(name.lower(), names, 1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise ValueError(f"unknown {kind} {name[:80]!r}: {hint}known are {', '.join(names)}")

@@ -1,0 +1,113 @@
+"""What a cell of a published table needs: a piece of work, whatever its kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from cl_condense.common.progress import OnProgress
+from cl_condense.data.imageset import ImageSet
+from cl_condense.papers.costs import Costs
+from cl_condense.runs.settings import Settings
+
+Json = dict[str, Any]
+
+Load = Callable[[str], tuple[ImageSet, ImageSet]]
+"""Gives (train, test) of a data set."""
+
+
+Between = Callable[[int], None]
+"""Called before each of the pieces of a work but the first that is missing, with the number of it, from 1."""
+
+
+class Piece(NamedTuple):
+    """A part of a work that is kept once it is done.
+
+    Attributes:
+        condensing, training: the seconds that it takes of both, about.
+        resumable: it leaves checkpoints while it is done, so that it need not fit the time that there is.
+        begun: a checkpoint is there, and tells how long the rest takes.
+    """
+
+    condensing: float
+    training: float = 0.0
+    resumable: bool = False
+    begun: bool = False
+
+    def seconds(self) -> float:
+        return self.condensing + self.training
+
+
+class Past(NamedTuple):
+    """A part of a work that was done.
+
+    Attributes:
+        kind: such parts are over- or underestimated alike.
+        estimate, seconds: what it was to take, and took.
+        device: its name.
+    """
+
+    kind: str
+    estimate: float
+    seconds: float
+    device: str
+
+
+class Account(NamedTuple):
+    """Where accuracies come from: seconds of condensation, one a group of them, and records with origins.
+
+    ``taken`` are all seconds, those of training too, however they are divided; None for what does not say it.
+    """
+
+    seconds: list[float | None]
+    origins: list[Json]
+    taken: list[float | None]
+
+
+class Work(Protocol):
+    """A piece of work in a folder of results: what decides it, doing it, and what came out.
+
+    ``str`` says for people what it is. ``results`` are those of ``Bench.results``.
+    """
+
+    @property
+    def settings(self) -> Settings:
+        """What it computes with."""
+
+    def identity(self) -> Json:
+        """What its results have to say of themselves, as their ``work``."""
+
+    def accuracies(self, results: Sequence[Json]) -> list[list[float]]:
+        """Fractions of 1 of networks, by the images that they share; empty where it is not done."""
+
+    def account(self, folder: Path, results: Sequence[Json]) -> Account:
+        """Where its accuracies come from.
+
+        Raises:
+            ValueError: for a damaged record.
+        """
+
+    def kept(self, folder: Path) -> list[Json]:
+        """Results that lie in a folder of its own.
+
+        Raises:
+            ValueError: for a damaged record.
+        """
+
+    def makes(self) -> str:
+        """What its first piece makes that other works may share; empty where they do not."""
+
+    def pieces(self, folder: Path, costs: Costs) -> list[Piece]:
+        """What is missing of it, piece by piece, with estimates."""
+
+    def past(self, folder: Path, results: Sequence[Json], costs: Costs) -> list[Past]:
+        """What was done of it, on any device."""
+
+    def do(
+        self, folder: Path, load: Load, on_iteration: OnProgress | None = None, between: Between | None = None
+    ) -> list[Json]:
+        """Does what is missing of it, tells ``on_iteration`` how far it is, and returns its results.
+
+        Both may raise: what was done of it, up to the last piece, is on the disk when ``between`` is called.
+        """

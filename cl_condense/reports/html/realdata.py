@@ -1,0 +1,115 @@
+"""The real images of condensed sets, for a report that shows them beside each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cl_condense.common.devices import pick_device
+from cl_condense.common.progress import decoding
+from cl_condense.condensation.condensed_set import CondensedSet
+from cl_condense.condensation.recipe import Recipe
+from cl_condense.data import datasets
+from cl_condense.data.imageset import ImageSet
+from cl_condense.reports.html.measuring import Measured
+from cl_condense.reports.html.probe import Probe, Watch, unwatched
+from cl_condense.reports.html.results import FAULTS, Json, Results, read_json
+from cl_condense.runs.incremental import method_for
+from cl_condense.runs.settings import DEFAULTS, Settings, fingerprint
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set that condensed sets were made of.
+
+    Attributes:
+        train: its training images, on the CPU.
+        mark: their fingerprint.
+        probe: the network to look through.
+        given: the options of the report, for its command.
+        measured: what was measured so far, by name of the set.
+    """
+
+    train: ImageSet
+    mark: str
+    probe: Probe
+    given: tuple[str, ...] = ()
+    measured: dict[str, Measured] = field(default_factory=dict)
+
+    def words(self, results: Results) -> list[str]:
+        """What follows ``cl-condense report``."""
+        return [results.folder.resolve().name, *self.given]
+
+
+@dataclass(frozen=True)
+class RealData:
+    """The data sets that condensed sets were made of, by name; read once."""
+
+    sources: dict[str, Source]
+
+    @staticmethod
+    def of(results: Results, data: Path | None, device: str = "auto", watch: Watch = unwatched) -> RealData:
+        """Reads the data sets that the sets in a folder name.
+
+        Raises:
+            ValueError: for a data set that is not in ``data``, and a device that is not there.
+        """
+        where, given = pick_device(device), ("--figures", *(["--data", "DATA"] if data else []))
+        sources = {}
+        for name in sorted(_named(results.sets)):
+            train, test = datasets.load(name, data, on_progress=decoding(name))
+            probe = Probe(train.to(where), test.to(where), DEFAULTS.get(name, {}).get("depth"), watch)
+            sources[name] = Source(train, fingerprint(train), probe, given)
+        return RealData(sources)
+
+    def source(self, made: CondensedSet, record: Json) -> Source:
+        """The data that a set was made of.
+
+        Raises:
+            ValueError: where the images are not those.
+        """
+        name = str(record["dataset"])
+        if name not in self.sources:
+            raise ValueError(f"its data set {name!r} is none that this package reads")
+        source = self.sources[name]
+        if record.get("data") and record["data"] != source.mark:
+            raise ValueError(f"the images of {name} here are not those it was made of")
+        real = source.train
+        theirs = (made.class_ids, made.shape, made.mean, made.std)
+        if theirs != (real.class_ids, real.shape, real.mean, real.std):
+            raise ValueError(f"its classes, image size or normalisation are not those of {name}")
+        return source
+
+
+def started(real: ImageSet, record: Json) -> CondensedSet | None:
+    """The images that a condensation started from, computed again as it did; None where it selected real ones.
+
+    They follow from the real images, the recipe and the seed: ``recipe.synthetic.start`` draws by counter, the
+    same on every device. The recipe is that of the installed version; where it starts otherwise than the one in
+    the record, nothing is shown.
+
+    Args:
+        real: the images it was condensed from.
+        record: as ``run`` leaves it, of a set that went on from no other.
+    """
+    s = Settings.of(record)
+    method = method_for(s.methods[0], s)
+    if not isinstance(method, Recipe):
+        return None
+    recipe = method.settled(s.ipc or 0)
+    if recipe.settings()["synthetic"] != record["recipe"]["synthetic"]:
+        return None
+    pixels = recipe.synthetic.start(real, s.ipc or 0, s.seed)
+    return CondensedSet.of(real, pixels, recipe.settings(), s.seed, recipe.synthetic.factor)
+
+
+def _named(sets: Sequence[Path]) -> set[str]:
+    """The data sets that records name; a record that cannot be read is listed elsewhere."""
+    names = set()
+    for path in sets:
+        try:
+            names.add(str(read_json(path.with_suffix(".json"))["dataset"]))
+        except FAULTS:
+            continue
+    return names & set(datasets.NAMES)

@@ -1,0 +1,178 @@
+"""The papers' tables with ours beside them, as sections of a page."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from cl_condense.papers.beside import Comparison, Pair, filled, side_by_side
+from cl_condense.papers.footnotes import changed, differences, notes
+from cl_condense.papers.published import TITLES, Cell, tables
+from cl_condense.reports.html.dots import dot_plot
+from cl_condense.reports.html.found import Found, Scored, benches
+from cl_condense.reports.html.parts import Beside, Block, Command, Facts, Folded, Grid, Paragraph, Section
+from cl_condense.reports.html.pictures import Picture
+from cl_condense.reports.html.results import Results
+from cl_condense.reports.html.words import USUAL, cite, data_words, options, pairs, seconds_words, shell
+from cl_condense.runs.settings import has_economy
+
+
+def table_sections(results: Results, folder: Path) -> list[Section]:
+    """A section for each paper that has a number of ours, which stands in the first that prints it.
+
+    ``folder`` is what ``cl-condense table`` wrote its results into.
+    """
+
+    def fault(name: str, why: str) -> None:
+        results.faults[f"{results.name(folder)}/{name}"] = why
+
+    found = benches(folder, fault)
+    every = Comparison([cell for table in tables().values() for cell in table.cells], found)
+    first: dict[Any, list[Cell]] = {}
+    for cell in dict.fromkeys(pair.cell for pair in every.pairs):
+        first.setdefault(_same(cell, found), []).append(cell)
+    made = []
+    for paper in dict.fromkeys(name.partition("-")[0] for name in tables()):
+        own = {cells[0]: cells[1:] for cells in first.values() if _paper(cells[0]) == paper}
+        if own:
+            made.append(_section(results, paper, Comparison([*own], found), own, every))
+    _unused(every, fault)
+    return made
+
+
+def _paper(cell: Cell) -> str:
+    return cell.table.partition("-")[0]
+
+
+def _same(cell: Cell, found: Sequence[Found]) -> Any:
+    """One for a number that several tables print alike and that ours are measured alike for."""
+    plain = replace(cell, table="", method=cell.name or cell.method, notes="", depth=None)
+    return plain, notes(cell), *(tuple(bench.works(cell)) for bench in found)
+
+
+def _unused(every: Comparison, fault: Any) -> None:
+    """Tells of what fills no table."""
+    cells = {pair.cell for pair in every.pairs}
+    for bench in every.benches:
+        wanted = [work.identity() for cell in cells for work in bench.works(cell)]
+        for result in bench.results(every.cells):
+            work = result["work"]
+            if work not in wanted:
+                name = f"scores.jsonl, {work['set']}" if "set" in work else f"streams/{work['stream']}"
+                fault(name, "fills no published table")
+
+
+def _section(
+    results: Results, paper: str, comparison: Comparison, own: Mapping[Cell, list[Cell]], every: Comparison
+) -> Section:
+    names = [name for name in tables() if any(cell.table == name for cell in own)]
+    whole = [cell for name in names for cell in tables()[name].cells]
+    again: dict[str, int] = {}
+    for cell in (cell for cells in own.values() for cell in cells):
+        again[cell.table] = again.get(cell.table, 0) + 1
+    elsewhere = ", ".join(f"{name} ({n})" for name, n in again.items())
+    facts = Facts(
+        {
+            "published in": cite(paper),
+            **{name: TITLES[name] for name in names},
+            "done": filled(whole, every.pairs),
+            "also printed in": elsewhere,
+        }
+    )
+    where = results.name(comparison.benches[0].folder)
+    title = f"{paper.upper()}: {', '.join(names)}"
+    pictures = Beside([*map(_picture, _datasets(comparison.pairs).items())])
+    return Section(3, title, [*compared(comparison, [pictures]), facts, behind(comparison, where)])
+
+
+def _datasets(found: Iterable[Pair]) -> dict[str, list[Pair]]:
+    datasets: dict[str, list[Pair]] = {}
+    for pair in found:
+        datasets.setdefault(pair.cell.dataset, []).append(pair)
+    return datasets
+
+
+def _picture(of: tuple[str, Sequence[Pair]]) -> Picture:
+    dataset, found = of
+    return Picture(dot_plot(found), f"Published and ours, {dataset}: {len(found)} dots; numbers in the table")
+
+
+def compared(
+    comparison: Comparison, pictures: Iterable[Block], remarks: Mapping[Cell, str] = MappingProxyType({})
+) -> list[Block]:
+    """What came out: a warning where settings are not the papers', the table, its pictures and its notes."""
+    table = side_by_side("", comparison, measured=True, remarks=remarks)
+    caption, *below = str(table.caption).splitlines()
+    footnotes = Facts(dict(line.split(" ", 1) for line in below if line.startswith("[")), "notes")
+    blocks: list[Block] = [Paragraph(line, "warning") for line in comparison.warnings()]
+    if all(not pair.way for pair in comparison.pairs):
+        noted = any(differences(pair.cell) for pair in comparison.pairs)
+        exactly = " but for what the notes below the table say" if noted else ""
+        blocks = [Paragraph(f"Measured at the papers' settings{exactly}.", "note")]
+    return [
+        *blocks,
+        replace(Grid.of(table), caption=caption),
+        *pictures,
+        *([footnotes] if footnotes.values else []),
+    ]
+
+
+def behind(comparison: Comparison, where: str, scores: bool = True) -> Folded:
+    """How it was measured: settings, commands that go on in the folder ``where``, and the scores themselves."""
+    blocks: list[Block] = []
+    for bench, way in zip(comparison.benches, comparison.ways, strict=True):
+        done = [pair.cell for pair in comparison.pairs if pair.bench is bench]
+        if not done:
+            continue
+        made, unlike = bench.origin(done), bench.unlike(done)
+        said = changed(unlike) or "the papers'"
+        facts = {"settings": f"{way}: {said}" if way and way not in unlike else said, **made}
+        facts["versions"] = pairs(made["versions"])
+        wanted = [work.identity() for cell in done for work in bench.works(cell)]
+        scored = [s for s in getattr(bench, "scored", ()) if s.score["work"] in wanted]
+        blocks += [Facts(facts), Command(_commands(bench, done, where))]
+        blocks += [_measured(scored)] if scored and scores else []
+    return Folded("Settings, commands, scores" if scores else "Settings and commands", blocks)
+
+
+def _measured(scores: Sequence[Scored]) -> Grid:
+    """What lies behind a table: a row a score."""
+    rows = []
+    for score, made in scores:
+        work, accuracies = score["work"], [100 * a for a in score["accuracies"]]
+        mean = sum(accuracies) / len(accuracies)
+        std = math.sqrt(sum((a - mean) ** 2 for a in accuracies) / len(accuracies))
+        method = str(made["methods"][0])
+        training = f"{work['evaluation']}, {work['epochs']} epochs"
+        result = f"{mean:.1f} ± {std:.1f} ({len(accuracies)})"
+        made_by = f"{made.get('device', '')}, {seconds_words(made.get('seconds'))}"
+        scored = f"{score.get('device', '')}, {seconds_words(score.get('seconds'))}"
+        values = (work["set"], method, cite(method) or "-", work["eval_net"], training, result)
+        rows.append([str(v) for v in (*values, made["seed"], made_by, scored)])
+    header = "set,method,paper,network,training,ours,seed,condensed on,scored on".split(",")
+    return Grid(header, rows, "The scores behind the table", text=True)
+
+
+def _commands(bench: Any, filled: Sequence[Cell], where: str) -> list[str]:
+    """A line for each data set and budget."""
+    by: dict[tuple[str, int | None], list[Cell]] = {}
+    for cell in filled:
+        by.setdefault((cell.dataset, cell.ipc), []).append(cell)
+    return [_command(bench, cells, where) for cells in by.values()]
+
+
+def _command(bench: Any, cells: Sequence[Cell], where: str) -> str:
+    changes = {"networks" if k == "nets" else k: v for k, v in bench.changes.items()}
+    changes = {"economy": USUAL.economy, **changes}
+    names = [name for name in TITLES if any(cell.table == name for cell in cells)]
+    words = ["table", *names, "--only", cells[0].dataset, "--ipc", cells[0].ipc]
+    for method in dict.fromkeys(c.name for c in cells):
+        words += ["--method", method]
+    papers = not changes["economy"] and any(has_economy(c.name or "") for c in cells)
+    words += [*data_words(cells[0].dataset), *(["--papers"] if papers else []), *options(changes)]
+    words += ["--repetitions", bench.repetitions, "--results", where]
+    return shell(words)

@@ -1,0 +1,85 @@
+"""Commands, citations and numbers as a page says them."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from functools import cache
+from typing import Any
+
+from cl_condense.methods import describe
+from cl_condense.reports.html.parts import Block, Paragraph
+from cl_condense.runs.settings import DEFAULTS, Settings, economy_option
+
+Json = dict[str, Any]
+
+
+USUAL = Settings("")
+
+
+def unsaid(values: Json, fields: str) -> list[Block]:
+    """A note where fields without an option are other than what the command would take."""
+    usual = asdict(USUAL) | DEFAULTS.get(str(values["dataset"]), {})
+    other = [f"{k.replace('_', ' ')} {values.get(k)}" for k in fields.split() if values.get(k) != usual[k]]
+    text = f"The command has no option for {', '.join(other)}: set from Python, or for a table."
+    return [Paragraph(text, "note")] if other else []
+
+
+def economy_words(record: Mapping[str, Any]) -> list[str]:
+    """The option with which methods condense as a record says; none for a record that no command would take."""
+    try:
+        option = economy_option(record)
+    except ValueError:
+        return []
+    return [option] if option else []
+
+
+def options(values: Mapping[str, Any]) -> list[Any]:
+    """Options of fields of Settings; those at rest are left out, and economy, which has words of its own."""
+    rest = {k: getattr(USUAL, k) for k in ("precision", "compiled", "net", "evaluation")}
+    rest["reuse"] = None if values.get("economy") else 1
+    given = {k: v for k, v in values.items() if v is not None and (k not in rest or v != rest[k])}
+    flags = ["--compile"] if given.get("compiled") else []
+    valued = {k.replace("_", "-"): v for k, v in given.items() if not isinstance(v, bool)}
+    return [*flags, *(word for k, v in valued.items() for word in (f"--{k}", v))]
+
+
+def data_words(dataset: Any) -> list[str]:
+    return [] if dataset == "digits" else ["--data", "DATA"]
+
+
+def shell(words: Sequence[Any]) -> str:
+    return shlex.join(["cl-condense", *map(str, words)])
+
+
+@cache
+def _papers() -> dict[str, str]:
+    """Papers by method and, with a plus before it, by modifier."""
+    pairs = (zip(t.columns[0].cells, t.columns[2].cells, strict=True) for t in describe.tables())
+    return {str(name): str(paper) for table in pairs for name, paper in table}
+
+
+def cite(method: str) -> str:
+    """The papers of a method and its modifiers, each once; empty where there is none."""
+    base, *suffixes = method.split("+")
+    known = [_papers().get(name, "") for name in (base, *(f"+{s}" for s in suffixes))]
+    return "; ".join(dict.fromkeys(paper for paper in known if paper))
+
+
+def pairs(values: Any) -> str:
+    return ", ".join(f"{k} {_plainly(v)}" for k, v in dict(values or {}).items())
+
+
+def _plainly(value: Any) -> str:
+    """A setting of a record: a part of a recipe as it stands in Python."""
+    if isinstance(value, dict):
+        inside = ", ".join(f"{k}={_plainly(v)}" for k, v in value.items() if k != "kind")
+        return f"{value.get('kind', '')}({inside})"
+    if isinstance(value, list):
+        return ", ".join(map(_plainly, value)) or "none"
+    return str(value)
+
+
+def seconds_words(value: Any) -> str:
+    return f"{float(value):.0f} s" if value is not None else "time not recorded"

@@ -1,0 +1,1 @@
+"""Experiments: class-incremental, standalone, evaluations; what decides them and what they leave."""

@@ -1,0 +1,117 @@
+"""What networks trained on condensed sets reach: the sets of files, one protocol."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from cl_condense.common.devices import pick_device
+from cl_condense.common.files import writable, writing
+from cl_condense.condensation.condensed_set import CondensedSet
+from cl_condense.condensation.formats.read import check_options, has_pairs, read
+from cl_condense.condensation.formats.reading import Reading
+from cl_condense.data import datasets
+from cl_condense.data.class_names import classes_of
+from cl_condense.data.imageset import ImageSet
+from cl_condense.runs.incremental import training_for
+from cl_condense.runs.provenance import origin
+from cl_condense.runs.records import append
+from cl_condense.runs.settings import DEFAULTS, Settings, default_epochs, network_for
+from cl_condense.training.evaluate import score
+from cl_condense.training.train import OnEpoch
+
+
+def evaluate_files(
+    files: Sequence[Path],
+    dataset: str,
+    data: Path | None,
+    download: bool,
+    *,
+    records: Path | None,
+    pair: int | None = None,
+    factor: int | None = None,
+    space: str = "auto",
+    watch: Callable[[str], OnEpoch] | None = None,
+    **given: Any,
+) -> Iterator[str]:
+    """Evaluates every file, after all have been read, and yields a line for each: mean ± std (n).
+
+    Classes go by name where a file has names. ``pair``, ``factor`` and ``space`` are those of
+    ``read``; lines and records say what was assumed. ``watch`` makes what is called
+    after every epoch, from the name of a file.
+
+    Raises:
+        ValueError: for a file that is no condensed set, or does not fit the data set or these options, before
+            any is evaluated.
+    """
+    check_options(pair, factor, space)
+    if records:
+        writable(records, "--records")
+    if pair is not None and not any(map(has_pairs, files)):
+        raise ValueError(f"--pair {pair}: .pt files have pairs, and none is given: leave --pair out")
+    train, test = datasets.load(dataset, data, download=download)
+    chosen = DEFAULTS.get(dataset, {}) | {k: v for k, v in given.items() if v is not None}
+    s = replace(Settings(dataset), **{k: v for k, v in chosen.items() if k != "networks"})
+    usual = default_epochs(dataset, s.evaluation)
+    s = replace(s, epochs=usual if given["epochs"] is None else given["epochs"])
+    training_for(s)  # raises for epochs without sense, and the next for a network that does not fit
+    s = replace(s, nets=given["networks"], device=str(pick_device(s.device)))
+    network_for(s, test.shape)(len(test.class_ids))
+    constants, classes = (train.mean, train.std), classes_of(test)
+    readings = []
+    for file in files:
+        own = pair if has_pairs(file) else None
+        found = read(file, constants, classes, pair=own, factor=factor, space=space)
+        readings.append(_fitting(file, found, test))
+    with writing(records, "--records") if records else nullcontext():
+        for file, reading in zip(files, readings, strict=True):
+            record = evaluate_set(reading.set, test, s, watch(file.name) if watch else None)
+            yield _line(file, reading, record)  # first, since it is lost where nothing can be appended
+            if records:
+                append(records, {"file": str(file), "read": reading.record(), **record})
+
+
+def evaluate_set(
+    made: CondensedSet, test: ImageSet, s: Settings, on_epoch: OnEpoch | None = None
+) -> dict[str, Any]:
+    """A record of the accuracies of ``s.nets`` networks trained on a set, by the protocol of ``s``."""
+    begun = time.perf_counter()
+    images, labels = (x.to(s.device) for x in made.decode())
+    # Test images as the set's own were normalised, which a published set may do in another way.
+    test = replace(test.to(s.device), mean=made.mean, std=made.std)
+    make = network_for(s, test.shape)
+    own: Any = {"network": make, "training": training_for(s), "networks": s.nets, "keys": (s.seed,)}
+    found = score(images, labels, test, **own, on_epoch=on_epoch)
+    return {
+        "recipe": made.recipe,
+        "codec": made.codec,
+        "dataset": s.dataset,
+        "accuracies": [round(a, 6) for a in found.tolist()],
+        "mean": float(found.double().mean()),
+        "std": float(found.double().std(correction=0)),
+        "evaluation": s.evaluation,
+        "epochs": s.epochs,
+        "net": s.net,
+        "width": s.width,
+        "compiled": s.compiled,
+        "seed": s.seed,
+        "seconds": round(time.perf_counter() - begun, 3),
+        **origin(s.device),
+    }
+
+
+def _line(file: Path, reading: Reading, record: dict[str, Any]) -> str:
+    accuracy = f"{100 * record['mean']:.1f} ± {100 * record['std']:.1f} % (n = {len(record['accuracies'])})"
+    said = f" ({reading.said()})" if reading.said() else ""
+    return f"{file}: {accuracy}, {len(reading.set)} images, {record['seconds']:.0f} s{said}"
+
+
+def _fitting(file: Path, reading: Reading, test: ImageSet) -> Reading:
+    """Raises ValueError for a set of other images than the test images."""
+    if reading.set.shape != test.shape:
+        raise ValueError(f"{file} has images of {reading.set.shape}, the data set of {test.shape}")
+    return reading

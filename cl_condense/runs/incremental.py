@@ -1,0 +1,281 @@
+"""The class-incremental run: condense, retrain, evaluate, step by step; one record a step; resumable."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from cl_condense.common.devices import pick_device, using_threads
+from cl_condense.common.files import atomic, unused, writing
+from cl_condense.common.numbers import MOST, whole
+from cl_condense.common.progress import OnProgress, Progress
+from cl_condense.condensation.recipe import Method, Recipe
+from cl_condense.data.imageset import ImageSet
+from cl_condense.methods.coresets import Coreset
+from cl_condense.methods.economy import economical
+from cl_condense.methods.registry import build
+from cl_condense.runs.provenance import commit, origin
+from cl_condense.runs.records import Record, Unit, append, mend, read
+from cl_condense.runs.settings import Settings, check, fingerprint
+from cl_condense.runs.walks import Stream, Walk, strategy, streams
+from cl_condense.training.augment import DSA
+from cl_condense.training.protocol import TRAININGS, Training
+from cl_condense.training.train import train_together
+
+
+class Event(NamedTuple):
+    """Where a run is: the ``phase`` of a unit, ``record`` once the unit is finished.
+
+    ``share`` is how many units' worth is done that no earlier event had a record of, as if condensing took as
+    long as training: 0 to 1, or more where several units train together.
+    """
+
+    unit: Unit
+    phase: str
+    share: float
+    record: Record | None = None
+
+
+@dataclass
+class Run:
+    """A run in a folder: ``settings.json``, ``records.jsonl``, ``memory/``.
+
+    An interrupted run goes on with the CPU threads that it began with.
+    The folder's number of orders may be another, since an order depends on no other one: those that are there
+    are not computed again, and ``records`` has those that ``settings`` ask for.
+
+    One process writes in a folder at a time, see ``writing``.
+
+    Raises:
+        ValueError: for settings that do not fit the data, a folder with another run's settings, and, when it is
+            made and when it is called, a folder that another process writes in.
+    """
+
+    settings: Settings
+    train: ImageSet
+    test: ImageSet
+    out: Path
+    records: list[Record] = field(init=False)
+
+    def __post_init__(self) -> None:
+        check(self.settings, self.train, self.test)
+        self.out = Path(self.out)
+        device = str(pick_device(self.settings.device))
+        data = self.settings.data or fingerprint(self.train, self.test)
+        self.settings = replace(self.settings, device=device, data=data)
+        self._methods = {name: method_for(name, self.settings) for name in self.settings.methods}
+        self.records = self._open()
+        commit()  # of the code that is loaded now
+
+    @property
+    def sizes(self) -> list[int]:
+        """Number of new classes of each step."""
+        return step_sizes(len(self.train.class_ids), self.settings.steps)
+
+    @property
+    def units(self) -> list[Unit]:
+        """All pieces of work, in the order in which they are done."""
+        s = self.settings
+        return [Unit(o, m, t) for o in range(s.orders) for m in s.methods for t in range(1, s.steps + 1)]
+
+    def missing(self) -> list[Unit]:
+        """Pieces of work without a record."""
+        done = {Unit(r["order"], r["method"], r["step"]) for r in self.records}
+        return [unit for unit in self.units if unit not in done]
+
+    def __call__(self, on_event: Callable[[Event], None] = lambda event: None) -> list[Record]:
+        """Does what is missing, one record a step, and returns all records.
+
+        Each record is on the disk before the next step starts, and a stopped run goes on where it was: the
+        memory after the last step is there, and all that is random has (seed, order, step) as its key.
+        """
+        with writing(self.out, folder=True):
+            self.records = self._open()  # another process may have been here since
+            missing = self.missing()
+            if missing:
+                self._do(missing, on_event)
+        return self.records
+
+    def _do(self, missing: list[Unit], on_event: Callable[[Event], None]) -> None:
+        with using_threads(self._threads):
+            stream = streams(self.settings, self.train, self.test, self.sizes)
+            for orders in self._side_by_side():
+                for method in self.settings.methods:
+                    own = [(o, [u.step for u in missing if u[:2] == (o, method)]) for o in orders]
+                    walks = [self._walk(Unit(o, method, 0), due, stream(o)) for o, due in own if due]
+                    for step in sorted({step for walk in walks for step in walk.due}):
+                        self._step([walk for walk in walks if step in walk.due], step, on_event)
+
+    def memory_file(self, unit: Unit) -> Path:
+        """Where the memory after a step is kept (until the next one is done)."""
+        return self.out / "memory" / f"{unit.method}-order{unit.order}-step{unit.step}.safetensors"
+
+    def _side_by_side(self) -> list[list[int]]:
+        """Class orders whose networks train together: on a GPU all, since ConvNets are joined there.
+
+        Elsewhere each alone: only those for at most 16 pixels are joined there, and with one channel accuracies
+        would differ by rounding when a run goes on with more orders.
+        """
+        orders = [*range(self.settings.orders)]
+        together = self.settings.net == "convnet" and self.settings.device.startswith("cuda")
+        return [orders] if together else [[order] for order in orders]
+
+    def _walk(self, start: Unit, due: list[int], stream: Stream) -> Walk:
+        method, training = self._methods[start.method], training_for(self.settings)
+        own = strategy(start.order, method, training, self.settings, self.train)
+        return Walk(start, due, stream, own, self.memory_file)
+
+    def _step(self, walks: list[Walk], step: int, on_event: Callable[[Event], None]) -> None:
+        """Condenses a step of each walk, trains their networks together, and evaluates each."""
+        units = [walk.unit(step) for walk in walks]
+        for walk, condensing in zip(walks, _shares(units, on_event), strict=True):
+            walk.condense(step, condensing)
+
+        def training(epoch: int, epochs: int) -> None:
+            on_event(Event(units[0], "train", len(walks) * (1 + epoch / epochs) / 2))
+
+        start, jobs = time.perf_counter(), [walk.strategy.job for walk in walks]
+        train_together(jobs, training_for(self.settings), training)
+        seconds = (time.perf_counter() - start) / len(walks)
+        for done, (walk, unit) in enumerate(zip(walks, units, strict=True)):
+            walk.evaluate(step)
+            record = self._record(unit, walk.strategy, seconds)
+            append(self.out / "records.jsonl", record)
+            self.records.append(record)
+            walk.leave(step)
+            on_event(Event(unit, "done", len(walks) - done, record))
+
+    def _record(self, unit: Unit, strategy: Any, train_seconds: float) -> Record:
+        memory = strategy.buffer.memory
+        return {
+            "method": unit.method,
+            "dataset": self.settings.dataset,
+            "order": unit.order,
+            "step": unit.step,
+            "classes_seen": len(memory.class_ids),
+            "accuracy": sum(strategy.accuracies) / len(strategy.accuracies),
+            "accuracies": strategy.accuracies,
+            "stored_images": len(memory),
+            "stored_bytes": memory.nbytes,
+            "codec": memory.codec,
+            "condense_seconds": round(strategy.buffer.seconds, 3),
+            "train_seconds": round(strategy.train_seconds + train_seconds, 3),
+            "recipe": memory.recipe,  # settled for its images per class
+            "economy": self.settings.economy_of(unit.method),
+            "seed": self.settings.seed,
+            **origin(self.settings.device),
+        }
+
+    def _open(self) -> list[Record]:
+        """Records of the folder, which is made if need be."""
+        self._theirs()  # before anything is written in it
+        with writing(self.out, folder=True):
+            theirs, path = self._theirs(), self.out / "records.jsonl"
+            mine = self._mine(theirs)
+            self._threads = mine["threads"]
+            (self.out / "memory").mkdir(exist_ok=True)
+            if theirs.get("orders") != mine["orders"]:
+                with atomic(self.out / "settings.json") as temporary:
+                    temporary.write_text(json.dumps(mine, indent=2) + "\n")
+            mend(path)
+            return [r for r in read(path) if r["order"] < self.settings.orders]
+
+    def _mine(self, theirs: dict[str, Any]) -> dict[str, Any]:
+        """What ``settings.json`` is to say: no fewer orders than it does."""
+        orders = max(self.settings.orders, theirs.get("orders", 0))
+        threads = theirs.get("threads", _threads(self.train))
+        own = {"methods": list(self.settings.methods), "orders": orders, "threads": threads}
+        return self.settings.values() | own
+
+    def _theirs(self) -> dict[str, Any]:
+        """What ``settings.json`` says; nothing where the folder is fresh.
+
+        Raises:
+            ValueError: for the folder of anything else.
+        """
+        path = self.out / "settings.json"
+        if not path.exists():
+            if self.out.is_dir() and not unused(self.out):
+                raise ValueError(f"{self.out} is not empty and holds no run: give another --out")
+            return {}
+        try:
+            theirs = {"economy": False} | dict(json.loads(path.read_text()))
+            whole("orders", theirs["orders"])
+            whole("threads", theirs.get("threads", 1), at_most=MOST["threads"])
+        except (KeyError, ValueError, TypeError):
+            raise ValueError(f"{path} is damaged: give another --out") from None
+        if "threads" not in theirs:
+            raise ValueError(
+                f"{self.out} holds a run of a version in which all experiences drew the same random numbers: "
+                "give another --out"
+            )
+        for k, mine in self._mine(theirs).items():
+            if k != "orders" and theirs.get(k, "nothing") != mine:
+                raise ValueError(
+                    f"{self.out} holds a run with {k} {theirs.get(k)}, not {mine}: "
+                    "give another --out, or that run's settings to go on with it"
+                )
+        return theirs
+
+
+def _shares(units: list[Unit], on_event: Callable[[Event], None]) -> Iterator[OnProgress]:
+    """For each unit what tells how far its condensation is, after those before it."""
+    for before, unit in enumerate(units):
+
+        def condensing(progress: Progress, before: int = before, unit: Unit = unit) -> None:
+            on_event(Event(unit, "condense", (before + progress.done / progress.total) / 2))
+
+        yield condensing
+
+
+def step_sizes(classes: int, steps: int) -> list[int]:
+    """Number of new classes of each step; those that do not divide evenly go to the first ones."""
+    share, rest = divmod(classes, steps)
+    return [share + (i < rest) for i in range(steps)]
+
+
+def method_for(name: str, s: Settings) -> Method:
+    """The method of a name as these settings want it."""
+    method = build(name, s.dataset)
+    if isinstance(method, Coreset):
+        alone = not any(isinstance(build(other), Recipe) for other in s.methods)
+        if alone and method.iterations and s.iterations:
+            return replace(method, iterations=s.iterations)
+        return method
+    if not isinstance(method, Recipe):
+        return method
+    given = {k: getattr(s, k) for k in ("iterations", "real_per_class", "precision", "compiled")}
+    given = {k: v for k, v in given.items() if v is not None}
+    # Of the method's own augmentation what fits the data set: no flips for digits.
+    words = [word for word in method.augment.groups if word in DSA(s.augment).groups]
+    own = replace(method, augment=replace(method.augment, strategy="_".join(words) or "none"))
+    made = replace(economical(own) if s.economy else own, **given)
+    if s.real_per_class and made.quiet:  # in every step: what does not fit a memory would not fit it at the end
+        made = replace(made, quiet=replace(made.quiet, real_per_class=s.real_per_class))
+    return made if s.reuse is None else replace(made, source=own.source, reuse=1).reusing(s.reuse)
+
+
+def training_for(s: Settings) -> Training:
+    """How these settings train networks on a memory.
+
+    Raises:
+        ValueError: for an unknown way to evaluate.
+    """
+    if s.evaluation not in TRAININGS:
+        raise ValueError(f"evaluation {s.evaluation!r}: use {' or '.join(TRAININGS)}")
+    return replace(TRAININGS[s.evaluation](s.epochs, s.augment), compiled=s.compiled)
+
+
+def _threads(images: ImageSet) -> int:
+    """CPU threads for images of a size: one for tiny ones.
+
+    Their operations take microseconds, so that threads mostly wait for one another, and for many times as long
+    where something else keeps a core busy.
+    """
+    return 1 if images.shape[1] * images.shape[2] <= 16 * 16 else torch.get_num_threads()

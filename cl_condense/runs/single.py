@@ -1,0 +1,243 @@
+"""Condensing a whole data set into files: resumable, with a record of how it was done."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from cl_condense.common.devices import using_threads
+from cl_condense.common.files import atomic, writing
+from cl_condense.common.numbers import MOST, whole
+from cl_condense.common.progress import OnProgress, Progress
+from cl_condense.common.rng import subseed
+from cl_condense.condensation.condensed_set import CondensedSet
+from cl_condense.condensation.engine import Condensation
+from cl_condense.condensation.paper_settings import warn_borrowed
+from cl_condense.condensation.recipe import Method, Recipe
+from cl_condense.condensation.sources.contract import State
+from cl_condense.data.imageset import ImageSet, check_ipc
+from cl_condense.methods.condense import condense
+from cl_condense.runs.incremental import method_for
+from cl_condense.runs.provenance import commit, origin
+from cl_condense.runs.settings import OF_A_SET, Settings, network_for
+
+_FORMAT = "cl-condense checkpoint 2"
+_EVERY = 30.0  # seconds between checkpoints
+_LOSSES = 200  # points of a loss curve; each waits for the device
+
+
+@dataclass(frozen=True)
+class Job:
+    """A standalone condensation: ``settings`` for the images, ``method`` and the files to write.
+
+    Attributes:
+        settings: of its fields those that a condensation depends on; ``methods`` has one name.
+        path: of the set, a safetensors file; picture, record and checkpoint lie beside it.
+        start: a set to go on from, with ``settings.iterations`` more and new random numbers.
+    """
+
+    settings: Settings
+    path: Path
+    start: Path | None = None
+
+    def files(self) -> dict[str, Path]:
+        """What it writes, by kind."""
+        suffixes = {"set": ".safetensors", "picture": ".png", "record": ".json", "checkpoint": ".checkpoint"}
+        return {kind: self.path.with_suffix(suffix) for kind, suffix in suffixes.items()}
+
+    def done(self) -> tuple[int, float]:
+        """The iterations that a checkpoint has, and the seconds that they took.
+
+        Raises:
+            ValueError: for a checkpoint of other settings, and a damaged one.
+        """
+        before = _checkpointed(self)
+        return (int(before.state["iteration"]), before.seconds) if before.state else (0, 0.0)
+
+    def identity(self) -> dict[str, Any]:
+        """What has to be the same for an interrupted job to go on."""
+        chosen = {k: v for k, v in self.settings.values().items() if k in OF_A_SET}
+        return chosen | {"methods": list(self.settings.methods), "start": self.start and str(self.start)}
+
+
+@dataclass(frozen=True, eq=False)
+class Saved:
+    """Storage that goes on from the images of a condensed set.
+
+    Raises:
+        ValueError: where the classes, the images per class or their shape are others.
+    """
+
+    condensed: CondensedSet
+
+    @property
+    def factor(self) -> int:
+        return self.condensed.factor
+
+    def start(self, real: ImageSet, ipc: int, seed: int) -> Tensor:
+        saved = self.condensed
+        if saved.names and real.names and saved.names != real.names:
+            new = next(b for a, b in zip(saved.names, real.names, strict=False) if a != b)
+            known = ", ".join(saved.names[:3])
+            raise ValueError(
+                f"the set is of other classes ({known}, ...), not of {new!r}: give the data it is of"
+            )
+        theirs = (saved.class_ids, set(saved.counts), saved.shape)
+        if theirs != (real.class_ids, {ipc}, real.shape):
+            each = ", ".join(map(str, sorted(set(saved.counts))))
+            raise ValueError(
+                f"{len(saved.class_ids)} classes with {each} images each of shape {theirs[2]} do not go on as "
+                f"{len(real.class_ids)} with {ipc} of shape {real.shape}: give the data and budget they are of"
+            )
+        return saved.pixels.view(len(real.class_ids), ipc, *real.shape).to(real.device, copy=True)
+
+    def settings(self) -> dict[str, Any]:
+        """What a record says of it."""
+        return {"factor": self.factor, "of": self.condensed.recipe.get("name")}
+
+
+def run(job: Job, real: ImageSet, on_iteration: OnProgress | None = None) -> dict[str, Any]:
+    """Condenses, writes set, picture and record, and returns the record; an interrupted job goes on.
+
+    Raises:
+        ValueError: before any work, where the set is there already, a checkpoint is of other settings, another
+            process writes the set, and where it cannot be written.
+    """
+    s = job.settings
+    _absent(job)
+    check_ipc(s.ipc or 0, real)
+    method = method_for(s.methods[0], s)
+    if isinstance(method, Recipe):
+        warn_borrowed(method, s.dataset, s.ipc or 0)
+        method, seed = _start(job, method)
+    elif job.start:
+        raise ValueError(f"{s.methods[0]} selects real images: there is nothing to go on with from {job.start}")
+    else:
+        seed = s.seed
+    with writing(job.path):
+        _absent(job)  # another process may have been here since
+        before = _checkpointed(job) if isinstance(method, Recipe) else _Before()
+        with using_threads(before.threads or torch.get_num_threads()):
+            return _write(job, method, seed, real, before=before, on_iteration=on_iteration)
+
+
+def _absent(job: Job) -> None:
+    if job.path.exists():
+        raise ValueError(f"{job.path} is there already: give another --out, or --from it to go on")
+
+
+def _write(
+    job: Job, method: Method, seed: int, real: ImageSet, *, before: _Before, on_iteration: OnProgress | None
+) -> dict[str, Any]:
+    s, files, begun = job.settings, job.files(), time.perf_counter() - before.seconds
+    commit()  # of the code that is loaded now
+    make, losses = network_for(s, real.shape), [*before.losses]
+    if isinstance(method, Recipe):
+        work = Condensation(real, method, ipc=s.ipc or 0, network=make, seed=seed)
+        if before.state:
+            work.restore(before.state)
+        made = _finish(job, work, losses, begun, on_iteration)
+    else:
+        made = condense(real, method, ipc=s.ipc or 0, network=make, seed=seed, on_iteration=on_iteration)
+    made = made.coded(s.codec)
+    record = {
+        **job.identity(),
+        "recipe": made.recipe,
+        "images": len(made),
+        "bytes": made.nbytes,
+        "losses": losses,
+        "seconds": round(time.perf_counter() - begun, 3),
+        **origin(s.device),
+    }
+    made.save_png(files["picture"])
+    with atomic(files["record"]) as temporary:
+        temporary.write_text(json.dumps(record, indent=2) + "\n")
+    made.save(files["set"])  # last: where the set is, all is
+    files["checkpoint"].unlink(missing_ok=True)
+    return record
+
+
+def _start(job: Job, recipe: Recipe) -> tuple[Recipe, int]:
+    """The recipe and the seed, from a saved set where there is one."""
+    if job.start is None:
+        return recipe, job.settings.seed
+    saved = CondensedSet.load(job.start)
+    before = whole(f"{job.start}: iterations", saved.recipe.get("iterations", 0), 0)
+    return replace(recipe, synthetic=Saved(saved)), subseed(job.settings.seed, before)
+
+
+def _finish(
+    job: Job, work: Condensation, losses: list[list[float]], begun: float, on_iteration: OnProgress | None
+) -> CondensedSet:
+    """Does the iterations that are left, with a checkpoint every half minute.
+
+    Where ``on_iteration`` raises, one more; none where it is interrupted anywhere else: half a step has no
+    state to go on from.
+    """
+    saved, every = time.perf_counter(), max(1, work.iterations // _LOSSES)
+    while work.iteration < work.iterations:
+        loss = work.step()
+        if work.iteration % every == 0 or work.iteration == 1:
+            losses.append([work.iteration, float(loss)])
+        if time.perf_counter() - saved > _EVERY:
+            _checkpoint(job, work, losses, time.perf_counter() - begun)
+            saved = time.perf_counter()
+        if on_iteration:
+            try:
+                on_iteration(Progress("condensing", work.iteration, work.iterations, loss))
+            except BaseException:
+                _checkpoint(job, work, losses, time.perf_counter() - begun)
+                raise
+    return work.result()
+
+
+def _checkpoint(job: Job, work: Condensation, losses: list[list[float]], seconds: float) -> None:
+    own = {"losses": losses, "seconds": seconds, "threads": torch.get_num_threads()}
+    header = json.dumps({"job": job.identity(), **own})
+    state = {k: v.detach().cpu().contiguous() for k, v in work.state().items()}
+    with atomic(job.files()["checkpoint"]) as temporary:
+        temporary.write_bytes(save(state, metadata={"format": _FORMAT, "header": header}))
+
+
+class _Before(NamedTuple):
+    """What an interrupted condensation has done; nothing where there was none."""
+
+    losses: tuple[list[float], ...] = ()
+    seconds: float = 0.0
+    threads: int = 0
+    state: State | None = None
+
+
+def _checkpointed(job: Job) -> _Before:
+    """What the checkpoint has, if there is one; errors as ``run``."""
+    path = job.files()["checkpoint"]
+    if not path.exists():
+        return _Before()
+    try:
+        with safe_open(path, framework="pt") as file:
+            meta = file.metadata() or {}
+            if meta.get("format") != _FORMAT:
+                raise ValueError(f"its format is {meta.get('format')!r}, not {_FORMAT!r}")
+            header = json.loads(meta["header"])
+            theirs, seconds = {"economy": False} | dict(header["job"]), float(header["seconds"])
+            losses = tuple([int(i), float(loss)] for i, loss in header["losses"])
+            threads = whole("threads", header["threads"], at_most=MOST["threads"])
+            state: State = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, ValueError, KeyError, TypeError, OSError, RecursionError) as error:
+        raise ValueError(f"{path} cannot be read as a checkpoint ({error}): remove it to begin again") from None
+    mine = job.identity()
+    for key, value in mine.items():
+        if theirs.get(key, "nothing") != value:
+            raise ValueError(
+                f"{path} is of a condensation with {key} {theirs.get(key)}, not {value}: "
+                "give its settings to go on, another --out, or remove it"
+            )
+    return _Before(losses, seconds, threads, state)

@@ -1,0 +1,1 @@
+"""Training networks: augmentation, protocols, many networks side by side, accuracy."""

@@ -1,0 +1,68 @@
+"""torch.compile for what a network computes, and the way back where it does not work."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from cl_condense.networks.features import See, see
+
+T = TypeVar("T")
+
+_VARIANTS = 64  # compiled forms of one function: a few for each method and number of classes; torch keeps 8
+
+_OF_DYNAMO = ("The .grad attribute", ".*autograd.function.Function.* should not be instantiated")
+"""Warnings of what torch.compile itself does."""
+
+
+def compiled() -> See:
+    """``see`` through torch.compile, or itself, with a warning, where that fails.
+
+    Norm, activation and pooling become one pass over the maps, and convolutions in float32 on a CPU take
+    ``networks.winograd``'s way. The first iterations compile, for minutes;
+    torch keeps the code for later runs.
+    """
+    return _compiled(see)
+
+
+@functools.cache
+def compiled_logits() -> Callable[[nn.Module, Tensor], Tensor]:
+    """The same for a network and images ``[n, c, h, w]``: its logits ``[n, classes]``."""
+    return _compiled(plain_logits)
+
+
+def plain_logits(net: nn.Module, images: Tensor) -> Tensor:
+    """The same as it is."""
+    logits: Tensor = net(images)
+    return logits
+
+
+def _compiled(function: Callable[..., T]) -> Callable[..., T]:
+    fast: Any = torch.compile(function, dynamic=False)
+    config: Any = torch._dynamo.config
+    limit = "recompile_limit" if hasattr(config, "recompile_limit") else "cache_size_limit"
+    works = True
+
+    def run(*args: Any) -> T:
+        nonlocal works
+        if works:
+            try:
+                with config.patch({limit: _VARIANTS}), warnings.catch_warnings():
+                    for what in _OF_DYNAMO:
+                        warnings.filterwarnings("ignore", what)
+                    found: T = fast(*args)
+                return found
+            except torch.cuda.OutOfMemoryError:
+                raise  # the engine takes fewer classes then
+            except RuntimeError as error:  # what dynamo and its compilers raise
+                works = False
+                reason = next((line for line in str(error).splitlines() if line.strip()), "")
+                warnings.warn(f"torch.compile failed, going on without it: {reason}", stacklevel=2)
+        return function(*args)
+
+    return run

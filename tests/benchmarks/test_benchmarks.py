@@ -1,0 +1,235 @@
+"""benchmarks/: every command at a tiny size, and the papers' loops compute what the package does. No timing."""
+
+import json
+import math
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+from cl_condense.common.rng import Purpose
+from cl_condense.condensation.engine import Condensation
+from cl_condense.condensation.sources.contract import SourceContext
+from cl_condense.data.imageset import ImageSet
+from cl_condense.methods.registry import build
+from cl_condense.networks.convnet import MakeConvNet
+from cl_condense.training.augment import DSA
+from cl_condense.training.protocol import Training
+from cl_condense.training.train import train
+
+MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.3, 0.25)
+TINY = "--image-size 8 --width 4 --repeats 2 --device cpu --matrix 16".split()
+CONDENSING = "--ipc 1 --real-per-class 3 --images 8 --iterations 1".split()
+EVALUATING = "--networks 2 --epochs 2".split()
+FIGURES = {"seconds", "all_seconds", "peak_bytes", "tflops", "gbs", "share_of_matmul", "share_of_copy"}
+
+
+@pytest.fixture
+def measure(load, monkeypatch, tmp_path):
+    """Runs a command of speed.py and returns its record; memory is not measured unless asked for."""
+    speed = load("speed")
+
+    def run(*arguments, memory=False):
+        if not memory:
+            monkeypatch.setattr(speed, "peak_memory", lambda job, side: 4096.0 * job.classes)
+        path = tmp_path / "record.json"
+        result = CliRunner().invoke(speed.main, [*arguments, *TINY, "--json", str(path)])
+        assert result.exit_code == 0, result.output
+        return json.loads(path.read_text()) | {"printed": result.output}
+
+    return run
+
+
+def check(record):
+    """A record of one comparison is whole, and every number of it finite and positive."""
+    for side in ("reference", "ours"):
+        figures = dict(record[side])
+        assert set(figures) - {"network_epochs_per_second"} == FIGURES
+        assert len(figures["all_seconds"]) == record["repeats"] == 2
+        for value in (*figures.pop("all_seconds"), *figures.values()):
+            assert math.isfinite(value)
+            assert value > 0
+    assert 0 < record["ratio"]["min"] <= record["ratio"]["median"] <= record["ratio"]["max"] < math.inf
+    assert 0 < record["memory_ratio"] < math.inf
+
+
+def check_head(record):
+    assert {"device", "torch", "threads", "commit"} <= set(record)
+    assert set(record["ceilings"]) == {"side", "float32_tflops", "bfloat16_tflops", "copy_gbs"}
+    assert min(record["ceilings"].values()) > 0
+
+
+def test_condense_compares_every_method_that_has_a_reference(measure):
+    record = measure("condense", "--classes", "2", *CONDENSING)
+    check_head(record)
+    assert [r["method"] for r in record["condense"]] == ["dm", "ddm", "idm", "m3d"]
+    for each in record["condense"]:
+        check(each)
+        assert (each["classes"], each["ipc"], each["size"], each["width"]) == (2, 1, 8, 4)
+    assert record["printed"].count("  ratio ") == 4
+
+
+def test_memory_is_that_of_a_process_of_its_own(measure):
+    record = measure("condense", "--method", "dm", "--classes", "2", *CONDENSING, memory=True)
+    check(record["condense"][0])
+
+
+def test_evaluate_counts_network_epochs(measure):
+    record = measure("evaluate", "--classes", "2", "--ipc", "1", *EVALUATING)
+    check_head(record)
+    (each,) = record["evaluate"]
+    check(each)
+    for side in ("reference", "ours"):
+        assert each[side]["network_epochs_per_second"] == pytest.approx(2 * 2 / each[side]["seconds"])
+
+
+def test_classes_fits_slopes_and_draws_them(measure, tmp_path):
+    pytest.importorskip("matplotlib").use("Agg")
+    counts = ("--counts", "3", "--counts", "2", "--plot", str(tmp_path / "classes.png"))
+    record = measure("classes", *counts, *CONDENSING)
+    assert [r["classes"] for r in record["classes"]] == [2, 3]
+    for each in record["classes"]:
+        check(each)
+    assert record["slopes"]["ours_peak_bytes"] == pytest.approx(1)
+    assert all(math.isfinite(slope) for slope in record["slopes"].values())
+    assert (tmp_path / "classes.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_all_runs_everything_into_one_record(measure):
+    chosen = ("--method", "m3d", "--classes", "2", "--counts", "2")
+    record = measure("all", *chosen, *CONDENSING, *EVALUATING)
+    check_head(record)
+    for kind in ("condense", "evaluate", "classes"):
+        assert len(record[kind]) == 1
+        check(record[kind][0])
+
+
+def test_all_on_a_gpu_has_the_shapes_of_cifar100(load):
+    job = load("speed").settle("all", torch.device("cuda"), 1, {"repeats": 3, "ipc": None})
+    assert (job.classes, job.images, job.ipc, job.size, job.width, job.real) == (100, 500, 10, 32, 128, 0)
+    assert load("speed").settle("condense", torch.device("cuda"), 1, {"repeats": 3}).classes == 10
+
+
+def test_a_device_that_is_not_there_is_a_usage_error(load):
+    result = CliRunner().invoke(load("speed").main, ["condense", "--device", "tpu"])
+    assert result.exit_code == 2
+    assert "is not here" in result.output
+
+
+def test_ceilings_prints_them(load):
+    result = CliRunner().invoke(load("ceilings").main, "--device cpu --matrix 16 --repeats 1".split())
+    assert result.exit_code == 0, result.output
+    assert "float32_tflops: " in result.output
+    assert "copy_gbs: " in result.output
+
+
+def test_costs_of_a_network_are_those_by_hand(load):
+    net = load("reference_loops").ConvNet((3, 8, 8), 5, 4)
+    work, traffic = load("ceilings").costs(net, (3, 8, 8))
+    assert work == 27 * 4 * 64 + 64 * 5
+    assert traffic == 4 * ((3 + 4) * 64 + 2 * 2 * 4 * 64 + (4 * 64 + 64) + (64 + 5))
+
+
+def made_up(classes, images):
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.randint(256, (classes * images, 3, 8, 8), dtype=torch.uint8, generator=generator)
+    return pixels, torch.arange(classes).repeat_interleave(images)
+
+
+@pytest.mark.parametrize("method", ["dm", "ddm", "idm", "m3d"])
+def test_the_reference_computes_what_the_package_does(load, method):
+    """The first iteration's loss, and the images after it: of the first class where each class steps itself."""
+    loops = load("reference_loops")
+    images, targets = made_up(3, 8)
+    real = ImageSet.of(images, targets, normalisation=(MEAN, STD))
+    recipe = build(method, "cifar10", augment=DSA("none"), real_per_class=5, iterations=2).settled(2)
+    network, seed = MakeConvNet(real.shape, 4), 7
+    job = Condensation(real, recipe, ipc=2, network=network, seed=seed)
+    net = recipe.source.start(SourceContext(real, network, recipe.augment, seed)).at(0).net
+
+    loop = loops.LOOPS[method](images, targets, MEAN, STD, ipc=2, width=4, real_per_class=5)
+    plain = loops.ConvNet(real.shape, 3, 4).requires_grad_(False)
+    plain.load_state_dict(net.state_dict())
+    mean, std = loop.mean, loop.std
+    index, start = real.draw(5, Purpose.REAL_BATCH, seed, 0), recipe.synthetic.start(real, 2, seed)
+    batches = loop.images[index]
+    loop.pixels.data.copy_(start * std + mean if loop.unit else start)
+    loop.new_net = lambda: plain
+    loop.queue = [loop.member()] if method == "idm" else None
+    loop.train = lambda *member: None
+    loop.batch = lambda c, n: batches[c]
+    loop.augment = lambda *pair: pair
+
+    torch.testing.assert_close(loop.step(), job.step(), rtol=1e-4, atol=1e-6)
+    got = loop.pixels.detach()
+    got = (got.clamp(0, 1) - mean) / std if loop.unit else got
+    same = slice(1 if recipe.class_steps else None)
+    torch.testing.assert_close(got[same], job.state()["pixels"][same], rtol=1e-4, atol=1e-4)
+    assert float((got - start)[same].abs().max()) > 1e-3
+
+
+def test_the_reference_trains_as_the_package_does(load, monkeypatch):
+    """Full batches and no augmentation, so that nothing is random."""
+    loops, classes = load("reference_loops"), 3
+    monkeypatch.setattr(loops, "OPERATIONS", dict.fromkeys(loops.DSA, lambda x, u: x))
+    images = torch.randn(6, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    targets = torch.arange(classes).repeat_interleave(2)
+    ours = MakeConvNet((3, 8, 8), 4)(classes)
+    plain = loops.ConvNet((3, 8, 8), classes, 4)
+    plain.load_state_dict(ours.state_dict())
+    loops.train(lambda: plain, images, targets, networks=1, epochs=6)
+    train([ours], images, targets, Training(6, augment=None), keys=(0,))
+    for got, want in zip(plain.parameters(), ours.parameters(), strict=True):
+        torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("operation", DSA().groups)
+def test_the_reference_augments_as_the_package_does(load, operation):
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randn(1, 6, 3, 8, 8, generator=generator)
+    dsa = DSA(operation)
+    for images in (None, 6):
+        warp = dsa.draw([0], 3, images=images)
+        got = load("reference_loops").OPERATIONS[operation](x[0], warp.u[0])
+        torch.testing.assert_close(got, dsa(x, warp)[0], rtol=1e-4, atol=1e-5)
+
+
+def test_means_that_run_over_whole_classes_are_those_of_one_look(load):
+    less, (images, targets) = load("less_work"), made_up(2, 6)
+    real = ImageSet.of(images, targets, normalisation=(MEAN, STD))
+    recipe = build("ddm", iterations=4, real_per_class=6).reusing(2)
+    options = {"ipc": 2, "network": MakeConvNet(real.shape, 4)}
+    jobs = [kind(real, recipe, **options) for kind in (Condensation, less.Running)]
+    for _ in range(4):
+        a, b = (job.step() for job in jobs)
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+    sizes = [next(iter(view.values())).embedding.shape[1] for view in jobs[1]._kept.values()]
+    assert sizes == [12]
+
+
+def test_economy_is_looked_at_before_and_after_its_quiet_end_and_the_others_by_time(load, tmp_path):
+    path = tmp_path / "economy.json"
+    few = "--dataset digits --fit 6 --held 4 --epochs 1 --width 4 --nets 2 --times 2 --seconds 0.02 --mark 1"
+    result = CliRunner().invoke(load("economy").main, [*few.split(), "--iterations", "5", "--json", str(path)])
+    assert result.exit_code == 0, result.output
+    rows = json.loads(path.read_text())["rows"]
+    assert [row["iterations"] for row in rows[:2]] == [8, 10]  # of 10, two are quiet
+    assert [row["way"] for row in rows[2:]] == ["the paper's settings", "the plain loop"]
+    assert all(len(row["accuracies"]) == 2 for row in rows)
+    assert all(row["seconds"] >= 0.02 for row in rows[2:])
+
+
+def test_less_work_writes_a_row_a_way_and_time(load, tmp_path):
+    path = tmp_path / "less.json"
+    few = "--seconds 0.02 --fit 6 --held 4 --epochs 1 --ipc 1 --width 4 --mark 1 --seeds 2".split()
+    ways = ["--way", "2:3", "--way", "2:3+"]
+    result = CliRunner().invoke(load("less_work").main, [*few, *ways, "--json", str(path)])
+    assert result.exit_code == 0, result.output
+    rows = json.loads(path.read_text())["rows"]
+    assert [(row["reuse"], row["real_per_class"], row["running"]) for row in rows] == [
+        (2, 3, False),
+        (2, 3, True),
+    ]
+    assert [[len(nets) for nets in row["accuracies"]] for row in rows] == [[3, 3]] * 2
+    refused = CliRunner().invoke(load("less_work").main, ["--way", "much"])
+    assert (refused.exit_code, "REUSE:REAL" in refused.output) == (2, True)

@@ -1,0 +1,51 @@
+"""The examples run as they stand, and show what they say."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def output(name, folder):
+    """What an example prints when it is run in an empty folder."""
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / name)],
+        cwd=folder,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_every_example_is_tested():
+    here = Path(__file__).read_text()
+    assert [path.name for path in EXAMPLES.glob("*.py") if f'"{path.name}"' not in here] == []
+
+
+def test_a_condensed_replay_memory_beats_one_of_real_images(tmp_path):
+    shown = output("avalanche_replay.py", tmp_path)
+    accuracies = dict(re.findall(r"^(\w+): accuracy ([\d.]+), .*20 images$", shown, re.MULTILINE))
+    assert float(accuracies["CondensedBuffer"]) > float(accuracies["ClassBalancedBuffer"]) > 0.3
+
+
+def test_images_of_ones_own_are_condensed_saved_and_shown(tmp_path):
+    shown = output("own_dataset.py", tmp_path)
+    accuracies = dict(re.findall(r"^(\w+): accuracy ([\d.]+)", shown, re.MULTILINE))
+    assert float(accuracies["dm"]) > float(accuracies["random"])
+    for name in ("random", "dm"):
+        assert (tmp_path / "runs/own_dataset" / f"{name}.png").stat().st_size > 1000
+        assert (tmp_path / "runs/own_dataset" / f"{name}.safetensors").stat().st_size > 3 * 3 * 16 * 16 * 4
+
+
+def test_an_objective_of_ones_own_is_used_in_a_memory(tmp_path):
+    lines = dict(line.split(" ", 1) for line in output("own_objective.py", tmp_path).splitlines())
+    assert set(lines) == {"dm", "dm+variance"}
+    for accuracies in lines.values():
+        assert len(accuracies.split()) == 3
+        assert min(map(float, accuracies.split())) > 0.8

@@ -1,0 +1,85 @@
+"""Economy: what it makes of each method, and what has none."""
+
+from dataclasses import replace
+
+import pytest
+
+from cl_condense.condensation.phases import Quiet
+from cl_condense.condensation.recipe import Recipe
+from cl_condense.condensation.sources.untrained import RandomNets
+from cl_condense.methods.economy import economical, numbers_of, why_not
+from cl_condense.methods.registry import BASES, COMPOSED, build
+
+RECIPES = [name for name in [*BASES, *COMPOSED] if isinstance(build(name), Recipe)]
+HAVE = ["dm", "ddm", "first_ddm", "later_ddm", "datadam", "m3d", "m3d_linear", "m3d_polynomial"]
+
+
+def settled(name, dataset="cifar10", ipc=10, **changes):
+    return economical(build(name, dataset, **changes)).settled(ipc)
+
+
+def test_what_has_an_economy():
+    assert {name for name in RECIPES if not why_not(build(name))} == {*HAVE}
+
+
+@pytest.mark.parametrize("name", ["dm", "ddm", "datadam", "dm+sm", "dm+icd", "dm+m3d", "dm+cov"])
+def test_a_method_with_untrained_networks_starts_noisy_and_ends_quietly(name):
+    found, paper = settled(name), build(name, "cifar10").settled(10)
+    assert (found.iterations, found.real_per_class, found.reuse) == (2500, 64, 10)
+    assert (found.source, found.quiet) == (RandomNets(10), Quiet(0.16, 0.1, 256))
+    same = replace(found, source=paper.source, iterations=20_000, real_per_class=256, reuse=1, quiet=None)
+    assert same == paper
+
+
+def test_a_quiet_end_has_no_more_real_images_than_the_paper():
+    assert settled("m3d").quiet == Quiet(0.16, 0.1, 128)
+    assert settled("dm", real_per_class=32).quiet == Quiet(0.16, 0.1, 32)
+
+
+@pytest.mark.parametrize(
+    ("name", "dataset", "iterations"),
+    [("m3d", "imagenet10", 1000), ("m3d", "imagenet100", 1000), ("m3d", "cifar10", 2500)],
+)
+def test_fewer_iterations_of_a_paper_stay(name, dataset, iterations):
+    assert settled(name, dataset).iterations == iterations
+
+
+def test_smaller_numbers_of_a_recipe_stay():
+    found = settled("dm", iterations=100, real_per_class=16)
+    assert (found.iterations, found.real_per_class, found.reuse) == (100, 16, 10)
+
+
+@pytest.mark.parametrize("name", HAVE)
+def test_it_is_the_same_before_and_after_the_numbers_are_chosen(name):
+    made = build(name, "cifar10")
+    assert economical(made).settled(10) == economical(made.settled(10))
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        *((n, "its networks train between iterations") for n in ("idm", "idc", "dc", "dsa", "dcc", "cafe")),
+        *((n, "its networks come from a pool") for n in ("iid", "dm+iid", "dm+cc", "idm+iid")),
+    ],
+)
+def test_a_method_whose_networks_change_has_none_and_says_why(name, reason):
+    made = build(name)
+    assert economical(made) is made
+    assert why_not(made).startswith(reason)
+
+
+def test_a_term_with_networks_of_its_own_that_change_has_none():
+    made = build("dm")
+    kept, changing = (
+        replace(made, terms=(replace(made.terms[0], source=RandomNets(steps)),)) for steps in (10, 5)
+    )
+    assert economical(kept).reuse == 10
+    assert economical(changing) is changing
+    assert why_not(changing) == "a term has networks of its own, which are not kept for 10 iterations"
+
+
+def test_the_numbers_are_said_in_a_few_words():
+    quiet = "the last 400 with 256 real images at 0.1 of the rate"
+    said = f"2,500 iterations, 64 real images a class, reuse 10, {quiet}"
+    assert numbers_of(settled("dm").settings()) == said
+    assert numbers_of(build("dm").settled(10).settings()) == "20,000 iterations, 256 real images a class"

@@ -1,0 +1,227 @@
+"""The papers' class-incremental figures with ours beside them: runs that are done once and go on."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from test_bench import call, shown
+
+from cl_condense.data.imageset import ImageSet
+from cl_condense.papers.bench import Bench
+from cl_condense.papers.costs import Costs
+from cl_condense.papers.forecast import Forecast
+from cl_condense.papers.published import published
+from cl_condense.reports.html import write
+from cl_condense.runs import incremental
+from cl_condense.runs.incremental import Run
+
+REDUCED = {"iterations": 2, "real_per_class": 4, "epochs": 2, "width": 4, "nets": 2, "device": "cpu"}
+CLASSES = 10
+
+
+def load(name, data=None, *, download=False, on_progress=None):
+    """Made-up images in the shape of CIFAR, of fewer classes, and enough of them for 20 in a memory."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (24 * CLASSES, 3, 32, 32), dtype=torch.uint8, generator=generator)
+    labels = torch.arange(CLASSES).repeat_interleave(24)
+    return ImageSet.of(images, labels), ImageSet.of(images[::8], labels[::8])
+
+
+@pytest.fixture
+def bench(tmp_path):
+    return Bench(tmp_path / "results", load, REDUCED, orders=2)
+
+
+def cells(*methods, table="ddm-fig3b"):
+    return [cell for method in methods for cell in published(table, method=method)]
+
+
+def plain(records):
+    return [{k: v for k, v in r.items() if not k.endswith("seconds")} for r in records]
+
+
+class Stop(BaseException):
+    """Like KeyboardInterrupt, which would end the test session."""
+
+
+def test_the_papers_protocol():
+    bench = Bench("results", load, {})
+    works = {work.settings.methods[0]: work.settings for cell in cells(None) for work in bench.works(cell)}
+    assert list(works) == ["random", "herding", "dsa", "dm", "ddm"]
+    for s in works.values():
+        assert (s.steps, s.ipc, s.orders, s.nets, s.epochs, s.evaluation) == (5, 20, 5, 3, 1000, "augmented")
+        assert (s.net, s.depth, s.width, s.iterations, s.seed) == ("convnet", None, 128, None, 0)
+    names = [
+        (work.settings.methods[0], work.settings.steps)
+        for c in published("idm-fig8")
+        for work in replace(bench, steps=7).works(c)
+    ]
+    assert names == [(m, steps) for m in ("random", "dsa", "dm", "idm+pixels") for steps in (5, 10)]
+
+
+def test_cells_are_done_once_and_shown_beside_the_published(bench):
+    wanted = cells("random", "dm")
+    assert "34.4 | not measured" in shown(wanted, bench)
+    missing = bench.missing(wanted)
+    assert [str(work) for work in missing] == [
+        f"cifar100 in 5 steps, 20 images per class, {m}, 2 orders x 2 networks" for m in ("random", "dm")
+    ]
+    progress = []
+    for work in missing:
+        assert len(bench.do(work, progress.append)) == 2 * 5
+    assert bench.missing(wanted) == []
+    assert progress[-1].done == progress[-1].total == 10_000
+    for cell, work in zip(wanted, missing, strict=True):
+        lines = (work.out(bench.folder) / "records.jsonl").read_text().splitlines()
+        last = [r["accuracies"] for r in map(json.loads, lines) if r["step"] == 5]
+        ours = 100 * np.array(last)
+        assert ours.shape == (2, 2)
+        assert bench.ours(cell, bench.results(wanted)) == pytest.approx(ours.flatten())
+        assert f"{cell.mean} | {ours.mean():.1f} ± {ours.std():.1f} (4)*" in shown(wanted, bench)
+    assert "steps not stated by the paper: ours with 5" in " ".join(shown(wanted, bench).split())
+    rows = bench.rows(wanted)
+    assert [row["method"] for row in rows] == ["Random", "DM"]
+    assert rows[1]["accuracies"] == last
+    assert len(rows[1]["seconds"]) == 2
+    assert rows[1]["origin"]["device"]
+
+
+def test_a_run_of_two_tables_is_one(bench):
+    (work,) = bench.missing(cells("random"))
+    bench.do(work)
+    assert [w.settings.steps for w in bench.missing(cells("random", table="idm-fig8"))] == [10]
+
+
+@pytest.mark.parametrize("phase", ["condense", "train"])
+def test_an_interrupted_run_goes_on_and_ends_with_the_same_records(phase, bench, tmp_path, monkeypatch):
+    (work,) = bench.missing(cells("dm"))
+    whole = plain(Bench(tmp_path / "whole", load, REDUCED, orders=2).do(work))
+    steps = []
+
+    def stop(progress):
+        if progress.done >= (6_100 if phase == "condense" else 6_600):
+            raise Stop
+
+    with pytest.raises(Stop):
+        bench.do(work, stop)
+    assert not bench.ours(cells("dm")[0], bench.results(cells("dm"))).size
+    assert bench.missing(cells("dm")) == [work]
+    append = incremental.append
+    monkeypatch.setattr(incremental, "append", lambda *words: (steps.append(1), append(*words)))
+    assert plain(bench.do(work)) == whole
+    assert len(steps) == 4
+
+
+def test_more_orders_add_to_those_that_are_there(bench, monkeypatch):
+    wanted = cells("random")
+    (first,) = [bench.do(work) for work in replace(bench, orders=1).missing(wanted)]
+    (work,) = bench.missing(wanted)
+    assert len(Forecast(bench, wanted).pieces(work)) == 5
+    both = bench.do(work)
+    assert both[:5] == first
+    assert len(both) == 10
+    monkeypatch.setattr(Run, "__call__", lambda *_: pytest.fail("done again"))
+    for orders, n in ((1, 2), (2, 4)):
+        again = replace(bench, orders=orders)
+        assert again.missing(wanted) == []
+        assert again.ours(wanted[0], again.results(wanted)).size == n
+
+
+def test_other_settings_are_other_runs(bench):
+    (work,) = bench.missing(cells("random"))
+    bench.do(work)
+    for change in ({"epochs": 3}, {"width": 8}, {"nets": 1}):
+        assert len(replace(bench, changes=REDUCED | change).missing(cells("random"))) == 1
+    assert len(replace(bench, steps=2).missing(cells("random"))) == 1
+    assert replace(bench, changes=REDUCED | {"device": "cuda"}).missing(cells("random")) == []
+
+
+def test_an_estimate_is_of_what_is_missing_and_leaves_nothing(bench):
+    wanted = cells("random", "herding", "dm")
+    works, forecast = bench.missing(wanted), Forecast(bench, wanted)
+    assert all(each.seconds() > 0 for each in forecast.plan(works, cheapest=False))
+    assert not bench.folder.exists()
+    bench.do(works[0])
+    assert forecast.pieces(works[0]) == []
+
+
+def test_an_estimate_counts_orders_steps_classes_and_stored_images(bench, monkeypatch):
+    (work,) = bench.missing(cells("dm"))
+    monkeypatch.setattr(Costs, "condensing", lambda self, classes: 3.0 + 5.0 * classes)
+    monkeypatch.setattr(Costs, "training", lambda self, classes, jobs: 0.25 * 20 * classes)
+    condense, train = 3.0 + 5.0 * 2, [0.25 * 20 * seen for seen in (2, 4, 6, 8, 10)]
+    pieces = Forecast(bench, cells("dm")).pieces(work)
+    assert [piece.seconds() for piece in pieces] == pytest.approx(2 * [condense + own for own in train])
+
+
+def test_a_damaged_record_is_named(bench):
+    (work,) = bench.missing(cells("random"))
+    work.out(bench.folder).mkdir(parents=True)
+    (work.out(bench.folder) / "records.jsonl").write_text('{"order": 1}\n')
+    with pytest.raises(ValueError, match=r"records\.jsonl is damaged in line 1"):
+        bench.missing(cells("random"))
+
+
+SELECT = "--epochs 2 --width 8 --networks 2 --device cpu".split()
+FIGURE = "table idm-fig8 --method random --orders 1".split()
+
+
+def test_the_command_lists_does_and_shows_and_the_page_finds_it(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("cl_condense.data.datasets.load", load)
+    assert call(*FIGURE, *SELECT, "--dry-run") == 0
+    assert "2 to do, about" in capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == []
+    assert call(*FIGURE, *SELECT, "--json", "found.json") == 0
+    first = capsys.readouterr()
+    assert "cifar100, 20, 10 steps" in first.out
+    assert "25.2 | " in first.out
+    assert "not stated" not in first.out
+    assert "[2/2] cifar100 in 10 steps, 20 images per class, random, 1 order x 2 networks" in first.err
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert found["settings"]["orders"] == 1
+    assert [(row["steps"], np.shape(row["accuracies"])) for row in found["rows"]] == [(5, (1, 2)), (10, (1, 2))]
+    assert call(*FIGURE, *SELECT) == 0
+    again = capsys.readouterr()
+    assert (again.out, again.err) == (first.out, "")
+    assert len(list((tmp_path / "results/streams").iterdir())) == 2
+    _, markdown = write(tmp_path / "results")
+    text = markdown.read_text("utf-8")
+    assert "cifar100, 5 steps, 20 images per class: random" in text
+    assert "cifar100, 10 steps, 20 images per class: random" in text
+    assert "could not be read" not in text
+
+
+def test_steps_that_are_not_stated_can_be_given(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("cl_condense.data.datasets.load", load)
+    words = "table ddm-fig3b --method random --orders 1 --steps 2".split()
+    assert call(*words, *SELECT, "--dry-run") == 0
+    out = capsys.readouterr().out
+    assert "cifar100 in 2 steps" in out
+    assert "steps not stated by the paper: ours with 2" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("table idm-fig8 --orders 0", "--orders 0: give a whole number from 1 to 10000"),
+        ("table ddm-fig3b --steps 0", "--steps 0: give a whole number from 1"),
+        ("table ddm-fig3b --steps 11", "11 steps for 10 classes"),
+        ("table idm-fig8 --steps 5", "--steps 5: idm-fig8 states its steps"),
+        ("table ddm-1 --steps 5", "--steps 5: ddm-1"),
+        ("table ddm-1 --orders 5", "--orders 5: ddm-1 has no class-incremental cells here"),
+        ("table idm-fig8 --repetitions 2", "--repetitions 2: idm-fig8 is class-incremental"),
+    ],
+)
+def test_bad_input_gets_one_line_and_exit_code_2(words, message, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("cl_condense.data.datasets.load", load)
+    assert call(*words.split()) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("Error: ")
+    assert err.count("\n") == 1
+    assert message in err
+    assert list(tmp_path.iterdir()) == []

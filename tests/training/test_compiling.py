@@ -1,0 +1,101 @@
+"""Views through torch.compile are those without it, and go on where it fails."""
+
+import shutil
+from dataclasses import replace
+
+import pytest
+import torch
+
+from cl_condense.condensation.engine import Condensation
+from cl_condense.data.imageset import ImageSet
+from cl_condense.methods.registry import build
+from cl_condense.networks.convnet import ConvNet, MakeConvNet
+from cl_condense.networks.features import View, see, statistics_of
+from cl_condense.networks.init import Initialiser
+from cl_condense.training import compiling
+from cl_condense.training import train as training
+from cl_condense.training.compiling import compiled
+from cl_condense.training.protocol import Training
+from cl_condense.training.train import train
+
+compiler = pytest.mark.skipif(
+    not (shutil.which("g++") or shutil.which("clang++")), reason="torch.compile wants a compiler"
+)
+
+
+@compiler
+@pytest.mark.parametrize(("precision", "near"), [("float32", 1e-4), ("bfloat16", 0.1)])
+def test_features_statistics_and_gradients_are_those_without_it(precision, near):
+    torch.manual_seed(0)
+    net = ConvNet((3, 16, 16), 4, width=16).requires_grad_(False)
+    read = statistics_of(term.objective for term in build("ddm").terms)
+    x, seen = torch.randn(2, 5, 3, 16, 16), []
+    for through in (see, compiled()):
+        leaf = x.clone().requires_grad_()
+        view = View(net, leaf, statistics=read, precision=precision, see=through)
+        found = [view.embedding, view.logits, *(b for s in read for b in view.blocks(s))]
+        gradient = torch.autograd.grad(sum(f.square().sum() for f in found), leaf)[0]
+        seen.append([*found, gradient])
+    for a, b in zip(*seen, strict=True):
+        assert b.dtype == torch.float32
+        assert (a - b).norm() <= near * a.norm()
+    assert any(bool((a != b).any()) for a, b in zip(*seen, strict=True)), "nothing was compiled"
+
+
+def test_memory_that_runs_out_is_no_failure_of_the_compiler(monkeypatch):
+    def full(function, dynamic):
+        def run(*args):
+            raise torch.cuda.OutOfMemoryError
+
+        return run
+
+    monkeypatch.setattr(compiling.torch, "compile", full)
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        compiled()(None, None, (), "float32")
+
+
+def test_a_compiler_that_fails_is_said_once_and_done_without(monkeypatch):
+    def broken(function, dynamic):
+        def run(*args):
+            raise RuntimeError("no C++ compiler\nand more")
+
+        return run
+
+    monkeypatch.setattr(compiling.torch, "compile", broken)
+    images = torch.randint(256, (12, 3, 8, 8), dtype=torch.uint8)
+    real = ImageSet.of(images, torch.arange(2).repeat_interleave(6))
+    recipe = replace(build("ddm"), iterations=2, real_per_class=4)
+    options = {"ipc": 2, "network": MakeConvNet(real.shape, 4)}
+    plain, other = (Condensation(real, replace(recipe, compiled=c), **options) for c in (False, True))
+    with pytest.warns(UserWarning, match="going on without it: no C") as said:
+        losses = [other.step() for _ in range(2)]
+    assert len(said) == 1
+    assert losses == [plain.step() for _ in range(2)]
+    assert torch.equal(plain.result().pixels, other.result().pixels)
+
+
+@compiler
+def test_networks_train_compiled_as_they_do_without_it():
+    images = 35  # in two parts, of which the last is filled up
+    x, y = torch.randn(images, 3, 32, 32, generator=torch.manual_seed(0)), torch.arange(images) % 3
+    nets, found = [], []
+    for through in (False, True):
+        nets.append([MakeConvNet((3, 32, 32), width=8, depth=1)(3) for _ in range(2)])
+        for i, net in enumerate(nets[-1]):
+            Initialiser(net)(i)
+        protocol = Training(2, batch_size=35, cutmix=0.5, compiled=through)
+        found.append(train(nets[-1], x, y, protocol, keys=(0,)))
+    assert torch.equal(*found)
+    for one, other in zip(*nets, strict=True):
+        assert (one(x) - other(x)).norm() < 1e-3 * one(x).norm()
+        pairs = zip(one.parameters(), other.parameters(), strict=True)
+        assert any(not torch.equal(a, b) for a, b in pairs), "nothing was compiled"
+
+
+def test_networks_of_other_kinds_train_as_they_are(monkeypatch):
+    def unwanted():
+        raise AssertionError("compiled")
+
+    monkeypatch.setattr(training, "compiled_logits", unwanted)
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 2))
+    train([net], torch.randn(4, 3, 2, 2), torch.arange(4) % 2, Training(1, compiled=True), keys=(0,))
