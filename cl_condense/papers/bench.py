@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cl_condense.common.progress import OnProgress
-from cl_condense.condensation.recipe import Recipe
+from cl_condense.condensation.recipe import Method, Recipe
 from cl_condense.methods.coresets import Coreset
 from cl_condense.methods.economy import lacking
 from cl_condense.methods.registry import build
@@ -36,6 +37,8 @@ _ECONOMY_S = ("iterations", "real_per_class", "reuse")  # where they are not giv
 class Bench:
     """Results in a folder: ``sets/``, ``scores.jsonl``, ``streams/``. What is there is not computed again.
 
+    What a cell needs is worked out once for each bench: whoever wants other ``changes`` makes another bench.
+
     Attributes:
         folder: of the results.
         load: gives (train, test) of a data set.
@@ -55,11 +58,10 @@ class Bench:
 
     def works(self, cell: Cell) -> list[Work]:
         """What a cell needs; nothing where it is not one of ours to run."""
-        if condensed_once(cell):
-            return [*set_works(cell, self.changes, self.repetitions)]
-        if incremental(cell):
-            return [*stream_works(cell, self.changes, self.orders, self.steps)]
-        return []
+        known = self._works
+        if cell not in known:
+            known[cell] = self._needs(cell)
+        return [*known[cell]]
 
     def scores(self) -> list[Json]:
         """All scores of sets, each once.
@@ -137,13 +139,12 @@ class Bench:
         Only what makes a difference; ``compiled`` makes none: it changes rounding alone. Numbers that are given
         beside economy do, the papers' too: they are not economy's.
         """
-        papers, found = replace(self, changes={"economy": False}, orders=ORDERS), {}
-        cells = list(cells)
+        cells, found = list(cells), {}
         for cell in cells:
-            for mine, theirs in zip(self.works(cell), papers.works(cell), strict=False):
+            for mine, theirs in zip(self.works(cell), self._papers.works(cell), strict=False):
                 usual = _effective(theirs.settings)
                 if mine.settings.economy_of(mine.settings.methods[0]):
-                    usual |= dict.fromkeys(_ECONOMY_S)
+                    usual = usual | dict.fromkeys(_ECONOMY_S)
                 for name in self.changes.keys() - {"device", "compiled", "economy"}:
                     value = getattr(mine.settings, name)
                     if name in usual and value != usual[name]:
@@ -167,7 +168,7 @@ class Bench:
         said: dict[str, dict[str, None]] = {}
         for recipe, s in self._recipes(cells):
             if s.economy_of(recipe.name):
-                said.setdefault(numbers(recipe, s), {})[recipe.name] = None
+                said.setdefault(_numbers(s), {})[recipe.name] = None
         if len(said) == 1:
             return next(iter(said))
         return "; ".join(f"{', '.join(names)}: {own}" for own, names in said.items())
@@ -175,9 +176,26 @@ class Bench:
     def _recipes(self, cells: Iterable[Cell]) -> Iterator[tuple[Recipe, Settings]]:
         """What the works of cells condense with."""
         for work in self._all(cells):
-            method = method_for(work.settings.methods[0], work.settings)
+            method = _method(work.settings)
             if isinstance(method, Recipe):
                 yield method, work.settings
+
+    @cached_property
+    def _works(self) -> dict[Cell, list[Work]]:
+        """What cells need, as far as it was asked for."""
+        return {}
+
+    @cached_property
+    def _papers(self) -> Bench:
+        """The bench of the papers' settings."""
+        return replace(self, changes={"economy": False}, orders=ORDERS)
+
+    def _needs(self, cell: Cell) -> list[Work]:
+        if condensed_once(cell):
+            return [*set_works(cell, self.changes, self.repetitions)]
+        if incremental(cell):
+            return [*stream_works(cell, self.changes, self.orders, self.steps)]
+        return []
 
     def _all(self, cells: Iterable[Cell]) -> list[Work]:
         return [*dict.fromkeys(work for cell in cells for work in self.works(cell))]
@@ -193,6 +211,20 @@ def _work_key(work: Any) -> str:
     return json.dumps(dict(work), sort_keys=True)
 
 
+@cache
+def _method(s: Settings) -> Method:
+    """The method of a work's settings."""
+    return method_for(s.methods[0], s)
+
+
+@cache
+def _numbers(s: Settings) -> str:
+    """The numbers that the recipe of these settings condenses with."""
+    method = _method(s)
+    return numbers(method, s) if isinstance(method, Recipe) else ""
+
+
+@cache
 def _effective(s: Settings) -> Json:
     """The settings that have an effect, with the method's own numbers where they say None."""
     method, found = build(s.methods[0], s.dataset), s.values()

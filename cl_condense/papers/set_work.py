@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -38,13 +39,11 @@ class SetWork:
 
     def set_name(self) -> str:
         """File name of its set: the same for the same condensation, compiled or not: that is rounding."""
-        s = self.settings
-        own = key({k: v for k, v in s.values().items() if k in OF_A_SET} | {"compiled": False})
-        return f"{s.dataset}-{s.methods[0]}-ipc{s.ipc}-seed{s.seed}-{own}.safetensors"
+        return _set_name(self.settings)
 
     def identity(self) -> Json:
-        values = {k: v for k, v in asdict(self.settings).items() if k in _SCORE}
-        return {"set": self.set_name(), "eval_net": self.eval_net, **values}
+        s = self.settings
+        return {"set": self.set_name(), "eval_net": self.eval_net, **{k: getattr(s, k) for k in _SCORE}}
 
     def accuracies(self, results: Sequence[Json]) -> list[list[float]]:
         return [r["accuracies"] for r in self._own(results)]
@@ -115,6 +114,12 @@ class SetWork:
     def _own(self, results: Sequence[Json]) -> list[Json]:
         identity = self.identity()
         return [r for r in results if r["work"] == identity]
+
+
+@cache
+def _set_name(s: Settings) -> str:
+    own = key({k: v for k, v in s.values().items() if k in OF_A_SET} | {"compiled": False})
+    return f"{s.dataset}-{s.methods[0]}-ipc{s.ipc}-seed{s.seed}-{own}.safetensors"
 
 
 def condensed_once(cell: Cell) -> bool:

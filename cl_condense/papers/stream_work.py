@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +43,10 @@ class StreamWork:
 
     def out(self, folder: Path) -> Path:
         """The folder of its run: the same for any number of orders and on any device."""
-        s = self.settings
-        own = key({k: v for k, v in s.values().items() if k not in _ELSEWHERE})
-        return folder / "streams" / f"{s.dataset}-{s.methods[0]}-steps{s.steps}-ipc{s.ipc}-{own}"
+        return folder / "streams" / _name(self.settings)
 
     def identity(self) -> Json:
-        return {"stream": self.out(Path()).name}
+        return {"stream": _name(self.settings)}
 
     def accuracies(self, results: Sequence[Json]) -> list[list[float]]:
         own = self._own(results)
@@ -112,6 +111,12 @@ class StreamWork:
         """Its records of the orders that are asked for."""
         identity = self.identity()
         return [r for r in results if r["work"] == identity and r["order"] < self.settings.orders]
+
+
+@cache
+def _name(s: Settings) -> str:
+    own = key({k: v for k, v in s.values().items() if k not in _ELSEWHERE})
+    return f"{s.dataset}-{s.methods[0]}-steps{s.steps}-ipc{s.ipc}-{own}"
 
 
 def incremental(cell: Cell) -> bool:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from campaigns import MADE
 from click.testing import CliRunner
+from commands import one_line
 
 from cl_condense.cli.main import main as cl_condense
 from cl_condense.data.imageset import ImageSet
@@ -294,13 +295,6 @@ def test_an_edited_page_is_told_and_mended(run, home, call, shown):
         assert path.read_text() == text
     path.unlink()
     assert call("--check").exit_code == 1
-
-
-def one_line(result, message):
-    assert result.exit_code == 2, result.output
-    assert result.output.startswith("Error: ")
-    assert result.output.count("\n") == 1
-    assert message in result.output
 
 
 @pytest.mark.parametrize(

@@ -6,44 +6,22 @@ import time
 from itertools import pairwise
 from pathlib import Path
 
+import made_up
 import pytest
 import torch
-from rich.console import Console
+from commands import call
+from made_up import DDM, QUICK, REDUCED, cells, load, shown
 
-from cl_condense.cli.main import main
 from cl_condense.condensation.condensed_set import CondensedSet
-from cl_condense.data.imageset import ImageSet
 from cl_condense.papers import set_work
 from cl_condense.papers.bench import Bench, runnable
-from cl_condense.papers.beside import Comparison, side_by_side
 from cl_condense.papers.forecast import Forecast
 from cl_condense.papers.published import published, tables
-
-REDUCED = {"iterations": 2, "real_per_class": 4, "epochs": 2, "width": 8, "nets": 2, "device": "cpu"}
-
-
-def load(name, data=None, *, download=False, on_progress=None):
-    """Made-up images in the shape of CIFAR-10."""
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randint(0, 256, (140, 3, 32, 32), dtype=torch.uint8, generator=generator)
-    labels = torch.arange(10).repeat_interleave(14)
-    return ImageSet.of(images, labels), ImageSet.of(images[::7], labels[::7])
 
 
 @pytest.fixture
 def bench(tmp_path):
     return Bench(tmp_path / "results", load, REDUCED)
-
-
-def cells(*methods):
-    return [cell for method in methods for cell in published("ddm-1", "cifar10", 10, method)]
-
-
-def shown(cells, bench):
-    console = Console(width=200)
-    with console.capture() as capture:
-        console.print(side_by_side("ddm-1", Comparison(cells, [bench])))
-    return capture.get()
 
 
 def test_cells_are_done_once_and_shown_beside_the_published(bench):
@@ -134,16 +112,6 @@ def test_an_estimate_is_positive_and_leaves_nothing(bench):
     assert not bench.folder.exists()
 
 
-def call(*words):
-    with pytest.raises(SystemExit) as stop:
-        main([str(word) for word in words])
-    return stop.value.code
-
-
-QUICK = "--iterations 2 --real-per-class 4 --epochs 2 --width 8 --networks 2 --device cpu".split()
-DDM = "table ddm-1 --only cifar10 --ipc 10 --method random --method dm".split()
-
-
 def test_the_command_lists_does_and_shows(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("cl_condense.data.datasets.load", load)
@@ -218,11 +186,11 @@ def test_a_set_that_is_scored_twice_counts_once(bench):
 
 TWO = """
 import sys
-sys.path.insert(0, {tests!r})
-import test_bench
+sys.path.insert(0, {support!r})
+import made_up
 from cl_condense.data import datasets
 from cl_condense.cli.main import main
-datasets.load = test_bench.load
+datasets.load = made_up.load
 main(sys.argv[1:])
 """
 
@@ -232,7 +200,7 @@ def test_two_processes_do_not_write_in_one_folder_of_results(tmp_path, capsys, m
     results = tmp_path / "results"
     words = [*DDM, *QUICK, "--results", str(results)]
     slow = ["2000" if word == "2" and before == "--epochs" else word for before, word in pairwise(["", *words])]
-    command = [sys.executable, "-c", TWO.format(tests=str(Path(__file__).parent)), *slow]
+    command = [sys.executable, "-c", TWO.format(support=str(Path(made_up.__file__).parent)), *slow]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as other:
         try:
             deadline = time.monotonic() + 120

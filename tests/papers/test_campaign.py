@@ -10,12 +10,12 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
+import made_up
 import pytest
 import torch
+from commands import call
+from made_up import DDM, QUICK, REDUCED, SELECT, cells, load, load_more, stream_cells
 from rich.console import Console
-from test_bench import DDM, QUICK, REDUCED, call, cells, load
-from test_bench_streams import SELECT
-from test_bench_streams import cells as figure
 
 from cl_condense.cli.tabling import chosen
 from cl_condense.common import durations
@@ -152,10 +152,8 @@ def test_what_stops_a_condensation_between_iterations_leaves_the_last_one(bench,
 
 
 def test_a_run_is_cut_between_its_pieces(tmp_path, monkeypatch, quick):
-    from test_bench_streams import load
-
-    bench = Bench(tmp_path / "results", load, REDUCED, orders=1)
-    (cell,) = figure("random")
+    bench = Bench(tmp_path / "results", load_more, REDUCED, orders=1)
+    (cell,) = stream_cells("random")
 
     class Two(Limit):
         pieces = 0
@@ -182,7 +180,7 @@ def test_a_run_is_cut_between_its_pieces(tmp_path, monkeypatch, quick):
     assert [r["step"] for r in work.kept(bench.folder)] == [1, 2]
     monkeypatch.setattr(Bench, "do", do)
     assert quietly(bench, [cell]) == 0
-    whole = Bench(tmp_path / "whole", load, REDUCED, orders=1)
+    whole = Bench(tmp_path / "whole", load_more, REDUCED, orders=1)
     whole.do(work)
     assert scores(bench, [cell]) == scores(whole, [cell])
 
@@ -311,18 +309,18 @@ def test_a_table_says_which_settings_are_not_the_papers(bench):
     assert Bench(Path("x"), load, papers | usual).unlike(wanted) == {}
     other = {"iterations": 9, "reuse": 5, "precision": "bfloat16"}
     assert Bench(Path("x"), load, papers | other | {"device": "cpu"}).unlike(wanted) == other
-    assert Bench(Path("x"), load, papers, orders=2).unlike(figure("dm")) == {"orders": 2}
+    assert Bench(Path("x"), load, papers, orders=2).unlike(stream_cells("dm")) == {"orders": 2}
     assert bench.unlike(cells("random")).keys() == {"epochs", "width", "nets"}
 
 
 SLOW = """
 import sys
-sys.path.insert(0, {tests!r})
-import test_bench, torch
+sys.path.insert(0, {support!r})
+import made_up, torch
 from cl_condense.data import datasets
 from cl_condense.cli.main import main
 torch.set_num_threads(1)
-datasets.load = test_bench.load
+datasets.load = made_up.load
 main(sys.argv[1:])
 """
 
@@ -337,7 +335,7 @@ def test_a_signal_leaves_a_checkpoint_and_the_same_command_goes_on(number, code,
     command = [
         sys.executable,
         "-c",
-        SLOW.format(tests=str(Path(__file__).parent)),
+        SLOW.format(support=str(Path(made_up.__file__).parent)),
         *words,
         "--results",
         str(cut),

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 from campaigns import PAPERS, fill
+from commands import call
+from made_up import REDUCED, load
 from rich.console import Console
-from test_bench import REDUCED, call, load
 
 from cl_condense.papers import printed as module
 from cl_condense.papers.bench import Bench, runnable

@@ -5,6 +5,8 @@ import shutil
 
 import pytest
 from campaigns import fill
+from commands import one_line
+from made_up import cells
 
 from cl_condense.papers.bench import runnable
 from cl_condense.papers.published import TITLES, published, tables
@@ -29,17 +31,6 @@ def page(home, call):
         return text
 
     return write
-
-
-def cells(*methods, ipc=10):
-    return [cell for method in methods for cell in published("ddm-1", "cifar10", ipc, method)]
-
-
-def one_line(result, message):
-    assert result.exit_code == 2, result.output
-    assert result.output.startswith("Error: ")
-    assert result.output.count("\n") == 1
-    assert message in result.output
 
 
 def files(folder):

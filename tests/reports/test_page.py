@@ -7,16 +7,16 @@ import re
 import shlex
 import shutil
 from dataclasses import asdict, replace
-from html.parser import HTMLParser
 from itertools import pairwise
 
 import pytest
 import torch
 from campaigns import fill
+from commands import call
+from made_up import REDUCED, load
+from pages import Page
 from PIL import Image
-from test_bench import REDUCED, load
 
-from cl_condense.cli.main import main
 from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.data import datasets
 from cl_condense.papers.bench import Bench
@@ -28,37 +28,6 @@ from cl_condense.runs.settings import Settings
 from cl_condense.runs.single import Job, run
 
 HOSTILE = '<script src="http://x.example/a.js">&"\'|`*\ud800\x00'
-VOID = {"meta", "img", "br", "link", "input", "hr"}
-
-
-class Page(HTMLParser):
-    """The tags of a page, whether they are balanced, and its text."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.tags, self.texts = [], [], []
-        self.feed(text)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if self.open[-1:] != ["style"]:
-            self.texts.append(data)
-
-    @property
-    def text(self):
-        return " ".join(" ".join(self.texts).split())
-
-    def all(self, tag):
-        return [attrs for name, attrs in self.tags if name == tag]
 
 
 @pytest.fixture(scope="module")
@@ -316,12 +285,6 @@ def test_a_page_is_written_again_over_the_old(results, tmp_path):
     out = tmp_path / "new" / "page.html"
     assert report(results, out=out)[1] == first
     assert sorted(p.name for p in out.parent.iterdir()) == ["page.html", "page.md"]
-
-
-def call(*words):
-    with pytest.raises(SystemExit) as stop:
-        main([str(word) for word in words])
-    return stop.value.code
 
 
 def test_the_command_says_what_it_wrote(results, capsys):

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from test_page import Page, call
+from commands import call
+from pages import Page
 
 from cl_condense.common.devices import device_name
 from cl_condense.condensation.condensed_set import CondensedSet

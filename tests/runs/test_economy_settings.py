@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_bench import QUICK, REDUCED, cells
-from test_bench import load as made_up
-from test_commands import call
-from test_incremental import TINY, few
+from commands import call
+from made_up import QUICK, REDUCED, cells
+from made_up import load as made_up
+from small_runs import TINY, few
 
 from cl_condense.condensation.phases import Quiet
 from cl_condense.condensation.sources.untrained import RandomNets

@@ -6,15 +6,15 @@ from operator import itemgetter
 import numpy as np
 import pytest
 import torch
+from small_runs import TINY, few
 
 from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.data.datasets import load
-from cl_condense.data.imageset import ImageSet
 from cl_condense.methods.registry import build
 from cl_condense.runs import incremental, walks
 from cl_condense.runs.incremental import Run, method_for, training_for
 from cl_condense.runs.records import Unit
-from cl_condense.runs.settings import DEFAULTS, Settings, defaults
+from cl_condense.runs.settings import DEFAULTS, defaults
 from cl_condense.training import train
 from cl_condense.training.protocol import mixed_training
 
@@ -22,21 +22,6 @@ FIELDS = (
     "method dataset order step classes_seen accuracy accuracies stored_images stored_bytes codec "
     "condense_seconds train_seconds recipe economy seed device threads versions commit date"
 ).split()
-TINY = Settings(
-    "digits",
-    methods=("random", "dm"),
-    steps=2,
-    ipc=2,
-    orders=2,
-    nets=2,
-    iterations=3,
-    real_per_class=8,
-    epochs=3,
-    width=8,
-    depth=1,
-    augment="color_crop_cutout_scale_rotate",
-    device="cpu",
-)
 
 
 @pytest.fixture(scope="module")
@@ -44,16 +29,6 @@ def data():
     """Four digits, some images of each, so that a run takes a second."""
     train, test = (part.only([0, 1, 2, 3]) for part in load("digits"))
     return few(train, 20), few(test, 30)
-
-
-def few(images, m):
-    index = images.draw(m, 0)
-    return ImageSet.of(
-        images.images[index.flatten()],
-        images.labels[index.flatten()],
-        names=[str(i) for i in range(10)],
-        normalisation=(images.mean, images.std),
-    )
 
 
 def plain(records):
