@@ -15,7 +15,7 @@ hypothesis.settings.register_profile("fixed", derandomize=True, deadline=None, m
 hypothesis.settings.register_profile("search", deadline=None, max_examples=2000)
 hypothesis.settings.load_profile("fixed")
 
-pytest.register_assert_rewrite("commands", "pages", "streams")
+pytest.register_assert_rewrite("commands", "pages", "sets", "streams")
 
 
 @pytest.fixture(autouse=True, scope="session")

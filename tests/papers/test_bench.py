@@ -112,7 +112,7 @@ def test_an_estimate_is_positive_and_leaves_nothing(bench):
     assert not bench.folder.exists()
 
 
-def test_the_command_lists_does_and_shows(tmp_path, capsys, monkeypatch):
+def test_the_command_lists_does_and_shows(tmp_path, capsys, monkeypatch, quick):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("cl_condense.data.datasets.load", load)
     assert call("table") == 0
@@ -131,7 +131,7 @@ def test_the_command_lists_does_and_shows(tmp_path, capsys, monkeypatch):
 
 
 @pytest.mark.parametrize("given", [True, False])
-def test_the_command_fetches_data_where_it_is_told_to(given, tmp_path, monkeypatch):
+def test_the_command_fetches_data_where_it_is_told_to(given, tmp_path, monkeypatch, quick):
     asked = []
 
     def fetch(name, folder=None, *, download=False, **options):
@@ -195,7 +195,8 @@ main(sys.argv[1:])
 """
 
 
-def test_two_processes_do_not_write_in_one_folder_of_results(tmp_path, capsys, monkeypatch):
+@pytest.mark.slow
+def test_two_processes_do_not_write_in_one_folder_of_results(tmp_path, capsys, monkeypatch, quick):
     monkeypatch.setattr("cl_condense.data.datasets.load", load)
     results = tmp_path / "results"
     words = [*DDM, *QUICK, "--results", str(results)]

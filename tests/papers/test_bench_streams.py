@@ -82,10 +82,17 @@ def test_a_run_of_two_tables_is_one(bench):
     assert [w.settings.steps for w in bench.missing(stream_cells("random", table="idm-fig8"))] == [10]
 
 
-@pytest.mark.parametrize("phase", ["condense", "train"])
-def test_an_interrupted_run_goes_on_and_ends_with_the_same_records(phase, bench, tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The records of a run that nothing interrupted."""
+    bench = Bench(tmp_path_factory.mktemp("whole"), load_more, NARROW, orders=2)
     (work,) = bench.missing(stream_cells("dm"))
-    whole = plain(Bench(tmp_path / "whole", load_more, NARROW, orders=2).do(work))
+    return plain(bench.do(work))
+
+
+@pytest.mark.parametrize("phase", ["condense", "train"])
+def test_an_interrupted_run_goes_on_and_ends_with_the_same_records(phase, whole, bench, monkeypatch):
+    (work,) = bench.missing(stream_cells("dm"))
     steps = []
 
     def stop(progress):
@@ -155,7 +162,7 @@ def test_a_damaged_record_is_named(bench):
 FIGURE = "table idm-fig8 --method random --orders 1".split()
 
 
-def test_the_command_lists_does_and_shows_and_the_page_finds_it(tmp_path, capsys, monkeypatch):
+def test_the_command_lists_does_and_shows_and_the_page_finds_it(tmp_path, capsys, monkeypatch, quick):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("cl_condense.data.datasets.load", load_more)
     assert call(*FIGURE, *SELECT, "--dry-run") == 0
@@ -181,7 +188,7 @@ def test_the_command_lists_does_and_shows_and_the_page_finds_it(tmp_path, capsys
     assert "could not be read" not in text
 
 
-def test_steps_that_are_not_stated_can_be_given(tmp_path, capsys, monkeypatch):
+def test_steps_that_are_not_stated_can_be_given(tmp_path, capsys, monkeypatch, quick):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("cl_condense.data.datasets.load", load_more)
     words = "table ddm-fig3b --method random --orders 1 --steps 2".split()
