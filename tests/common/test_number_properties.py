@@ -10,14 +10,8 @@ from cl_condense.common.numbers import SEED_MAX, finite, seed, whole
 
 INT32 = st.integers(-(2**31), 2**31 - 1)
 KINDS = st.sampled_from([int, np.int32, np.int64, torch.tensor, lambda value: torch.tensor([value])])
-NO_NUMBER = (
-    st.none()
-    | st.booleans()
-    | st.text()
-    | st.binary()
-    | st.lists(st.integers(), max_size=3)
-    | st.complex_numbers()
-)
+TEXTS = st.text(max_size=80) | st.binary(max_size=80)
+NO_NUMBER = st.none() | st.booleans() | TEXTS | st.lists(st.integers(), max_size=3) | st.complex_numbers()
 
 
 def refused(take, *words):

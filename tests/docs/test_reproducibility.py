@@ -3,15 +3,14 @@
 import json
 from dataclasses import asdict, replace
 
+import made_up
 import numpy as np
 import pytest
-import torch
 from campaigns import MADE
 from click.testing import CliRunner
 from commands import one_line
 
 from cl_condense.cli.main import main as cl_condense
-from cl_condense.data.imageset import ImageSet
 from cl_condense.runs.settings import DEFAULTS, Settings
 
 DIGITS = replace(
@@ -226,15 +225,8 @@ def test_steps_between_two_visits_are_a_usage_error(load, steps):
     assert f"--steps {steps}: a visit trains for 2 steps" in result.output
 
 
-def made_up(name, data=None, *, download=False, on_progress=None):
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randint(0, 256, (140, 3, 32, 32), dtype=torch.uint8, generator=generator)
-    labels = torch.arange(10).repeat_interleave(14)
-    return ImageSet.of(images, labels), ImageSet.of(images[::7], labels[::7])
-
-
 def test_a_papers_table_becomes_a_table(home, tmp_path, shown, monkeypatch):
-    monkeypatch.setattr("cl_condense.data.datasets.load", made_up)
+    monkeypatch.setattr("cl_condense.data.datasets.load", made_up.load)
     quick = "--networks 2 --iterations 2 --real-per-class 4 --epochs 2 --width 8 --device cpu"
     path, results = tmp_path / "table.json", tmp_path / "results"
     for methods in ("--method dm", "--method random --method dm"):  # the second time one is there

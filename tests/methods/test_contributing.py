@@ -40,7 +40,7 @@ def python(package, code):
 def test_the_example_is_a_method_that_composes_and_runs(package):
     code = """
 import cl_condense, torch
-from cl_condense import ImageSet, MakeConvNet, build
+from cl_condense import ImageSet, MakeConvNet, condense
 print(cl_condense.__file__)
 real = ImageSet.of(torch.rand(12, 1, 8, 8, generator=torch.Generator().manual_seed(0)), [0, 1] * 6)
 for name in ("dm", "dm+variance", "idm+variance"):

@@ -57,8 +57,15 @@ def report(folder, **options):
     return Page(html.read_text("utf-8")), markdown.read_text("utf-8")
 
 
-def test_the_page_has_each_piece(results):
-    page, markdown = report(results)
+@pytest.fixture(scope="module")
+def written(made, tmp_path_factory):
+    """A folder with its report, for those who only read it."""
+    folder = shutil.copytree(made, tmp_path_factory.mktemp("written") / "results")
+    return folder, *report(folder)
+
+
+def test_the_page_has_each_piece(written):
+    _, page, markdown = written
     headings = (
         "DDM: ddm-1",
         "digits, 2 steps, 1 images per class: random, dm",
@@ -85,8 +92,8 @@ def test_the_page_has_each_piece(results):
     assert any("before: images of results/digits.safetensors" in alt for alt in alts)
 
 
-def test_ours_stand_beside_the_published_as_in_the_bench(results):
-    page, markdown = report(results)
+def test_ours_stand_beside_the_published_as_in_the_bench(written):
+    results, page, markdown = written
     scores = Bench(results / "table", load, REDUCED).scores()
     for score in scores:
         ours = 100 * torch.tensor(score["accuracies"], dtype=torch.float64)
@@ -138,8 +145,8 @@ def test_full_settings_are_not_called_reduced(results):
     assert "| Random | 26.0 ± 1.2 \\| 26.0 ± 1.0 (2)<br>" in markdown
 
 
-def test_the_page_loads_nothing(results):
-    page, _ = report(results)
+def test_the_page_loads_nothing(written):
+    results, page, _ = written
     assert page.all("script") == page.all("link") == page.all("iframe") == []
     assert page.all("img")
     for tag, attrs in page.tags:
@@ -159,8 +166,8 @@ def test_the_page_loads_nothing(results):
     assert "image-rendering: pixelated" in style
 
 
-def test_headings_tables_and_links_are_in_order(results):
-    page, _ = report(results)
+def test_headings_tables_and_links_are_in_order(written):
+    _, page, _ = written
     levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch(r"h\d", tag)]
     assert levels[0] == 1
     assert levels.count(1) == 1
@@ -176,9 +183,8 @@ def test_headings_tables_and_links_are_in_order(results):
     assert "Results in results" in page.text
 
 
-def test_what_is_wide_stays_on_the_page(results):
-    report(results)
-    html = (results / "report.html").read_text("utf-8")
+def test_what_is_wide_stays_on_the_page(written):
+    html = (written[0] / "report.html").read_text("utf-8")
     assert re.search(r"</table></div><figcaption>mean ± std over n = 4", html), "it does not scroll away"
     assert "<span>--real-per-class</span> 4" in html, "an option is not broken after its hyphens"
     paper = '<a href="https://arxiv.org/abs/2110.04181">arXiv:2110.04181</a>'
@@ -194,8 +200,8 @@ def test_what_is_wide_stays_on_the_page(results):
     assert columns == ["before: images of results/digits.safetensors", "stored images"]
 
 
-def test_small_images_are_shown_large_enough(results):
-    page, _ = report(results)
+def test_small_images_are_shown_large_enough(written):
+    _, page, _ = written
     sizes = [(int(i["width"]), int(i["height"])) for i in page.all("img") if "stored images" in i["alt"]]
     assert sizes
     assert all(height >= 48 for _, height in sizes)
@@ -340,9 +346,8 @@ def test_a_number_that_several_tables_print_stands_in_the_first(tmp_path):
     assert "| Random | 26.0 ± 1.2 " in both
 
 
-def test_results_come_first_and_settings_are_folded(results):
-    report(results)
-    html = (results / "report.html").read_text("utf-8")
+def test_results_come_first_and_settings_are_folded(written):
+    html = (written[0] / "report.html").read_text("utf-8")
     for part in html.split("<h3>")[1:]:
         first = min(part.index(tag) for tag in ("<table", "<img") if tag in part)
         assert first < part.index("<details>")

@@ -27,14 +27,19 @@ def quick(small_probe, monkeypatch):
     monkeypatch.setattr(tsne, "REAL", 15)
 
 
-@pytest.fixture
-def results(tmp_path, digits_pair):
+@pytest.fixture(scope="module")
+def made(tmp_path_factory, digits_pair):
     """A condensed and a selected set of digits, with the fingerprint of the images."""
-    train, _ = digits_pair
+    folder, (train, _) = tmp_path_factory.mktemp("made"), digits_pair
     for method in ("dm", "random"):
         s = Settings("digits", methods=(method,), data=fingerprint(train), **FEW)
-        run(Job(s, tmp_path / "results" / f"{method}.safetensors"), train)
-    return tmp_path / "results"
+        run(Job(s, folder / f"{method}.safetensors"), train)
+    return folder
+
+
+@pytest.fixture
+def results(made, tmp_path):
+    return shutil.copytree(made, tmp_path / "results")
 
 
 def report(folder, **options):
