@@ -1,4 +1,4 @@
-"""Our objectives, augmentation and training against numbers that the authors' own code gave (tests/condensation/parity).
+"""Our objectives, augmentation and training against numbers that the authors' own code gave (parity/).
 
 Weights, images and the directions that gradients are projected on are made from integers here, and were made so
 for the numbers: tests/condensation/parity/README.md says how.
