@@ -17,7 +17,8 @@ from cl_condense.condensation.phases import Phase, Quiet
 from cl_condense.condensation.sources.contract import NetworkSource
 from cl_condense.condensation.sources.untrained import RandomNets
 from cl_condense.condensation.storage import Pixels, Synthetic
-from cl_condense.networks.features import Precision, View
+from cl_condense.condensation.view import View
+from cl_condense.networks.contract import Precision
 from cl_condense.training.augment import DSA
 
 

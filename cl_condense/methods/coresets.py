@@ -15,7 +15,7 @@ from cl_condense.common.progress import OnProgress, Progress
 from cl_condense.common.rng import Purpose, permutation
 from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.data.imageset import ImageSet, check_ipc
-from cl_condense.networks.contract import MakeNetwork, make_feature_net
+from cl_condense.networks.contract import MakeNetwork, features_of, make_feature_net
 from cl_condense.networks.init import Initialiser
 from cl_condense.training.protocol import Training
 from cl_condense.training.train import train
@@ -39,7 +39,7 @@ class FeatureScorer:
     def embedding(self) -> Tensor:
         """Embedding ``[n, d]`` of every image, after the training."""
         net = self._train() if self._net is None else self._net
-        return self._see(net, lambda part: net.features(part).embedding)  # type: ignore[operator]
+        return self._see(net, lambda part: features_of(net, part).embedding)
 
     def forgotten(self) -> Tensor:
         """Times ``[n]`` that every image was forgotten from epoch to epoch (``count_forgotten``)."""
