@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -232,8 +230,9 @@ class Condensation:
         recipe, views = self.recipe, {}
         for nets, look in looks.items():
             read = statistics_of(t.objective for t in recipe.terms if (t.source or recipe.source) == nets)
-            options: Any = {"precision": recipe.precision, "see": self._see}
-            views[nets] = View(look.net, images, part.rows, read, look.accuracy, **options)
+            views[nets] = View(
+                look.net, images, part.rows, read, look.accuracy, precision=recipe.precision, see=self._see
+            )
         return views
 
 

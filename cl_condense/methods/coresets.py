@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from cl_condense.common import numbers
 from cl_condense.common.numbers import whole
+from cl_condense.common.plain import Json
 from cl_condense.common.progress import OnProgress, Progress
 from cl_condense.common.rng import Purpose, permutation
 from cl_condense.condensation.condensed_set import CondensedSet
@@ -98,7 +99,7 @@ class Coreset:
     def __post_init__(self) -> None:
         object.__setattr__(self, "iterations", whole("iterations", self.iterations, 0))
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Json:
         return {"name": self.name, "iterations": self.iterations}
 
     def with_settings(self, **changes: Any) -> Coreset:
