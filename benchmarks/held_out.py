@@ -18,9 +18,9 @@ import click
 import torch
 
 from cl_condense.common.rng import Purpose
-from cl_condense.condensation.recipe import Recipe
 from cl_condense.data.datasets import load
 from cl_condense.data.imageset import ImageSet
+from cl_condense.methods.condense import condense
 from cl_condense.networks.convnet import MakeConvNet
 from cl_condense.runs.incremental import method_for, training_for
 from cl_condense.runs.provenance import command_line, origin
@@ -46,8 +46,8 @@ def accuracies(
     network = MakeConvNet(fit.shape, s.width, s.depth)
     start = time.perf_counter()
     built = method_for(method, s)
-    built = replace(built, **changes) if isinstance(built, Recipe) else built
-    condensed = built(fit, ipc=s.ipc or 1, network=network, seed=seed)
+    built = built.with_settings(**changes) if built.optimises else built
+    condensed = condense(fit, built, ipc=s.ipc or 1, network=network, seed=seed)
     seconds = time.perf_counter() - start
     found = []
     for evaluation in EPOCHS:
