@@ -22,9 +22,16 @@ from cl_condense.runs.single import Job, run
 FEW = {"steps": 1, "ipc": 2, "iterations": 2, "real_per_class": 4, "width": 4, "depth": 2, "device": "cpu"}
 
 
+def few_and_small(patch):
+    """A report looks through four filters after one epoch, at 15 real images of each class."""
+    patch.setattr(probe, "EPOCHS", 1)
+    patch.setattr(probe, "WIDTH", 4)
+    patch.setattr(tsne, "REAL", 15)
+
+
 @pytest.fixture(autouse=True)
-def quick(small_probe, monkeypatch):
-    monkeypatch.setattr(tsne, "REAL", 15)
+def quick(monkeypatch):
+    few_and_small(monkeypatch)
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +52,15 @@ def results(made, tmp_path):
 def report(folder, **options):
     html, markdown = write(folder, None, lambda results: RealData.of(results, None, "cpu", **options))
     return Page(html.read_text("utf-8")), markdown.read_text("utf-8").replace("\\", "")
+
+
+@pytest.fixture(scope="module")
+def measured(made, tmp_path_factory):
+    """A folder whose sets were measured, with its page."""
+    folder = shutil.copytree(made, tmp_path_factory.mktemp("measured") / "results")
+    with pytest.MonkeyPatch.context() as patch:
+        few_and_small(patch)
+        return folder, *report(folder)
 
 
 @pytest.mark.parametrize("method", ["dm", "idm", "dc"])
@@ -69,8 +85,8 @@ def test_a_start_of_another_recipe_is_not_shown(digits_pair, tmp_path):
     assert started(train, record) is None
 
 
-def test_the_page_has_the_figures_with_their_sources(results):
-    page, text = report(results)
+def test_the_page_has_the_figures_with_their_sources(measured):
+    _, page, text = measured
     alts = [img["alt"] for img in page.all("img")]
     assert sum(alt.startswith("t-SNE: 150 real and 20 condensed images of 10 classes") for alt in alts) == 2
     assert sum(alt.startswith("Style drift") for alt in alts) == 2
@@ -94,8 +110,9 @@ def trained(*args, **kwargs):
     raise RuntimeError("trained again")
 
 
-def test_what_was_measured_is_not_measured_again(results, monkeypatch):
-    first = report(results)[1]
+def test_what_was_measured_is_not_measured_again(measured, tmp_path, monkeypatch):
+    folder, _, first = measured
+    results = shutil.copytree(folder, tmp_path / "results")
     before = (results / "dm.figures.json").read_text()
     with monkeypatch.context() as patch:
         patch.setattr(probe, "train", trained)
