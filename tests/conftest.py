@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that tests start
+os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"  # else torch.compile starts processes of its own
 
 # The same examples every time; --hypothesis-profile=search looks for others.
 hypothesis.settings.register_profile("fixed", derandomize=True, deadline=None, max_examples=40)
