@@ -21,7 +21,6 @@ from cl_condense.cli.tabling import chosen
 from cl_condense.common import durations
 from cl_condense.common.drawing import Rhythm
 from cl_condense.common.stopping import Limit, Stop
-from cl_condense.papers import campaign
 from cl_condense.papers.bench import Bench
 from cl_condense.papers.campaign import Campaign
 from cl_condense.papers.costs import Costs
