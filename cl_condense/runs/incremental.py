@@ -137,8 +137,8 @@ class Run:
         for walk, condensing in zip(walks, _shares(units, on_event), strict=True):
             walk.condense(step, condensing)
 
-        def training(epoch: int, epochs: int) -> None:
-            on_event(Event(units[0], "train", len(walks) * (1 + epoch / epochs) / 2))
+        def training(progress: Progress) -> None:
+            on_event(Event(units[0], "train", len(walks) * (1 + progress.done / progress.total) / 2))
 
         start, jobs = time.perf_counter(), [walk.strategy.job for walk in walks]
         train_together(jobs, training_for(self.settings), training)

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from cl_condense.common.progress import OnProgress, Progress
 from cl_condense.data.imageset import ImageSet
 from cl_condense.networks.contract import MakeNetwork, at_once
 from cl_condense.networks.init import Initialiser
 from cl_condense.training.protocol import Training
-from cl_condense.training.train import OnEpoch, forward_of, parts, train
+from cl_condense.training.train import forward_of, parts, train
 
 
 @torch.no_grad()
@@ -31,7 +32,7 @@ def score(
     training: Training,
     networks: int,
     keys: tuple[int, ...],
-    on_epoch: OnEpoch | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Tensor:
     """Accuracies ``[networks]`` on ``test`` of fresh networks trained on ``images``, after their last epoch.
 
@@ -43,19 +44,22 @@ def score(
         training: the protocol.
         networks: trained side by side.
         keys: what everything random is drawn from, with the number of the network.
-        on_epoch: called after every epoch.
+        on_progress: told of the training, epoch by epoch, then of the images that are evaluated.
     """
     nets = [network(len(test.class_ids)).to(test.device) for _ in range(networks)]
     for i, net in enumerate(nets):
         Initialiser(net)(*keys, i)
     ids = torch.tensor(test.class_ids, device=test.device)
-    train(nets, images, torch.searchsorted(ids, labels), training, keys=keys, on_epoch=on_epoch)
+    train(nets, images, torch.searchsorted(ids, labels), training, keys=keys, on_epoch=on_progress)
     for net in nets:
         net.eval()
     index = torch.arange(len(test), device=test.device)
     right = torch.zeros(networks, dtype=torch.int64, device=test.device)
+    done = 0
     for part in index.split(512):
-        right += (
-            predict(nets, test.take(part), compiled=training.compiled).argmax(-1) == test.targets[part]
-        ).sum(1)
+        logits = predict(nets, test.take(part), compiled=training.compiled)
+        right += (logits.argmax(-1) == test.targets[part]).sum(1)
+        done += len(part)
+        if on_progress:
+            on_progress(Progress("evaluating", done, len(test)))
     return right / len(test)
