@@ -10,6 +10,7 @@ from .condensation.recipe import adding as adding
 from .condensation.sources.untrained import RandomNets as RandomNets
 from .condensation.storage import Partition as Partition
 from .condensation.storage import Pixels as Pixels
+from .condensation.view import View as View
 from .data.datasets import load as load
 from .data.imageset import ImageSet as ImageSet
 from .memory.class_memory import ClassMemory as ClassMemory
@@ -18,7 +19,6 @@ from .methods.coresets import Coreset as Coreset
 from .methods.registry import build as build
 from .networks.convnet import ConvNet as ConvNet
 from .networks.convnet import MakeConvNet as MakeConvNet
-from .networks.features import View as View
 from .networks.init import Initialiser as Initialiser
 from .strategies import CondensedBuffer as CondensedBuffer
 from .strategies import CondensedGDumb as CondensedGDumb

@@ -9,8 +9,7 @@ from torch import Tensor, nn
 
 from cl_condense.common.rng import Purpose, isolated
 from cl_condense.data.imageset import ImageSet
-from cl_condense.networks.contract import MakeNetwork
-from cl_condense.networks.features import at_once
+from cl_condense.networks.contract import MakeNetwork, at_once
 from cl_condense.networks.init import Initialiser
 from cl_condense.training.protocol import Training
 from cl_condense.training.train import OnEpoch, forward_of, parts, train

@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cl_condense.common.rng import Key, Purpose, isolated, permutation
+from cl_condense.networks.contract import at_once
 from cl_condense.networks.convnet import ConvNet
-from cl_condense.networks.features import at_once
 from cl_condense.networks.joined import forward_joined, joinable
 from cl_condense.training.compiling import compiled_logits, plain_logits
 from cl_condense.training.cutmix import cutmix

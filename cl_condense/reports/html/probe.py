@@ -12,9 +12,8 @@ from torch import Tensor, nn
 from cl_condense.common.progress import OnProgress, Progress
 from cl_condense.common.rng import Purpose
 from cl_condense.data.imageset import ImageSet
-from cl_condense.networks.contract import make_feature_net
+from cl_condense.networks.contract import Features, Tap, features_of, make_feature_net
 from cl_condense.networks.convnet import MakeConvNet
-from cl_condense.networks.features import Features, Tap
 from cl_condense.networks.init import Initialiser
 from cl_condense.training.evaluate import predict
 from cl_condense.training.protocol import Training
@@ -119,5 +118,5 @@ class Probe:
     @torch.no_grad()
     def features(self, images: Tensor, taps: frozenset[Tap] = frozenset()) -> Features:
         """What the network makes of images ``[n, c, h, w]``, all in one pass."""
-        found: Features = self.net.features(images, taps)  # type: ignore[operator]
+        found = features_of(self.net, images, taps)
         return found
