@@ -15,6 +15,7 @@ from cl_condense.common.devices import pick_device, using_threads
 from cl_condense.common.files import atomic, unused, writing
 from cl_condense.common.numbers import MOST, whole
 from cl_condense.common.progress import OnProgress, Progress
+from cl_condense.common.rng import subseed
 from cl_condense.condensation.recipe import Method, Recipe
 from cl_condense.data.imageset import ImageSet
 from cl_condense.memory.class_memory import ClassMemory
@@ -23,9 +24,9 @@ from cl_condense.methods.economy import economical
 from cl_condense.methods.registry import build
 from cl_condense.runs.provenance import commit, origin
 from cl_condense.runs.records import Record, Unit, append, mend, read
-from cl_condense.runs.settings import Settings, check, fingerprint
+from cl_condense.runs.settings import Settings, check, fingerprint, network_for
 from cl_condense.runs.stream import ClassStream, step_sizes
-from cl_condense.runs.trial import Trial, memory_of
+from cl_condense.runs.trial import Trial
 from cl_condense.training.augment import DSA
 from cl_condense.training.protocol import TRAININGS, Training
 from cl_condense.training.train import train_together
@@ -128,10 +129,21 @@ class Run:
         return [orders] if together else [[order] for order in orders]
 
     def _trial(self, start: Unit, due: list[int]) -> Trial:
-        s = self.settings
+        s, network = self.settings, network_for(self.settings, self.train.shape)
+        memory = ClassMemory(
+            s.budget,
+            per_class=s.ipc,
+            max_bytes=s.max_bytes,
+            codec=s.codec,
+            shrink=s.shrink,
+            dataset=s.dataset,
+            method=self._methods[start.method],
+            network=network,
+            device=s.device,
+            seed=subseed(s.seed, start.order),
+        )
         stream = ClassStream.of(self.train, self.test, self.sizes, s.seed + start.order)
-        memory = memory_of(start.order, self._methods[start.method], s, self.train.shape)
-        return Trial(start, due, stream, s, memory, self.memory_file)
+        return Trial(start, due, stream, memory, network, s.nets, self.memory_file)
 
     def _step(self, trials: list[Trial], step: int, on_event: Callable[[Event], None]) -> None:
         """Condenses a step of each trial, trains their networks together, and evaluates each."""

@@ -9,11 +9,9 @@ from pathlib import Path
 import torch
 
 from cl_condense.common.progress import OnProgress
-from cl_condense.common.rng import subseed
-from cl_condense.condensation.recipe import Method
 from cl_condense.memory.class_memory import ClassMemory
+from cl_condense.networks.contract import MakeNetwork
 from cl_condense.runs.records import Unit
-from cl_condense.runs.settings import Settings, network_for
 from cl_condense.runs.stream import ClassStream
 from cl_condense.training.evaluate import count_right, fresh_networks
 from cl_condense.training.train import TrainJob
@@ -27,16 +25,18 @@ class Trial:
         start: the unit before the first step.
         due: the steps without a record, rising.
         stream: of the class order.
-        settings: of the run.
-        memory: as ``memory_of`` makes it.
+        memory: empty, or as a step left it.
+        network: makes what is trained on the memory, from a number of classes; on the memory's device.
+        networks: how many are trained after each step.
         file: where the memory after a unit is kept.
     """
 
     start: Unit
     due: list[int]
     stream: ClassStream
-    settings: Settings
     memory: ClassMemory
+    network: MakeNetwork
+    networks: int
     file: Callable[[Unit], Path]
 
     def unit(self, step: int) -> Unit:
@@ -57,13 +57,12 @@ class Trial:
 
     def job(self, step: int) -> TrainJob:
         """New networks for the memory, and what they are to learn from it."""
-        s, classes = self.settings, self.stream.train.class_ids
-        make, keys = network_for(s, self.stream.train.shape), (self.memory.seed, step - 1)
         assert self.memory.condensed is not None  # for the type checker: a step has filled it
         images, labels = self.memory.condensed.decode()
-        targets = torch.searchsorted(torch.tensor(classes), labels)
-        nets = fresh_networks(lambda: make(len(classes)), s.nets, keys=keys, device=s.device)
-        return TrainJob(nets, images.to(s.device), targets.to(s.device), keys)
+        classes, device = torch.tensor(self.stream.train.class_ids), self.memory.device
+        keys = (self.memory.seed, step - 1)
+        nets = fresh_networks(lambda: self.network(len(classes)), self.networks, keys=keys, device=device)
+        return TrainJob(nets, images.to(device), torch.searchsorted(classes, labels).to(device), keys)
 
     def accuracies(self, job: TrainJob, step: int) -> list[float]:
         """What each network of a trained job gets right of the test images of the classes so far."""
@@ -74,19 +73,3 @@ class Trial:
     def leave(self, step: int) -> None:
         """Removes the memory of the step before, when the record of this one is on the disk."""
         self.file(self.unit(step - 1)).unlink(missing_ok=True)
-
-
-def memory_of(order: int, method: Method, s: Settings, shape: tuple[int, int, int]) -> ClassMemory:
-    """The empty memory of a method on a class order, for images of a shape."""
-    return ClassMemory(
-        s.budget,
-        per_class=s.ipc,
-        max_bytes=s.max_bytes,
-        codec=s.codec,
-        dataset=s.dataset,
-        shrink=s.shrink,
-        method=method,
-        network=network_for(s, shape),
-        device=s.device,
-        seed=subseed(s.seed, order),
-    )

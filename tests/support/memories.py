@@ -17,17 +17,24 @@ def class_memory(max_size=None, *, method="random", **options):
     return ClassMemory(max_size, method=method, **{"network": NETWORK, "iterations": 2} | options)
 
 
-def random_images(*classes, n=12, mean=0.0, seed=0):
+def random_images(*classes, n=12, seed=0):
     """n random images ``[n, 1, 8, 8]`` for each class, or of (class, n) pairs, and their labels."""
     pairs = [c if isinstance(c, tuple) else (c, n) for c in classes]
     labels = torch.cat([torch.full((n,), c) for c, n in pairs])
     generator = torch.Generator().manual_seed(seed)
-    return torch.randn(len(labels), 1, 8, 8, generator=generator) + mean, labels
+    return torch.randn(len(labels), 1, 8, 8, generator=generator), labels
 
 
 def noise(*classes, **options):
     """The same as a set."""
     return ImageSet.of(*random_images(*classes, **options))
+
+
+def pixels_of(*classes, **options):
+    """Such a set of uint8 pixels, in one normalisation."""
+    images, labels = random_images(*classes, **options)
+    pixels = (images * 40 + 128).clamp(0, 255).to(torch.uint8)
+    return ImageSet.of(pixels, labels, normalisation=((0.5,), (0.2,)))
 
 
 def counts(condensed):
