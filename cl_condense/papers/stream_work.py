@@ -12,8 +12,9 @@ from cl_condense.papers.costs import Costs
 from cl_condense.papers.published import Cell
 from cl_condense.papers.work import Account, Between, Json, Load, Past, Piece
 from cl_condense.runs import records
-from cl_condense.runs.incremental import Event, Run, step_sizes
+from cl_condense.runs.incremental import Event, Run
 from cl_condense.runs.settings import DEFAULTS, Settings, key
+from cl_condense.runs.stream import step_sizes
 from cl_condense.runs.watching import in_units
 
 STEPS = 5
