@@ -128,7 +128,7 @@ def condense(dataset: str, method: str, start: Path | None, out: Path | None, **
     the same images.
     """
     from cl_condense.common.devices import pick_device  # noqa: PLC0415
-    from cl_condense.common.progress import ProgressBar, decoding  # noqa: PLC0415
+    from cl_condense.common.progress_bar import ProgressBar  # noqa: PLC0415
     from cl_condense.common.stopping import Limit, Stop, exit_code  # noqa: PLC0415
     from cl_condense.data import datasets  # noqa: PLC0415 - they take seconds, and --help should not
     from cl_condense.runs.settings import Settings, check, defaults, fingerprint, ipc_within  # noqa: PLC0415
@@ -137,7 +137,7 @@ def condense(dataset: str, method: str, start: Path | None, out: Path | None, **
 
     refuse(written(), of_condense(method, dataset, given["net"], written()))
     data, download = given.pop("data"), given.pop("download")
-    train, test = datasets.load(dataset, data, download=download, on_progress=decoding(dataset))
+    train, test = datasets.load(dataset, data, download=download, on_progress=ProgressBar(dataset))
     chosen = defaults(dataset, (method,), given["economy"]) | {k: v for k, v in given.items() if v is not None}
     chosen |= {
         "methods": (method,),
@@ -215,12 +215,12 @@ def evaluate(files: tuple[Path, ...], dataset: str, data: Path | None, download:
     FILES are sets that `condense` wrote, published .pt sets, or folders of images by class. Classes go by their
     names where a set has names, else by their numbers; each line says what had to be assumed of a file.
     """
-    from cl_condense.common.progress import training  # noqa: PLC0415
+    from cl_condense.common.progress_bar import ProgressBar  # noqa: PLC0415
     from cl_condense.runs.evaluate_sets import evaluate_files  # noqa: PLC0415
 
     refuse(written(), of_data(dataset) | {"--width": of_width(given["net"])})
 
-    for line in evaluate_files(files, dataset, data, download, watch=training, **given):
+    for line in evaluate_files(files, dataset, data, download, watch=ProgressBar, **given):
         click.echo(line)
 
 
@@ -322,7 +322,7 @@ def report(folder: Path, out: Path | None, figures: bool, data: Path | None, dev
     for each data set; what was measured is kept beside the sets.
     """
     from cl_condense.common.files import writable  # noqa: PLC0415
-    from cl_condense.common.progress import ProgressBar  # noqa: PLC0415
+    from cl_condense.common.progress_bar import ProgressBar  # noqa: PLC0415
     from cl_condense.reports.html import write  # noqa: PLC0415 - it takes seconds, and --help should not
     from cl_condense.reports.html.realdata import RealData  # noqa: PLC0415
 

@@ -102,7 +102,7 @@ def run(dataset: str, data: Path | None, download: bool, out: Path | None, **giv
     same command goes on where it was.
     """
     from cl_condense.common.files import writing  # noqa: PLC0415
-    from cl_condense.common.progress import decoding  # noqa: PLC0415
+    from cl_condense.common.progress_bar import ProgressBar  # noqa: PLC0415
     from cl_condense.data import datasets  # noqa: PLC0415 - they take seconds, and --help should not
     from cl_condense.runs.incremental import Run  # noqa: PLC0415
     from cl_condense.runs.settings import Settings, default_epochs, defaults, fingerprint  # noqa: PLC0415
@@ -114,7 +114,7 @@ def run(dataset: str, data: Path | None, download: bool, out: Path | None, **giv
         chosen["ipc"] = None
     if "evaluation" in chosen:
         chosen.setdefault("epochs", default_epochs(dataset, chosen["evaluation"]))
-    train, test = datasets.load(dataset, data, download=download, on_progress=decoding(dataset))
+    train, test = datasets.load(dataset, data, download=download, on_progress=ProgressBar(dataset))
     settings = Settings(
         dataset, data=fingerprint(train, test), **defaults(dataset, compared, given["economy"]) | chosen
     )

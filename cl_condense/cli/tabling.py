@@ -18,7 +18,7 @@ from rich.console import Console
 from cl_condense.cli.options import Reasons, of_methods, refuse
 from cl_condense.common.devices import pick_device
 from cl_condense.common.files import atomic, writable
-from cl_condense.common.progress import decoding
+from cl_condense.common.progress_bar import ProgressBar
 from cl_condense.common.stopping import Limit, exit_code
 from cl_condense.data import datasets as sources
 from cl_condense.data.imageset import ImageSet
@@ -85,7 +85,7 @@ def show(
 
     @cache
     def load(known: str) -> tuple[ImageSet, ImageSet]:
-        return sources.load(known, data, download=download, on_progress=decoding(known))
+        return sources.load(known, data, download=download, on_progress=ProgressBar(known))
 
     given = {k: v for k, v in changes.items() if v is not None}
     given = {"economy": True} | given | {"device": str(pick_device(device))}

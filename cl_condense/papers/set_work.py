@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from cl_condense.common.progress import OnProgress, Progress
+from cl_condense.common.progress import OnProgress
 from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.condensation.recipe import Recipe
 from cl_condense.papers.costs import Costs
@@ -70,12 +70,7 @@ class SetWork:
             run(Job(self.settings, path), train.to(self.settings.device), on_iteration)
             if between:
                 between(1)
-
-        def on_epoch(epoch: int, epochs: int) -> None:
-            if on_iteration:
-                on_iteration(Progress("training", epoch, epochs))
-
-        found = evaluate_set(CondensedSet.load(path), test, self._scored(), on_epoch)
+        found = evaluate_set(CondensedSet.load(path), test, self._scored(), on_iteration)
         record = {"work": self.identity(), **found}
         mend(folder / "scores.jsonl")
         append(folder / "scores.jsonl", record)

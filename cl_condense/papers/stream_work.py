@@ -8,13 +8,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from cl_condense.common.progress import OnProgress, Progress
+from cl_condense.common.progress import OnProgress
 from cl_condense.papers.costs import Costs
 from cl_condense.papers.published import Cell
 from cl_condense.papers.work import Account, Between, Json, Load, Past, Piece
 from cl_condense.runs import records
-from cl_condense.runs.incremental import Event, Run, step_sizes
+from cl_condense.runs.incremental import Event, Run
 from cl_condense.runs.settings import DEFAULTS, Settings, key
+from cl_condense.runs.stream import step_sizes
+from cl_condense.runs.watching import in_units
 
 STEPS = 5
 """Steps where a paper does not state them: the baselines beside DDM's figure are DM's numbers of 5 steps."""
@@ -69,11 +71,11 @@ class StreamWork:
     ) -> list[Json]:
         run = Run(self.settings, *load(self.settings.dataset), self.out(folder))
         missing, done = len(run.missing()), 0
+        tell = in_units(missing, on_iteration or (lambda progress: None))
 
         def watch(event: Event) -> None:
             nonlocal done
-            if on_iteration:  # in thousandths of a unit
-                on_iteration(Progress("running", round(1000 * (done + event.share)), 1000 * missing))
+            tell(event)
             done += event.record is not None
             if between and event.phase == "done" and event.share == 1 and done < missing:
                 between(done)

@@ -11,6 +11,7 @@ from typing import Any
 
 from cl_condense.common.devices import pick_device
 from cl_condense.common.files import writable, writing
+from cl_condense.common.progress import OnProgress, Progress
 from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.condensation.formats.read import check_options, has_pairs, read
 from cl_condense.condensation.formats.reading import Reading
@@ -22,7 +23,6 @@ from cl_condense.runs.provenance import origin
 from cl_condense.runs.records import append
 from cl_condense.runs.settings import DEFAULTS, Settings, default_epochs, network_for
 from cl_condense.training.evaluate import score
-from cl_condense.training.train import OnEpoch
 
 
 def evaluate_files(
@@ -35,14 +35,14 @@ def evaluate_files(
     pair: int | None = None,
     factor: int | None = None,
     space: str = "auto",
-    watch: Callable[[str], OnEpoch] | None = None,
+    watch: Callable[[str], OnProgress] | None = None,
     **given: Any,
 ) -> Iterator[str]:
     """Evaluates every file, after all have been read, and yields a line for each: mean ± std (n).
 
     Classes go by name where a file has names. ``pair``, ``factor`` and ``space`` are those of
-    ``read``; lines and records say what was assumed. ``watch`` makes what is called
-    after every epoch, from the name of a file.
+    ``read``; lines and records say what was assumed. ``watch`` makes, from the name of a
+    file or a data set, what is told how far it is: ``ProgressBar``, say.
 
     Raises:
         ValueError: for a file that is no condensed set, or does not fit the data set or these options, before
@@ -53,7 +53,7 @@ def evaluate_files(
         writable(records, "--records")
     if pair is not None and not any(map(has_pairs, files)):
         raise ValueError(f"--pair {pair}: .pt files have pairs, and none is given: leave --pair out")
-    train, test = datasets.load(dataset, data, download=download)
+    train, test = datasets.load(dataset, data, download=download, on_progress=watch(dataset) if watch else None)
     chosen = DEFAULTS.get(dataset, {}) | {k: v for k, v in given.items() if v is not None}
     s = replace(Settings(dataset), **{k: v for k, v in chosen.items() if k != "networks"})
     usual = default_epochs(dataset, s.evaluation)
@@ -76,16 +76,18 @@ def evaluate_files(
 
 
 def evaluate_set(
-    made: CondensedSet, test: ImageSet, s: Settings, on_epoch: OnEpoch | None = None
+    made: CondensedSet, test: ImageSet, s: Settings, on_progress: OnProgress | None = None
 ) -> dict[str, Any]:
     """A record of the accuracies of ``s.nets`` networks trained on a set, by the protocol of ``s``."""
     begun = time.perf_counter()
+    if on_progress:  # a first epoch may take long
+        on_progress(Progress("training", 0, s.epochs))
     images, labels = (x.to(s.device) for x in made.decode())
     # Test images as the set's own were normalised, which a published set may do in another way.
     test = replace(test.to(s.device), mean=made.mean, std=made.std)
     make = network_for(s, test.shape)
     own: Any = {"network": make, "training": training_for(s), "networks": s.nets, "keys": (s.seed,)}
-    found = score(images, labels, test, **own, on_epoch=on_epoch)
+    found = score(images, labels, test, **own, on_progress=on_progress)
     return {
         "recipe": made.recipe,
         "codec": made.codec,
