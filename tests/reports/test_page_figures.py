@@ -85,6 +85,7 @@ def test_a_start_of_another_recipe_is_not_shown(digits_pair, tmp_path):
     assert started(train, record) is None
 
 
+@pytest.mark.slow
 def test_the_page_has_the_figures_with_their_sources(measured):
     _, page, text = measured
     alts = [img["alt"] for img in page.all("img")]
@@ -110,6 +111,7 @@ def trained(*args, **kwargs):
     raise RuntimeError("trained again")
 
 
+@pytest.mark.slow
 def test_what_was_measured_is_not_measured_again(measured, tmp_path, monkeypatch):
     folder, _, first = measured
     results = shutil.copytree(folder, tmp_path / "results")
