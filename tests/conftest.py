@@ -11,8 +11,14 @@ from click.testing import CliRunner
 os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that tests start
 os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"  # else torch.compile starts processes of its own
 
-# The same examples every time; --hypothesis-profile=search looks for others.
-hypothesis.settings.register_profile("fixed", derandomize=True, deadline=None, max_examples=40)
+# The same examples every time, however slow the machine; --hypothesis-profile=search looks for others.
+hypothesis.settings.register_profile(
+    "fixed",
+    derandomize=True,
+    deadline=None,
+    max_examples=40,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
 hypothesis.settings.register_profile("search", deadline=None, max_examples=2000)
 hypothesis.settings.load_profile("fixed")
 
