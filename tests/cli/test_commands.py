@@ -71,7 +71,10 @@ def test_the_plain_evaluation_is_recorded_with_its_epochs(tmp_path):
 
 
 BAD = [
-    (["--evaluation", "plane"], "augmented or plain"),
+    (
+        ["--evaluation", "plane"],
+        "unknown evaluation 'plane': did you mean 'plain'? known are augmented, plain, ",
+    ),
     (["--method", "idm+queue"], "queue does not fit"),
     (["--method", "ddn"], "unknown method 'ddn': did you mean 'ddm'?"),
     (["--method", "dm+stlye"], "unknown modifier 'stlye'"),
@@ -88,6 +91,13 @@ BAD = [
     (["--dataset", "cifar100", "--data", "nowhere"], "is missing"),
     (["--dataset", "folder", "--data", "nowhere"], "nowhere is not a folder"),
     (["--metod", "dm"], "--method"),
+    (["--net", "resnet"], "unknown network 'resnet': did you mean 'resnet18'? known are convnet, "),
+    (["--codec", "int8"], "unknown codec 'int8': did you mean 'uint8'? known are uint8, "),
+    (
+        ["--shrink", "prefixes"],
+        "unknown shrink 'prefixes': did you mean 'prefix'? known are recondense, prefix",
+    ),
+    (["--precision", "float16"], "unknown precision 'float16': did you mean 'bfloat16'? known are float32, "),
     (["--epochs", "0"], "--epochs 0: give"),
 ]
 
@@ -207,7 +217,8 @@ def test_the_help_gives_the_defaults_that_are_used(capsys):
         f"[default: {others.steps}; cifar100: {DEFAULTS['cifar100']['steps']}]",
         f"[default: digits {digits['ipc']}, cifar100 {DEFAULTS['cifar100']['ipc']}, else {others.ipc}]",
         f"[default: digits {digits['iterations']}, else economy's or the method's own]",
-        f"[default: digits {digits['epochs']}, else {others.epochs}, or {EPOCHS['plain']} where plain]",
+        f"[default: digits {digits['epochs']}, else those of --evaluation: {others.epochs}, "
+        f"or {EPOCHS['plain']} where plain]",
         f"[default: {others.evaluation}]",
         f"[default: digits {digits['width']}, else {others.width}]",
         f"Class orders. [default: {others.orders}]",
@@ -369,14 +380,22 @@ BAD_SETS = [
     (["evaluate", "absent.pt"], "absent.pt is not there"),
     (["evaluate", "bad.pt"], "bad.pt cannot be read as tensors"),
     (["evaluate", "bad.safetensors"], "bad.safetensors cannot be read"),
-    (["evaluate", "bad.pt", "--evaluation", "plane"], "augmented or plain"),
+    (["evaluate", "bad.pt", "--evaluation", "plane"], "unknown evaluation 'plane': did you mean 'plain'?"),
     (["evaluate", "bad.pt", "--networks", "0"], "--networks 0: give"),
     (["evaluate", "bad.pt", "--epochs", "0"], "epochs 0"),
     (["evaluate", "bad.pt", "--pair", "-1"], "--pair -1: give a whole number"),
     (["evaluate", "bad.pt", "--factor", "0"], "--factor 0: give a whole number"),
-    (["evaluate", "bad.pt", "--space", "rgb"], "space 'rgb': use auto, normalised, unit, pixels"),
+    (["evaluate", "bad.pt", "--space", "rgb"], "unknown space 'rgb': known are auto, normalised, unit, pixels"),
     (["evaluate", "bad.safetensors", "--pair", "2"], "--pair 2: .pt files have pairs, and none is given"),
     (["export", "bad.safetensors", "--format", "pt", "--out", "x.pt"], "cannot be read"),
+    (
+        ["export", "bad.pt", "--format", "npy", "--out", "x"],
+        "unknown format 'npy': did you mean 'npz'? known are pt",
+    ),
+    (["evaluate", "bad.pt", "--net", "convnets"], "unknown network 'convnets': did you mean 'convnet'?"),
+    (["table", "ddm1"], "unknown table 'ddm1': did you mean 'ddm-1'?"),
+    (["table", "ddm-1", "--order", "cheap"], "unknown order 'cheap': did you mean 'cheapest'?"),
+    (["condense", "--device", "gpu"], "device 'gpu' is not here: use auto or one of cpu"),
     (["export", "absent.safetensors", "--format", "pt", "--out", "x.pt"], "is not there"),
 ]
 

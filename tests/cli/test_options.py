@@ -5,7 +5,7 @@ import os
 import pytest
 
 from cl_condense.cli.main import cli, main
-from cl_condense.cli.options import Whole
+from cl_condense.cli.types import Whole
 
 BAD = ["-3", "1.5", "nan", "inf", "x", "True"]
 MOST = {"--orders": 10_000, "--nets": 1_000, "--networks": 1_000, "--width": 16_384, "--repetitions": 1_000}

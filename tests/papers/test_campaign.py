@@ -17,7 +17,7 @@ from test_bench import DDM, QUICK, REDUCED, call, cells, load
 from test_bench_streams import SELECT
 from test_bench_streams import cells as figure
 
-from cl_condense.cli.tabling import chosen
+from cl_condense.cli.table_cells import chosen
 from cl_condense.common import durations
 from cl_condense.common.stopping import Limit, Stop
 from cl_condense.papers import campaign

@@ -1,54 +1,16 @@
-"""Options of the command line: numbers by one rule, and the reasons for which an option has no effect."""
+"""The reasons for which an option of the command line has no effect."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
 import click
-
-from cl_condense.common.durations import duration
-from cl_condense.common.numbers import MOST, SEED_MAX, whole
 
 _CONDENSING = ("--real-per-class", "--precision", "--compile", "--reuse", "--from", "--papers")
 
 Reasons = dict[str, str]
 """Why an option, as it is written, has no effect here; empty where it has one."""
-
-
-class Whole(click.ParamType):  # type: ignore[type-arg] # click 8.1 knows none
-    """A whole number; the message names the option."""
-
-    name = "integer"
-
-    def __init__(self, at_least: int = 1, at_most: int | None = None) -> None:
-        self.at_least, self.at_most = at_least, at_most
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        with suppress(ValueError):  # for whole to refuse
-            value = int(value)
-        try:
-            return whole(param.opts[0] if param else "number", value, self.at_least, self.at_most)
-        except ValueError as error:
-            raise click.UsageError(str(error), ctx) from None
-
-
-class Duration(click.ParamType):  # type: ignore[type-arg] # as above
-    """A length of time in seconds; the message names the option."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        try:
-            return duration(param.opts[0] if param else "duration", str(value))
-        except ValueError as error:
-            raise click.UsageError(str(error), ctx) from None
-
-
-COUNT, DURATION = Whole(), Duration()
-ORDERS, NETS, WIDTH, REPETITIONS = (Whole(1, MOST[k]) for k in ("orders", "nets", "width", "repetitions"))
-SEED = Whole(0, SEED_MAX)
 
 
 def written() -> dict[str, Any]:
