@@ -78,7 +78,7 @@ class Measure:
         options = {
             "network": self.network,
             "training": training_for(s),
-            "networks": s.nets,
+            "networks": s.networks,
             "keys": (s.seed,),
         }
         return score(images, labels, self.held, **options).double().tolist()
@@ -115,7 +115,7 @@ def until(step, seconds, marks):
 @click.option("--held", default=1000, show_default=True, help="Images of each class to evaluate on.")
 @click.option("--iterations", type=click.IntRange(2), help="Of economy.  [default: its own]")
 @click.option("--ipc", default=1, show_default=True)
-@click.option("--nets", default=3, show_default=True)
+@click.option("--networks", default=3, show_default=True)
 @click.option("--epochs", default=1000, show_default=True)
 @click.option("--width", default=128, show_default=True)
 @click.option(

@@ -53,7 +53,7 @@ class Bench:
         for seed, made in zip(self._seeds, sets, strict=True):
             images = cut(made).pixels if codec == "cut" else made.coded(codec).pixels
             given = replace(made, stored=images, codec="float32").decode()
-            options = {"networks": self._s.nets, "keys": (seed,), "training": training_for(self._s)}
+            options = {"networks": self._s.networks, "keys": (seed,), "training": training_for(self._s)}
             accuracies.append(score(*given, self._held, network=self._network, **options).double().tolist())
         size = 0 if codec == "cut" else sets[0].coded(codec).nbytes
         return {"method": method, "codec": codec, "ipc": ipc, "bytes": size, "accuracies": accuracies}
@@ -116,7 +116,7 @@ def plot(rows, path):
 @click.option("--reuse", type=int)
 @click.option("--epochs", type=int)
 @click.option("--width", type=int)
-@click.option("--nets", type=int)
+@click.option("--networks", type=int)
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="A file for all accuracies.")
 @click.option("--plot", "plot_file", type=click.Path(path_type=Path))
 def main(dataset, methods, budgets, same, seeds, **given) -> None:

@@ -52,7 +52,7 @@ def accuracies(
     found = []
     for evaluation in EPOCHS:
         training = training_for(replace(s, evaluation=evaluation))
-        options = {"network": network, "training": training, "networks": s.nets, "keys": (seed,)}
+        options = {"network": network, "training": training, "networks": s.networks, "keys": (seed,)}
         found.append(score(*condensed.decode(), held, **options).double())
     return torch.stack(found), seconds
 

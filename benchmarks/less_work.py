@@ -72,7 +72,7 @@ def follow(parts, s, running, times):
             start = time.process_time()
             job.step()
             spent += time.process_time() - start
-        options = {"network": network, "training": training_for(s), "networks": s.nets, "keys": (s.seed,)}
+        options = {"network": network, "training": training_for(s), "networks": s.networks, "keys": (s.seed,)}
         yield job.iteration, spent, score(*job.result().decode(), held, **options).double().tolist()
 
 

@@ -22,9 +22,9 @@ from cl_condense.runs.settings import Settings, default_epochs, defaults, econom
 HEAD = "kind command commit device threads versions date seed settings".split()
 SIDES = ("reference", "ours")
 _OPTIONS = (
-    *("steps", "ipc", "budget", "max_bytes", "codec", "shrink", "orders", "nets", "iterations", "epochs"),
+    *("steps", "ipc", "budget", "max_bytes", "codec", "shrink", "orders", "networks", "iterations", "epochs"),
     "evaluation",
-    *("precision", "compiled", "reuse", "net", "width", "seed"),
+    *("precision", "compiled", "reuse", "network", "width", "seed"),
 )
 _COLUMNS = "step classes_seen stored_images stored_bytes condense_seconds train_seconds accuracies".split()
 _JOB = (

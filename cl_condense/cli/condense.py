@@ -57,7 +57,7 @@ def condense(dataset: str, method: str, start: Path | None, out: Path | None, **
     from cl_condense.runs.single import Job, run  # noqa: PLC0415
     from cl_condense.runs.ways import ways  # noqa: PLC0415
 
-    refuse(written(), of_condense(method, dataset, given["net"], written()))
+    refuse(written(), of_condense(method, dataset, given["network"], written()))
     data, download = given.pop("data"), given.pop("download")
     train, test = datasets.load(dataset, data, download=download, on_progress=decoding(dataset))
     chosen = defaults(dataset, (method,), given["economy"]) | {k: v for k, v in given.items() if v is not None}

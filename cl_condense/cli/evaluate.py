@@ -60,7 +60,7 @@ def evaluate(files: tuple[Path, ...], dataset: str, data: Path | None, download:
     from cl_condense.common.progress import training  # noqa: PLC0415
     from cl_condense.runs.evaluate_sets import evaluate_files  # noqa: PLC0415
 
-    refuse(written(), of_data(dataset) | {"--width": of_width(given["net"])})
+    refuse(written(), of_data(dataset) | {"--width": of_width(given["network"])})
 
     for line in evaluate_files(files, dataset, data, download, watch=training, **given):
         click.echo(line)

@@ -61,7 +61,7 @@ Examples:
     help="How a budget's classes shrink: recondense or prefix.  [default: recondense]",
 )
 @click.option("--orders", type=types.ORDERS, help="Class orders.  [default: 5]")
-@click.option("--nets", type=types.NETWORKS, help="Networks trained on each memory.  [default: 3]")
+@click.option("--networks", type=types.NETWORKS, help="Networks trained on each memory.  [default: 3]")
 @shared.iterations
 @shared.epochs
 @shared.evaluation
@@ -83,7 +83,7 @@ def run(dataset: str, data: Path | None, download: bool, out: Path | None, **giv
     from cl_condense.runs.settings import Settings, default_epochs, defaults, fingerprint  # noqa: PLC0415
 
     compared = given["methods"] or Settings.methods
-    refuse(written(), of_run(compared, dataset, given["net"], written()))
+    refuse(written(), of_run(compared, dataset, given["network"], written()))
     chosen = {k: v for k, v in given.items() if v not in (None, ())}
     if "budget" in chosen or "max_bytes" in chosen:
         chosen["ipc"] = None
@@ -113,7 +113,7 @@ def _announce(task: Run, console: Console) -> None:
     even = len(set(sizes)) == 1
     split = f"{sizes[0]} new classes each" if even else f"uneven: {', '.join(map(str, sizes))} new classes"
     memory = f"{_budget(s)} as {s.codec}"
-    repeats = f"{count(s.orders, 'class order')} x {count(s.nets, 'network')}"
+    repeats = f"{count(s.orders, 'class order')} x {count(s.networks, 'network')}"
     say(console, f"{s.dataset}: {count(s.steps, 'step')} ({split}), {memory}, {repeats}, {s.device}")
     for line in ways(s):
         say(console, line)

@@ -83,7 +83,7 @@ width = click.option(
 )
 network = together(
     click.option(
-        "--net",
+        "--network",
         type=types.NETWORK,
         help="Network: convnet, resnet18, vgg11, alexnet, ...  [default: convnet]",
     ),

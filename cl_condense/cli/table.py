@@ -64,7 +64,6 @@ Examples:
 )
 @click.option(
     "--networks",
-    "nets",
     type=types.NETWORKS,
     help="Networks on each set or memory.  [default: 5, class-incremental 3]",
 )

@@ -139,7 +139,8 @@ def _devices() -> Iterable[str]:
 _modifiers, _datasets = _listed("methods.registry", "MODIFIERS"), _listed("data.datasets", "NAMES")
 
 COUNT, DURATION = Whole(), Duration()
-ORDERS, NETWORKS, WIDTH, REPETITIONS = (Whole(1, MOST[k]) for k in ("orders", "nets", "width", "repetitions"))
+ORDERS, REPETITIONS = (Whole(1, MOST[k]) for k in ("orders", "repetitions"))
+NETWORKS, WIDTH = (Whole(1, MOST[k]) for k in ("networks", "width"))
 SEED = Whole(0, SEED_MAX)
 METHOD, PRINTED_METHOD = MethodName("method", _methods), MethodName("method", _methods, strict=False)
 DATASET, PRINTED_DATASET = Name("data set", _datasets), Name("data set", _datasets, strict=False)

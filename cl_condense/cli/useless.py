@@ -73,9 +73,9 @@ def of_methods(methods: Sequence[str]) -> Reasons:
     }
 
 
-def of_run(methods: Sequence[str], dataset: str, net: str | None, options: Mapping[str, Any]) -> Reasons:
+def of_run(methods: Sequence[str], dataset: str, network: str | None, options: Mapping[str, Any]) -> Reasons:
     """Of all options of ``run``: the other ones have an effect always."""
-    found = of_data(dataset) | of_methods(methods) | {"--width": of_width(net)} | of_budgets(options)
+    found = of_data(dataset) | of_methods(methods) | {"--width": of_width(network)} | of_budgets(options)
     if not {"--budget", "--bytes"} & options.keys():
         why = "a memory that grows does not shrink: leave it out, or give --budget or --bytes"
         return found | {"--shrink": why}
@@ -89,18 +89,18 @@ def of_budgets(options: Mapping[str, Any]) -> Reasons:
     return dict.fromkeys(given[:-1], why)
 
 
-def of_condense(method: str, dataset: str, net: str | None, options: Mapping[str, Any]) -> Reasons:
+def of_condense(method: str, dataset: str, network: str | None, options: Mapping[str, Any]) -> Reasons:
     """Of all options of ``condense``: the other ones have an effect always."""
-    found = of_data(dataset) | of_methods([method]) | {"--width": of_width(net)} | of_budgets(options)
+    found = of_data(dataset) | of_methods([method]) | {"--width": of_width(network)} | of_budgets(options)
     unseen = found["--iterations"]
-    return found | ({"--net": unseen, "--width": unseen} if unseen else {})
+    return found | ({"--network": unseen, "--width": unseen} if unseen else {})
 
 
-def of_width(net: str | None) -> str:
+def of_width(network: str | None) -> str:
     """Why ``--width`` has none with a network."""
-    if net in (None, "convnet"):
+    if network in (None, "convnet"):
         return ""
-    return f"{net} has a width of its own: leave it out, or take --net convnet"
+    return f"{network} has a width of its own: leave it out, or take --network convnet"
 
 
 def of_report(figures: bool) -> Reasons:

@@ -58,7 +58,7 @@ class Costs:
         s, method = self.settings, method_for(self.settings.methods[0], self.settings)
         k = len(self.train.class_ids) if classes is None else classes
         factor = method.synthetic.factor if isinstance(method, Recipe) else 1
-        networks = (s.nets if networks is None else networks) * jobs
+        networks = (s.networks if networks is None else networks) * jobs
         images, tested = k * (s.ipc or 0) * factor**2, sum(self.test.counts[:k])
         seconds = s.epochs * self._epoch(self._nets(), training_for(s), images, networks)
         return (seconds + networks * tested * self.units.tested(self._nets())) / jobs

@@ -21,7 +21,7 @@ from cl_condense.runs.records import append, mend
 from cl_condense.runs.settings import DEFAULTS, EVALUATIONS, OF_A_SET, Settings, key
 from cl_condense.runs.single import Job, run
 
-_SCORE = "nets epochs evaluation".split()
+_SCORE = "networks epochs evaluation".split()
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class SetWork:
         return found
 
     def _scored(self) -> Settings:
-        return replace(self.settings, net=self.eval_net)
+        return replace(self.settings, network=self.eval_net)
 
     def _training(self, costs: Costs) -> float:
         return replace(costs, settings=self._scored()).training()
@@ -128,10 +128,10 @@ def set_works(cell: Cell, changes: Json, repetitions: int) -> list[SetWork]:
     chosen: dict[str, Any] = {
         "evaluation": way.evaluation,
         "epochs": EVALUATIONS[way.evaluation],
-        "nets": 5,
+        "networks": 5,
         "depth": way.depth,
     }
     chosen |= {k: v for k, v in DEFAULTS.get(cell.dataset, {}).items() if k == "augment"}
-    chosen |= {"net": "convnet" if cell.condense_net == "selection" else cell.condense_net, "steps": 1}
+    chosen |= {"network": "convnet" if cell.condense_net == "selection" else cell.condense_net, "steps": 1}
     s = Settings(cell.dataset, methods=(name,), ipc=cell.ipc, **chosen | changes)
     return [SetWork(replace(s, seed=i), cell.eval_net) for i in range(repetitions)]

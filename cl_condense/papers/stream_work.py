@@ -33,12 +33,12 @@ class StreamWork:
 
     def __str__(self) -> str:
         s = self.settings
-        steps, orders, nets = (
+        steps, orders, networks = (
             f"{n} {noun}{'s' * (n != 1)}"
-            for n, noun in ((s.steps, "step"), (s.orders, "order"), (s.nets, "network"))
+            for n, noun in ((s.steps, "step"), (s.orders, "order"), (s.networks, "network"))
         )
         images = f"{s.ipc} image{'s' * (s.ipc != 1)} per class"
-        return f"{s.dataset} in {steps}, {images}, {s.methods[0]}, {orders} x {nets}"
+        return f"{s.dataset} in {steps}, {images}, {s.methods[0]}, {orders} x {networks}"
 
     def out(self, folder: Path) -> Path:
         """The folder of its run: the same for any number of orders and on any device."""
@@ -123,7 +123,7 @@ def incremental(cell: Cell) -> bool:
 def stream_works(cell: Cell, changes: Json, orders: int, steps: int) -> list[StreamWork]:
     """What such a cell needs, by the papers' protocol but for ``changes``; ``steps`` where none are stated."""
     chosen: dict[str, Any] = {k: v for k, v in DEFAULTS.get(cell.dataset, {}).items() if k == "augment"}
-    chosen |= {"steps": cell.steps or steps, "orders": orders, "net": cell.eval_net}
+    chosen |= {"steps": cell.steps or steps, "orders": orders, "network": cell.eval_net}
     # 3 is what images of 32 pixels get anyway; not said, `cl-condense run` can go on in the folder.
     chosen |= {"depth": None if cell.depth == 3 else cell.depth}
     return [StreamWork(Settings(cell.dataset, methods=(cell.name or "",), ipc=cell.ipc, **chosen | changes))]

@@ -55,11 +55,11 @@ def evaluate_files(
         raise ValueError(f"--pair {pair}: .pt files have pairs, and none is given: leave --pair out")
     train, test = datasets.load(dataset, data, download=download)
     chosen = DEFAULTS.get(dataset, {}) | {k: v for k, v in given.items() if v is not None}
-    s = replace(Settings(dataset), **{k: v for k, v in chosen.items() if k != "networks"})
+    s = replace(Settings(dataset), **chosen)
     usual = default_epochs(dataset, s.evaluation)
     s = replace(s, epochs=usual if given["epochs"] is None else given["epochs"])
     training_for(s)  # raises for epochs without sense, and the next for a network that does not fit
-    s = replace(s, nets=given["networks"], device=str(pick_device(s.device)))
+    s = replace(s, device=str(pick_device(s.device)))
     network_for(s, test.shape)(len(test.class_ids))
     constants, classes = (train.mean, train.std), classes_of(test)
     readings = []
@@ -78,13 +78,13 @@ def evaluate_files(
 def evaluate_set(
     made: CondensedSet, test: ImageSet, s: Settings, on_epoch: OnEpoch | None = None
 ) -> dict[str, Any]:
-    """A record of the accuracies of ``s.nets`` networks trained on a set, by the protocol of ``s``."""
+    """A record of the accuracies of ``s.networks`` networks trained on a set, by the protocol of ``s``."""
     begun = time.perf_counter()
     images, labels = (x.to(s.device) for x in made.decode())
     # Test images as the set's own were normalised, which a published set may do in another way.
     test = replace(test.to(s.device), mean=made.mean, std=made.std)
     make = network_for(s, test.shape)
-    own: Any = {"network": make, "training": training_for(s), "networks": s.nets, "keys": (s.seed,)}
+    own: Any = {"network": make, "training": training_for(s), "networks": s.networks, "keys": (s.seed,)}
     found = score(images, labels, test, **own, on_epoch=on_epoch)
     return {
         "recipe": made.recipe,
@@ -95,7 +95,7 @@ def evaluate_set(
         "std": float(found.double().std(correction=0)),
         "evaluation": s.evaluation,
         "epochs": s.epochs,
-        "net": s.net,
+        "network": s.network,
         "width": s.width,
         "compiled": s.compiled,
         "seed": s.seed,

@@ -23,8 +23,8 @@ from cl_condense.networks.registry import architecture
 from cl_condense.training.augment import DSA
 
 _WHOLE = (
-    *("steps", "ipc", "budget", "orders", "nets", "iterations", "real_per_class", "epochs", "width", "depth"),
-    *("max_bytes", "reuse"),
+    *("steps", "ipc", "budget", "max_bytes", "orders", "networks", "iterations", "real_per_class"),
+    *("epochs", "width", "depth", "reuse"),
 )
 _MAY_BE_NONE = ("ipc", "budget", "max_bytes", "iterations", "real_per_class", "depth", "reuse")
 
@@ -42,7 +42,7 @@ class Settings:
         codec: how images are stored, see ``condensation.codecs``.
         shrink: how images become fewer under a budget, see CondensedBuffer.
         orders: class orders; order i is numpy's RandomState(seed + i).permutation, as in the published runs.
-        nets: networks trained on each memory.
+        networks: how many are trained on each memory.
         economy: methods that have one (``economical``) condense by it, the others as
             in their papers; False: all as in their papers.
         iterations, real_per_class: of condensation, in all and in every step; None takes each method's own.
@@ -50,7 +50,7 @@ class Settings:
             these keep their own.
         epochs: of each network.
         width, depth: of the ConvNets that condense and that are evaluated.
-        net: name of another architecture in their place, see ``networks.registry``.
+        network: name of another architecture in their place, see ``networks.registry``.
         precision: of the networks that condense; ``bfloat16`` is faster where the hardware has it.
         compiled: they go through torch.compile.
         reuse: iterations of condensation that share a network and a real batch, see Recipe.reusing; None takes
@@ -75,14 +75,14 @@ class Settings:
     codec: str = codecs.DEFAULT
     shrink: str = "recondense"
     orders: int = 5
-    nets: int = 3
+    networks: int = 3
     economy: bool = True
     iterations: int | None = None
     real_per_class: int | None = None
     epochs: int = 1000
     width: int = 128
     depth: int | None = None
-    net: str = "convnet"
+    network: str = "convnet"
     precision: str = "float32"
     compiled: bool = False
     reuse: int | None = None
@@ -151,7 +151,7 @@ def has_economy(method: str) -> bool:
 
 OF_A_SET = (
     *("dataset", "methods", "ipc", "codec", "economy", "iterations", "real_per_class"),
-    *("precision", "compiled", "reuse", "width", "depth", "net", "augment", "seed", "data"),
+    *("precision", "compiled", "reuse", "width", "depth", "network", "augment", "seed", "data"),
 )
 """The settings that a standalone condensation depends on."""
 
@@ -224,7 +224,7 @@ def default_epochs(dataset: str, evaluation: str) -> int:
 
 def network_for(s: Settings, shape: tuple[int, int, int]) -> MakeNetwork:
     """Makes the networks of these settings for images of a shape; errors as those of the network."""
-    return MakeConvNet(shape, s.width, s.depth) if s.net == "convnet" else architecture(s.net, shape)
+    return MakeConvNet(shape, s.width, s.depth) if s.network == "convnet" else architecture(s.network, shape)
 
 
 def ipc_within(max_bytes: int, images: ImageSet, codec: str) -> int:

@@ -15,9 +15,9 @@ from cl_condense.cli.main import main
 from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.runs.settings import DEFAULTS, EPOCHS, Settings, default_epochs
 
-QUICK = "run --orders 1 --nets 1 --iterations 2 --epochs 2 --width 8 --device cpu".split()
+QUICK = "run --orders 1 --networks 1 --iterations 2 --epochs 2 --width 8 --device cpu".split()
 
-SELECT = "run --orders 1 --nets 1 --epochs 2 --width 8 --device cpu".split()
+SELECT = "run --orders 1 --networks 1 --epochs 2 --width 8 --device cpu".split()
 
 
 def call(*words):
@@ -62,9 +62,8 @@ def test_uneven_steps_say_so(tmp_path, capsys):
 
 
 def test_the_plain_evaluation_is_recorded_with_its_epochs(tmp_path):
-    words = (
-        "run --orders 1 --nets 1 --width 8 --device cpu --steps 1 --method random --evaluation plain".split()
-    )
+    words = "run --orders 1 --networks 1 --width 8 --device cpu --steps 1 --method random".split()
+    words += ["--evaluation", "plain"]
     assert call(*words, "--out", tmp_path / "run") == 0
     written = json.loads((tmp_path / "run/settings.json").read_text())
     assert (written["evaluation"], written["epochs"]) == ("plain", DEFAULTS["digits"]["epochs"])
@@ -91,7 +90,7 @@ BAD = [
     (["--dataset", "cifar100", "--data", "nowhere"], "is missing"),
     (["--dataset", "folder", "--data", "nowhere"], "nowhere is not a folder"),
     (["--metod", "dm"], "--method"),
-    (["--net", "resnet"], "unknown network 'resnet': did you mean 'resnet18'? known are convnet, "),
+    (["--network", "resnet"], "unknown network 'resnet': did you mean 'resnet18'? known are convnet, "),
     (["--codec", "int8"], "unknown codec 'int8': did you mean 'uint8'? known are uint8, "),
     (
         ["--shrink", "prefixes"],
@@ -222,7 +221,7 @@ def test_the_help_gives_the_defaults_that_are_used(capsys):
         f"[default: {others.evaluation}]",
         f"[default: digits {digits['width']}, else {others.width}]",
         f"Class orders. [default: {others.orders}]",
-        f"Networks trained on each memory. [default: {others.nets}]",
+        f"Networks trained on each memory. [default: {others.networks}]",
         f"[default: {others.shrink}]",
     ):
         assert text in shown
@@ -250,7 +249,7 @@ def interrupted(words, number, begun):
 
 
 def test_control_c_keeps_what_is_done_and_the_same_command_goes_on(tmp_path, capsys):
-    words = "run --orders 1 --nets 1 --epochs 400 --width 8 --device cpu --method random".split()
+    words = "run --orders 1 --networks 1 --epochs 400 --width 8 --device cpu --method random".split()
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     assert call(*words, "--out", whole) == 0
     code, said = interrupted([*words, "--out", cut], signal.SIGINT, cut / "records.jsonl")
@@ -392,7 +391,7 @@ BAD_SETS = [
         ["export", "bad.pt", "--format", "npy", "--out", "x"],
         "unknown format 'npy': did you mean 'npz'? known are pt",
     ),
-    (["evaluate", "bad.pt", "--net", "convnets"], "unknown network 'convnets': did you mean 'convnet'?"),
+    (["evaluate", "bad.pt", "--network", "convnets"], "unknown network 'convnets': did you mean 'convnet'?"),
     (["table", "ddm1"], "unknown table 'ddm1': did you mean 'ddm-1'?"),
     (["table", "ddm-1", "--order", "cheap"], "unknown order 'cheap': did you mean 'cheapest'?"),
     (["condense", "--device", "gpu"], "device 'gpu' is not here: use auto or one of cpu"),
@@ -440,7 +439,7 @@ def test_a_warning_is_one_line_that_names_no_code(capsys, monkeypatch):
 
 
 def test_two_processes_do_not_write_in_one_folder(tmp_path, capsys):
-    words = "run --orders 1 --nets 1 --epochs 400 --width 8 --device cpu --method random".split()
+    words = "run --orders 1 --networks 1 --epochs 400 --width 8 --device cpu --method random".split()
     whole, out = tmp_path / "whole", tmp_path / "run"
     assert call(*words, "--out", whole) == 0
     command = [sys.executable, "-c", "from cl_condense.cli.main import main; main()", *words, "--out", str(out)]

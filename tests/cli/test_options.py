@@ -8,7 +8,7 @@ from cl_condense.cli.main import cli, main
 from cl_condense.cli.types import Whole
 
 BAD = ["-3", "1.5", "nan", "inf", "x", "True"]
-MOST = {"--orders": 10_000, "--nets": 1_000, "--networks": 1_000, "--width": 16_384, "--repetitions": 1_000}
+MOST = {"--orders": 10_000, "--networks": 1_000, "--width": 16_384, "--repetitions": 1_000}
 MOST |= {"--seed": 2**32 - 1}
 NEED = {"table": ["ddm-1"]}
 
@@ -66,9 +66,9 @@ USELESS = [  # command, what is said
     ("condense --download", "--download: digits is built in"),
     ("run --dataset folder --data there --download", "--download: folder is not fetched"),
     ("condense --dataset imagenette --data there --download", "--download: imagenette is not fetched"),
-    ("run --net resnet18 --width 8", "--width 8: resnet18 has a width of its own"),
-    ("run --net convnet_bn --width 8", "--width 8: convnet_bn has a width of its own"),
-    ("condense --net resnet18 --width 128", "--width 128: resnet18 has a width of its own"),
+    ("run --network resnet18 --width 8", "--width 8: resnet18 has a width of its own"),
+    ("run --network convnet_bn --width 8", "--width 8: convnet_bn has a width of its own"),
+    ("condense --network resnet18 --width 128", "--width 128: resnet18 has a width of its own"),
     ("run --shrink prefix", "--shrink prefix: a memory that grows does not shrink"),
     ("run --shrink recondense", "--shrink recondense: a memory that grows does not shrink"),
     ("run --budget 20 --shrink prefix --method random", "--shrink prefix: with random"),
@@ -92,7 +92,7 @@ USELESS = [  # command, what is said
     ("condense --method herding --compile", "--compile: with herding"),
     ("condense --method herding --reuse 1", "--reuse 1: with herding"),
     ("condense --method herding --from set.safetensors", "--from set.safetensors: with herding"),
-    ("condense --method random --net resnet18", "--net resnet18: with random"),
+    ("condense --method random --network resnet18", "--network resnet18: with random"),
     ("condense --method random --width 8", "--width 8: with random"),
     *((f"table {words}", words) for words in ("--ipc 10", "--only cifar10", "--download", "--results results")),
     *((f"table {words}", words) for words in ("--method dm", "--dry-run", "--json x.json", "--device cpu")),
@@ -120,7 +120,7 @@ def test_an_option_without_effect_is_refused_by_name(words, said, capsys, monkey
 
 USED = [
     "run --dataset cifar10 --data there --download",
-    "run --net convnet --width 8",
+    "run --network convnet --width 8",
     "run --budget 20 --shrink prefix --method random --method dm",
     "run --method random --method dm --iterations 3 --reuse 3 --precision float32 --compile",
     "run --method herding --iterations 3",
@@ -128,7 +128,7 @@ USED = [
     "run --method idm --method dm --economy",
     "condense --method idm --papers",
     f"{CELLS} --method dm --method random --papers",
-    "condense --method herding --iterations 3 --net convnet --width 8",
+    "condense --method herding --iterations 3 --network convnet --width 8",
     "condense --dataset cifar10 --data there --download --method dm --reuse 1 --real-per-class 3",
     f"{CELLS} --method dm --method random --reuse 3 --iterations 3 --data there --download --width 8",
     "table idm-fig8 --orders 3",

@@ -37,7 +37,7 @@ def test_every_list_of_names_has_some_and_takes_each_of_them(name):
         ("table ddm-1 --only cifar1", ["cifar10", "cifar100"]),
         ("table idm-f", ["idm-fig8"]),
         ("table ddm-1 ddm-2 ddm-fig", ["ddm-fig3b"]),
-        ("evaluate x.pt --net densenet", ["densenet121"]),
+        ("evaluate x.pt --network densenet", ["densenet121"]),
         ("evaluate x.pt --evaluation pl", ["plain"]),
         ("export x.safetensors --format n", ["npz"]),
         ("run --codec f", ["float32", "float16"]),

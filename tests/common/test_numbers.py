@@ -82,7 +82,8 @@ WHOLE = {  # place: (what takes a number, below, above or None, some that are ri
     "settled": (lambda value: build("dm", iterations=Tuned((("a", 1, value),))).settled(1), 0, None, (1, 9)),
     **{
         f"Settings.{name}": (changed(partial(Settings, "digits"), name), 0, MOST.get(name), (1,))
-        for name in "steps ipc budget orders nets iterations real_per_class epochs width depth reuse".split()
+        for name in "steps ipc budget orders networks iterations real_per_class".split()
+        + "epochs width depth reuse".split()
     },
     "seed": (seed, -1, SEED_MAX, (0, SEED_MAX)),
     "Settings.seed": (changed(partial(Settings, "digits", orders=1), "seed"), -1, SEED_MAX, (0, SEED_MAX)),

@@ -147,7 +147,7 @@ def test_settings_that_no_command_has_are_refused(load):
 
 
 def test_a_run_by_its_command_becomes_a_table(home, tmp_path, shown):
-    words = "run --steps 2 --orders 1 --nets 2 --epochs 2 --width 8 --seed 3 --method random".split()
+    words = "run --steps 2 --orders 1 --networks 2 --epochs 2 --width 8 --seed 3 --method random".split()
     with pytest.raises(SystemExit) as stop:
         cl_condense([*words, "--device", "cpu", "--out", str(tmp_path / "run")])
     assert stop.value.code == 0
@@ -392,8 +392,8 @@ def test_a_file_that_makes_no_record_is_refused(text, message, tmp_path, home, c
 
 def test_equal_bytes_become_tables_and_a_plot(load, tmp_path, shown):
     path, picture = tmp_path / "bytes.json", tmp_path / "bytes.png"
-    words = "--method random --method dm --ipc 4 --ipc 8 --same 5 --seeds 2 --iterations 2 --epochs 2 --nets 2"
-    options = f"{words} --width 4 --fit 20 --held 5 --json {path} --plot {picture}"
+    words = "--method random --method dm --ipc 4 --ipc 8 --same 5 --seeds 2 --iterations 2 --epochs 2"
+    options = f"{words} --networks 2 --width 4 --fit 20 --held 5 --json {path} --plot {picture}"
     result = CliRunner().invoke(load("equal_bytes").main, options.split())
     assert result.exit_code == 0, result.output
     rows = json.loads(path.read_text())["rows"]

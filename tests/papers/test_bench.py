@@ -19,7 +19,7 @@ from cl_condense.papers.beside import Comparison, side_by_side
 from cl_condense.papers.forecast import Forecast
 from cl_condense.papers.published import published, tables
 
-REDUCED = {"iterations": 2, "real_per_class": 4, "epochs": 2, "width": 8, "nets": 2, "device": "cpu"}
+REDUCED = {"iterations": 2, "real_per_class": 4, "epochs": 2, "width": 8, "networks": 2, "device": "cpu"}
 
 
 def load(name, data=None, *, download=False, on_progress=None):
@@ -77,7 +77,7 @@ def test_a_set_that_is_there_is_scored_and_not_made_again(bench, monkeypatch):
 
 def test_other_settings_are_other_results(bench):
     bench.do(bench.missing(cells("random"))[0])
-    for change in ({"epochs": 3}, {"width": 4}, {"nets": 3}):
+    for change in ({"epochs": 3}, {"width": 4}, {"networks": 3}):
         assert len(Bench(bench.folder, load, REDUCED | change).missing(cells("random"))) == 1
     assert len(Bench(bench.folder, load, REDUCED, repetitions=3).missing(cells("random"))) == 2
 
@@ -93,7 +93,7 @@ def test_ours_within_the_published_spread_is_not_marked(bench, monkeypatch):
 def test_a_network_for_evaluation_alone_shares_the_set(bench):
     cross = published("ddm-4", method="dm")
     works = {work.eval_net: work for cell in cross for work in bench.works(cell)}
-    own = [work.set_name() for work in works.values() if work.settings.net == "convnet"]
+    own = [work.set_name() for work in works.values() if work.settings.network == "convnet"]
     assert {"convnet", "resnet18", "vgg11", "alexnet"} <= set(works)
     assert len(set(own)) == 1
 

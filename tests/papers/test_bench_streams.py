@@ -17,7 +17,7 @@ from cl_condense.reports.html import write
 from cl_condense.runs import incremental
 from cl_condense.runs.incremental import Run
 
-REDUCED = {"iterations": 2, "real_per_class": 4, "epochs": 2, "width": 4, "nets": 2, "device": "cpu"}
+REDUCED = {"iterations": 2, "real_per_class": 4, "epochs": 2, "width": 4, "networks": 2, "device": "cpu"}
 CLASSES = 10
 
 
@@ -51,8 +51,9 @@ def test_the_papers_protocol():
     works = {work.settings.methods[0]: work.settings for cell in cells(None) for work in bench.works(cell)}
     assert list(works) == ["random", "herding", "dsa", "dm", "ddm"]
     for s in works.values():
-        assert (s.steps, s.ipc, s.orders, s.nets, s.epochs, s.evaluation) == (5, 20, 5, 3, 1000, "augmented")
-        assert (s.net, s.depth, s.width, s.iterations, s.seed) == ("convnet", None, 128, None, 0)
+        assert (s.steps, s.ipc, s.orders, s.networks) == (5, 20, 5, 3)
+        assert (s.epochs, s.evaluation) == (1000, "augmented")
+        assert (s.network, s.depth, s.width, s.iterations, s.seed) == ("convnet", None, 128, None, 0)
     names = [
         (work.settings.methods[0], work.settings.steps)
         for c in published("idm-fig8")
@@ -132,7 +133,7 @@ def test_more_orders_add_to_those_that_are_there(bench, monkeypatch):
 def test_other_settings_are_other_runs(bench):
     (work,) = bench.missing(cells("random"))
     bench.do(work)
-    for change in ({"epochs": 3}, {"width": 8}, {"nets": 1}):
+    for change in ({"epochs": 3}, {"width": 8}, {"networks": 1}):
         assert len(replace(bench, changes=REDUCED | change).missing(cells("random"))) == 1
     assert len(replace(bench, steps=2).missing(cells("random"))) == 1
     assert replace(bench, changes=REDUCED | {"device": "cuda"}).missing(cells("random")) == []

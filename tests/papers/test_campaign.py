@@ -204,14 +204,14 @@ def test_networks_that_do_not_fit_the_time_are_not_begun(bench, monkeypatch):
 def test_the_cheapest_comes_first_and_what_is_shared_counts_once(bench, monkeypatch):
     cost = {"random": 5.0, "dm": 1.0}
     monkeypatch.setattr(Costs, "condensing", lambda self: cost[self.settings.methods[0]])
-    monkeypatch.setattr(Costs, "training", lambda self: 2.0 if self.settings.net == "convnet" else 3.0)
+    monkeypatch.setattr(Costs, "training", lambda self: 2.0 if self.settings.network == "convnet" else 3.0)
     wanted = cells("random", "dm")
     forecast = Forecast(bench, wanted)
     for cheapest, order in ((True, ["dm", "random"]), (False, ["random", "dm"])):
         plan = forecast.plan(bench.missing(wanted), cheapest)
         assert [each.work.settings.methods[0] for each in plan] == order
     nets = published("ddm-4", method="dm")
-    crossed = [w for w in bench.missing(nets) if w.settings.net == "convnet" and w.settings.seed == 0]
+    crossed = [w for w in bench.missing(nets) if w.settings.network == "convnet" and w.settings.seed == 0]
     plan = Forecast(bench, nets).plan(crossed, cheapest=True)
     assert [each.seconds() for each in plan] == [1.0 + 2.0, *[3.0] * (len(crossed) - 1)]
 
@@ -307,12 +307,12 @@ def test_a_table_says_which_settings_are_not_the_papers(bench):
     wanted, papers = cells("dm"), {"economy": False}
     own = {"device": "cpu", "width": 128, "epochs": 1000}
     assert Bench(Path("x"), load, papers | own).unlike(wanted) == {}
-    usual = {"iterations": 20_000, "real_per_class": 256, "nets": 5, "compiled": True, "reuse": 1}
+    usual = {"iterations": 20_000, "real_per_class": 256, "networks": 5, "compiled": True, "reuse": 1}
     assert Bench(Path("x"), load, papers | usual).unlike(wanted) == {}
     other = {"iterations": 9, "reuse": 5, "precision": "bfloat16"}
     assert Bench(Path("x"), load, papers | other | {"device": "cpu"}).unlike(wanted) == other
     assert Bench(Path("x"), load, papers, orders=2).unlike(figure("dm")) == {"orders": 2}
-    assert bench.unlike(cells("random")).keys() == {"epochs", "width", "nets"}
+    assert bench.unlike(cells("random")).keys() == {"epochs", "width", "networks"}
 
 
 SLOW = """
@@ -382,7 +382,7 @@ def test_what_does_not_look_is_ended_after_the_grace(monkeypatch):
 
 @pytest.mark.parametrize("method", "dm idm dsa idc cafe ddm dm+iid herding forgetting random".split())
 def test_every_kind_of_method_has_an_estimate_that_grows_with_its_iterations(method):
-    s = Settings("cifar10", methods=(method,), ipc=2, width=4, nets=2, epochs=3, real_per_class=4)
+    s = Settings("cifar10", methods=(method,), ipc=2, width=4, networks=2, epochs=3, real_per_class=4)
     units = Units(CPU, most=-1.0 if method == "dm+iid" else 25.0)
     costs = Costs(replace(s, iterations=10), *load(""), units)
     more = replace(costs, settings=replace(s, iterations=10_000))

@@ -73,7 +73,7 @@ def made(tmp_path_factory):
     s = Settings("digits", methods=("dm+sm",), ipc=2, **few)
     run(Job(s, folder / "digits.safetensors"), train)
     run(Job(replace(s, iterations=3), folder / "more.safetensors", folder / "digits.safetensors"), train)
-    s = replace(s, methods=("random", "dm"), steps=2, ipc=1, orders=2, nets=2, epochs=2)
+    s = replace(s, methods=("random", "dm"), steps=2, ipc=1, orders=2, networks=2, epochs=2)
     Run(s, train, test, folder / "run")()
     return folder
 
@@ -105,7 +105,7 @@ def test_the_page_has_each_piece(results):
         assert re.search(r"Zhao and Bilen, WACV 2023, \[?arXiv:2110.04181", text)
         assert "cl-condense table ddm-1 --only cifar10 --ipc 10 --method random --method dm --data DATA" in text
         assert "--networks 2 --repetitions 1 --results results/table" in text
-        budget = "--steps 2 --ipc 1 --codec uint8 --orders 2 --nets 2 --iterations 4"
+        budget = "--steps 2 --ipc 1 --codec uint8 --orders 2 --networks 2 --iterations 4"
         assert f"--method random --method dm --economy {budget}" in text
         assert "cl-condense condense --dataset digits --method dm+sm --economy --ipc 2 --iterations 4" in text
         assert "could not be read" not in text
@@ -130,7 +130,7 @@ def test_ours_stand_beside_the_published_as_in_the_bench(results):
 
 
 def test_the_commands_make_what_is_there(results, monkeypatch, capsys):
-    small = "--orders 1 --nets 1 --steps 2 --iterations 1 --epochs 1 --width 4 --device cpu".split()
+    small = "--orders 1 --networks 1 --steps 2 --iterations 1 --epochs 1 --width 4 --device cpu".split()
     assert call("run", *small, "--out", results / "again") == 0
     assert call("condense", *small[6:8], *small[10:], "--out", results / "one.safetensors") == 0
     first = CondensedSet.load(results / "one.safetensors")
@@ -352,7 +352,7 @@ def test_bad_input_gets_one_line_and_exit_code_2(tmp_path, capsys):
 
 
 def test_a_command_names_what_is_not_at_rest():
-    rest = {"precision": "float32", "compiled": False, "reuse": 1, "net": "convnet", "ipc": None}
+    rest = {"precision": "float32", "compiled": False, "reuse": 1, "network": "convnet", "ipc": None}
     assert options(rest) == []
     assert options({**rest, "compiled": True, "reuse": 5, "ipc": 1}) == ["--compile", "--reuse", 5, "--ipc", 1]
     # Economy has a reuse of its own, which 1 is not.

@@ -28,7 +28,7 @@ TINY = Settings(
     steps=2,
     ipc=2,
     orders=2,
-    nets=2,
+    networks=2,
     iterations=3,
     real_per_class=8,
     epochs=3,
@@ -200,7 +200,7 @@ def test_uneven_steps_get_the_rest_first_and_a_budget_is_shared(data, tmp_path):
         ({"steps": 5}, "5 steps for 4 classes of digits: give at most 4"),
         ({"steps": 0}, "steps 0: give a whole number from 1"),
         ({"orders": 0}, "orders 0"),
-        ({"nets": -1}, "nets -1"),
+        ({"networks": -1}, "networks -1"),
         ({"epochs": 0}, "epochs 0"),
         ({"iterations": 0}, "iterations 0"),
         ({"ipc": 0}, "ipc 0: give a whole number from 1"),
@@ -267,11 +267,12 @@ def test_events_say_how_much_is_done(together, data, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("device", "net", "orders"), [("cpu", "convnet", 1), ("cuda:0", "convnet", 2), ("cuda:0", "resnet18", 1)]
+    ("device", "network", "orders"),
+    [("cpu", "convnet", 1), ("cuda:0", "convnet", 2), ("cuda:0", "resnet18", 1)],
 )
-def test_orders_are_side_by_side_where_their_networks_are_joined(device, net, orders, data, tmp_path):
+def test_orders_are_side_by_side_where_their_networks_are_joined(device, network, orders, data, tmp_path):
     run = Run(TINY, *data, tmp_path)
-    run.settings = replace(run.settings, device=device, net=net)
+    run.settings = replace(run.settings, device=device, network=network)
     assert run._side_by_side() == ([[0, 1]] if orders == 2 else [[0], [1]])
 
 

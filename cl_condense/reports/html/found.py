@@ -26,7 +26,7 @@ MADE: Json = {
 }
 """Settings of condensation that ``cl-condense table`` takes, with the papers', where a record says none."""
 
-_NETS = 5  # networks a set of a table is scored with
+_NETWORKS = 5  # networks a set of a table is scored with
 _MOST_SEEDS = 1000
 
 OnFault = Callable[[str, str], None]
@@ -117,7 +117,7 @@ def _sets(folder: Path, on_fault: OnFault) -> Iterator[_One]:
             made = read_json(folder / "sets" / Path(work["set"]).with_suffix(".json").name)
             if not 0 <= int(made["seed"]) < _MOST_SEEDS:
                 raise ValueError(f"seed {made['seed']} is not one of a table's")
-            usual = {"epochs": EVALUATIONS[work["evaluation"]], "nets": _NETS}
+            usual = {"epochs": EVALUATIONS[work["evaluation"]], "networks": _NETWORKS}
             trained = {k: work[k] for k, v in usual.items() if work[k] != v}
             economy = has_economy(made["methods"][0])
             yield _One(_condensed(made) | trained, economy, scored=[Scored(score, made)])
@@ -134,7 +134,7 @@ def _streams(folder: Path, on_fault: OnFault) -> Iterator[_One]:
             while {r["step"] for r in own if r["order"] == orders} == {*range(1, steps + 1)}:
                 orders += 1
             # Unlike a set's, the name of a run's folder says whether it was compiled.
-            usual = {k: getattr(USUAL, k) for k in ("epochs", "nets", "compiled")}
+            usual = {k: getattr(USUAL, k) for k in ("epochs", "networks", "compiled")}
             trained = {k: s.get(k, v) for k, v in usual.items() if s.get(k, v) != v}
             streamed = [{**record, "work": {"stream": path.parent.name}} for record in own]
             if orders:

@@ -107,7 +107,7 @@ def _run_command(results: Results, folder: Path, s: Json) -> str:
     words = ["run", "--dataset", s["dataset"], *data_words(s["dataset"])]
     for method in s["methods"]:
         words += ["--method", method]
-    kept = "steps ipc budget codec orders nets iterations epochs evaluation precision compiled reuse".split()
-    kept += ["economy", "net", "width", "seed", "device", *([] if s.get("ipc") else ["shrink"])]
+    kept = "steps ipc budget codec orders networks iterations epochs evaluation precision compiled".split()
+    kept += ["reuse", "economy", "network", "width", "seed", "device", *([] if s.get("ipc") else ["shrink"])]
     given = {k: s.get(k) for k in kept} | {"bytes": s.get("max_bytes")}
     return shell([*words, *economy_words(s), *options(given), "--out", results.name(folder)])

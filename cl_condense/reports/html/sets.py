@@ -111,7 +111,7 @@ def _losses(record: Json) -> list[Block]:
 def _condense_command(record: Json, name: str) -> str:
     words = ["condense", "--dataset", record["dataset"], *data_words(record["dataset"])]
     words += ["--method", record["methods"][0], *economy_words(record)]
-    kept = "ipc economy iterations real_per_class precision compiled reuse net width seed".split()
+    kept = "ipc economy iterations real_per_class precision compiled reuse network width seed".split()
     words += options({k: record.get(k) for k in kept})
     words += ["--from", record["start"]] if record.get("start") else []
     return shell([*words, "--out", name])

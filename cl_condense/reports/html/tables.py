@@ -166,8 +166,7 @@ def _commands(bench: Any, filled: Sequence[Cell], where: str) -> list[str]:
 
 
 def _command(bench: Any, cells: Sequence[Cell], where: str) -> str:
-    changes = {"networks" if k == "nets" else k: v for k, v in bench.changes.items()}
-    changes = {"economy": USUAL.economy, **changes}
+    changes = {"economy": USUAL.economy, **bench.changes}
     names = [name for name in TITLES if any(cell.table == name for cell in cells)]
     words = ["table", *names, "--only", cells[0].dataset, "--ipc", cells[0].ipc]
     for method in dict.fromkeys(c.name for c in cells):

@@ -37,7 +37,7 @@ def economy_words(record: Mapping[str, Any]) -> list[str]:
 
 def options(values: Mapping[str, Any]) -> list[Any]:
     """Options of fields of Settings; those at rest are left out, and economy, which has words of its own."""
-    rest = {k: getattr(USUAL, k) for k in ("precision", "compiled", "net", "evaluation")}
+    rest = {k: getattr(USUAL, k) for k in ("precision", "compiled", "network", "evaluation")}
     rest["reuse"] = None if values.get("economy") else 1
     given = {k: v for k, v in values.items() if v is not None and (k not in rest or v != rest[k])}
     flags = ["--compile"] if given.get("compiled") else []
