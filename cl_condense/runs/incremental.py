@@ -123,7 +123,7 @@ class Run:
         would differ by rounding when a run goes on with more orders.
         """
         orders = [*range(self.settings.orders)]
-        together = self.settings.net == "convnet" and self.settings.device.startswith("cuda")
+        together = self.settings.network == "convnet" and self.settings.device.startswith("cuda")
         return [orders] if together else [[order] for order in orders]
 
     def _walk(self, start: Unit, due: list[int], stream: Stream) -> Walk:

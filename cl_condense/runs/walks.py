@@ -107,7 +107,7 @@ def strategy(order: int, method: Method, training: Training, s: Settings, images
         model=make(len(images.class_ids)),
         buffer=buffer,
         training=training,
-        networks=s.nets,
+        networks=s.networks,
         seed=seed,
         device=s.device,
         evaluator=None,
