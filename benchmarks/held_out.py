@@ -11,7 +11,7 @@ of `cl-condense run`. --json keeps every accuracy.
 
 import json
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -21,10 +21,12 @@ from cl_condense.common.rng import Purpose
 from cl_condense.condensation.recipe import Recipe
 from cl_condense.data.datasets import load
 from cl_condense.data.imageset import ImageSet
+from cl_condense.methods.condense import condense
 from cl_condense.networks.convnet import MakeConvNet
-from cl_condense.runs.incremental import method_for, training_for
+from cl_condense.runs.build import method_for, training_for
+from cl_condense.runs.defaults import DEFAULTS, EPOCHS
 from cl_condense.runs.provenance import command_line, origin
-from cl_condense.runs.settings import DEFAULTS, EPOCHS, Settings
+from cl_condense.runs.run_config import RunConfig
 from cl_condense.training.evaluate import score
 
 
@@ -39,20 +41,20 @@ def split(data: ImageSet, fit: int, held: int) -> tuple[ImageSet, ImageSet]:
 
 
 def accuracies(
-    method: str, parts: tuple[ImageSet, ImageSet], s: Settings, seed: int, changes: dict[str, float]
+    method: str, parts: tuple[ImageSet, ImageSet], s: RunConfig, seed: int, changes: dict[str, float]
 ) -> tuple[torch.Tensor, float]:
     """Accuracies [evaluation, network], and the seconds that condensation took."""
     fit, held = parts
-    network = MakeConvNet(fit.shape, s.width, s.depth)
+    network = MakeConvNet(fit.shape, s.main.width, s.main.depth)
     start = time.perf_counter()
-    built = method_for(method, s)
+    built = method_for(s.of_method(method))
     built = replace(built, **changes) if isinstance(built, Recipe) else built
-    condensed = built(fit, ipc=s.ipc or 1, network=network, seed=seed)
+    condensed = condense(fit, built, ipc=s.main.ipc or 1, network=network, seed=seed)
     seconds = time.perf_counter() - start
     found = []
     for evaluation in EPOCHS:
-        training = training_for(replace(s, evaluation=evaluation))
-        options = {"network": network, "training": training, "networks": s.networks, "keys": (seed,)}
+        training = training_for(replace(s.train, evaluation=evaluation))
+        options = {"network": network, "training": training, "networks": s.train.networks, "keys": (seed,)}
         found.append(score(*condensed.decode(), held, **options).double())
     return torch.stack(found), seconds
 
@@ -89,13 +91,15 @@ def main(dataset, methods, seeds, changed, json_file, **given) -> None:
     fit, held = given.pop("fit"), given.pop("held")
     images = load(dataset, given.pop("data"))[0]
     held = held or min(200, min(images.counts) - fit)
-    settings = Settings(
+    settings = RunConfig.of(
         dataset,
+        methods,
         **{"economy": False} | DEFAULTS.get(dataset, {}) | {k: v for k, v in given.items() if v is not None},
     )
     parts = split(images, fit, held)
-    print(f"{dataset}: {fit} training images a class condensed to {settings.ipc}, {held} others to evaluate on")
-    chosen = asdict(settings) | {"methods": methods, "fit": fit, "held": held, "set": changes}
+    ipc = settings.main.ipc
+    print(f"{dataset}: {fit} training images a class condensed to {ipc}, {held} others to evaluate on")
+    chosen = settings.flat() | {"fit": fit, "held": held, "set": changes}
     head = {"kind": "held_out", "command": command_line("python benchmarks/held_out.py"), **made, "seed": 0}
     record = head | {"settings": chosen, "rows": []}
     for method in methods:

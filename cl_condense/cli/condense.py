@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cl_condense.cli import shared, types
+from cl_condense.cli.config import config, one_of
 from cl_condense.cli.useless import of_condense, refuse, written
 
 if TYPE_CHECKING:
     from cl_condense.common.progress import Progress
+    from cl_condense.data.imageset import ImageSet
+    from cl_condense.runs.config import CondenseConfig
 
 _EXAMPLES = """
 \b
@@ -24,6 +27,7 @@ Examples:
 
 
 @click.command(epilog=_EXAMPLES)
+@config
 @shared.data
 @click.option(
     "--method",
@@ -44,7 +48,7 @@ Examples:
 @shared.device
 @shared.out("File of the set.  [default: one under condensed/]")
 def condense(dataset: str, method: str, start: Path | None, out: Path | None, **given: Any) -> int:
-    """Condense a data set: the images, a picture of them and a record.
+    """Condense a data set: the images, a picture of them, a record, and a TOML file that repeats it.
 
     Interrupted, the same command goes on where it was (after a crash, from the last half minute) and ends with
     the same images.
@@ -53,30 +57,21 @@ def condense(dataset: str, method: str, start: Path | None, out: Path | None, **
     from cl_condense.common.progress import ProgressBar, decoding  # noqa: PLC0415
     from cl_condense.common.stopping import Limit, Stop, exit_code  # noqa: PLC0415
     from cl_condense.data import datasets  # noqa: PLC0415 - they take seconds, and --help should not
-    from cl_condense.runs.settings import Settings, check, defaults, fingerprint, ipc_within  # noqa: PLC0415
+    from cl_condense.runs.checks import check_condensing  # noqa: PLC0415
     from cl_condense.runs.single import Job, run  # noqa: PLC0415
     from cl_condense.runs.ways import ways  # noqa: PLC0415
 
+    given = one_of(given, "ipc", "max_bytes")
     refuse(written(), of_condense(method, dataset, given["network"], written()))
-    data, download = given.pop("data"), given.pop("download")
-    train, test = datasets.load(dataset, data, download=download, on_progress=decoding(dataset))
-    chosen = defaults(dataset, (method,), given["economy"]) | {k: v for k, v in given.items() if v is not None}
-    chosen |= {
-        "methods": (method,),
-        "steps": 1,
-        "data": fingerprint(train),
-        "device": str(pick_device(given["device"])),
-    }
-    max_bytes = chosen.pop("max_bytes", None)
-    settings = Settings(dataset, **chosen)
-    if max_bytes is not None:
-        settings = replace(settings, ipc=ipc_within(max_bytes, train, settings.codec))
-    check(settings, train, test)
-    path = out or Path("condensed") / f"{dataset}-{method}-ipc{settings.ipc}-seed{settings.seed}.safetensors"
+    data, download, device = given.pop("data"), given.pop("download"), str(pick_device(given.pop("device")))
+    train, _ = datasets.load(dataset, data, download=download, on_progress=decoding(dataset))
+    chosen = _config(dataset, method, train, given)
+    check_condensing(chosen, train)
+    path = out or Path("condensed") / f"{dataset}-{method}-ipc{chosen.ipc}-seed{chosen.seed}.safetensors"
     if path.suffix != ".safetensors":
         raise ValueError(f"--out {path}: name a .safetensors file")
-    job = Job(settings, path, start)
-    bar, limit, unsaid = ProgressBar(f"{method} on {dataset}"), Limit(), ways(settings)
+    job = Job(chosen, path, start, device, data)
+    bar, limit, unsaid = ProgressBar(f"{method} on {dataset}"), Limit(), ways([chosen])
 
     def on_iteration(progress: Progress) -> None:
         while unsaid:  # not before the first step: what cannot be done is one line, its error
@@ -86,7 +81,7 @@ def condense(dataset: str, method: str, start: Path | None, out: Path | None, **
 
     try:
         with limit.watching():
-            record = run(job, train.to(settings.device), on_iteration)
+            record = run(job, train.to(device), on_iteration)
     except Stop as stop:
         bar.close()
         code = exit_code(stop.signal)
@@ -97,3 +92,16 @@ def condense(dataset: str, method: str, start: Path | None, out: Path | None, **
     )
     click.echo(f"picture: {job.files()['picture']}, record: {job.files()['record']}")
     return 0
+
+
+def _config(dataset: str, method: str, train: ImageSet, given: dict[str, Any]) -> CondenseConfig:
+    """Of options, where those that are None are the data set's own, or the published."""
+    from cl_condense.runs.checks import fingerprint, ipc_within  # noqa: PLC0415
+    from cl_condense.runs.config import CondenseConfig  # noqa: PLC0415
+    from cl_condense.runs.defaults import defaults  # noqa: PLC0415
+
+    chosen = defaults(dataset, (method,), given["economy"]) | {k: v for k, v in given.items() if v is not None}
+    made = CondenseConfig.of({**chosen, "dataset": dataset, "method": method, "data": fingerprint(train)})
+    if given["max_bytes"] is None:
+        return made
+    return replace(made, ipc=ipc_within(given["max_bytes"], train, made.codec))

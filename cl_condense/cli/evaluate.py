@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from cl_condense.cli import shared, types
-from cl_condense.cli.useless import of_data, of_width, refuse, written
+from cl_condense.cli.config import config
+from cl_condense.cli.useless import of_convnet, of_data, refuse, written
 
 _EXAMPLES = """
 \b
@@ -20,6 +21,7 @@ Examples:
 
 
 @click.command(epilog=_EXAMPLES)
+@config
 @click.argument("files", nargs=-1, required=True, type=shared.PATH)
 @shared.data
 @click.option(
@@ -60,7 +62,7 @@ def evaluate(files: tuple[Path, ...], dataset: str, data: Path | None, download:
     from cl_condense.common.progress import training  # noqa: PLC0415
     from cl_condense.runs.evaluate_sets import evaluate_files  # noqa: PLC0415
 
-    refuse(written(), of_data(dataset) | {"--width": of_width(given["network"])})
+    refuse(written(), of_data(dataset) | of_convnet(given["network"]))
 
     for line in evaluate_files(files, dataset, data, download, watch=training, **given):
         click.echo(line)

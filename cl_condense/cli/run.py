@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from rich.progress import (
 )
 
 from cl_condense.cli import shared, types
+from cl_condense.cli.config import config, one_of
 from cl_condense.cli.console import console as standard_output
 from cl_condense.cli.console import count, say
 from cl_condense.cli.useless import of_run, refuse, written
@@ -24,7 +26,7 @@ from cl_condense.cli.useless import of_run, refuse, written
 if TYPE_CHECKING:
     from cl_condense.runs.incremental import Event, Run
     from cl_condense.runs.records import Record
-    from cl_condense.runs.settings import Settings
+    from cl_condense.runs.run_config import RunConfig
 
 _EXAMPLES = """
 \b
@@ -32,10 +34,12 @@ Examples:
   cl-condense run --steps 10 --method ddm
   cl-condense run --method random --method dm --method ddm
   cl-condense run --dataset cifar100 --data ~/data --steps 10 --method ddm --out runs/ddm
+  cl-condense run --config runs/ddm/config.toml --orders 10 --out runs/ddm
 """
 
 
 @click.command(epilog=_EXAMPLES)
+@config
 @shared.data
 @click.option("--steps", type=types.COUNT, help="Class-incremental steps.  [default: 5; cifar100: 10]")
 @click.option(
@@ -63,6 +67,7 @@ Examples:
 @click.option("--orders", type=types.ORDERS, help="Class orders.  [default: 5]")
 @click.option("--networks", type=types.NETWORKS, help="Networks trained on each memory.  [default: 3]")
 @shared.iterations
+@shared.real_per_class
 @shared.epochs
 @shared.evaluation
 @shared.computing
@@ -73,37 +78,44 @@ Examples:
 def run(dataset: str, data: Path | None, download: bool, out: Path | None, **given: Any) -> None:
     """Class-incremental run: condense each step's classes into memory, retrain on it, evaluate.
 
-    Writes records.jsonl, accuracy.png, memory.png and the memories to the output folder. Interrupted, the
-    same command goes on where it was.
+    Writes records.jsonl, accuracy.png, memory.png, the memories and config.toml, which repeats it, to the
+    output folder. Interrupted, the same command goes on where it was.
     """
     from cl_condense.common.files import writing  # noqa: PLC0415
     from cl_condense.common.progress import decoding  # noqa: PLC0415
     from cl_condense.data import datasets  # noqa: PLC0415 - they take seconds, and --help should not
+    from cl_condense.runs import config_file  # noqa: PLC0415
+    from cl_condense.runs.checks import fingerprint  # noqa: PLC0415
     from cl_condense.runs.incremental import Run  # noqa: PLC0415
-    from cl_condense.runs.settings import Settings, default_epochs, defaults, fingerprint  # noqa: PLC0415
+    from cl_condense.runs.run_config import METHODS  # noqa: PLC0415
 
-    compared = given["methods"] or Settings.methods
+    compared = given.pop("methods") or METHODS
+    given = one_of(given, "ipc", "budget", "max_bytes")
     refuse(written(), of_run(compared, dataset, given["network"], written()))
-    chosen = {k: v for k, v in given.items() if v not in (None, ())}
-    if "budget" in chosen or "max_bytes" in chosen:
-        chosen["ipc"] = None
-    if "evaluation" in chosen:
-        chosen.setdefault("epochs", default_epochs(dataset, chosen["evaluation"]))
     train, test = datasets.load(dataset, data, download=download, on_progress=decoding(dataset))
-    settings = Settings(
-        dataset, data=fingerprint(train, test), **defaults(dataset, compared, given["economy"]) | chosen
-    )
-    task = Run(
-        settings,
-        train,
-        test,
-        out or Path("runs") / f"{dataset}-{'-'.join(settings.methods)}-{settings.digest()}",
-    )
+    chosen = _config(dataset, compared, {**given, "data": fingerprint(train, test)})
+    default = Path("runs") / f"{dataset}-{'-'.join(chosen.methods)}-{chosen.digest()}"
+    task = Run(chosen, train, test, out or default)
     console, errors = standard_output(), Console(stderr=True)
     with writing(task.out, folder=True):  # the pictures too
+        repeats = {"data": str(data)} if data else {}
+        config_file.write(task.out / "config.toml", config_file.options(task.settings) | repeats)
         _announce(task, errors)
         _work(task, errors)
         _show(task, console)
+
+
+def _config(dataset: str, methods: Sequence[str], given: dict[str, Any]) -> RunConfig:
+    """Of options, where those that are None are the data set's own, or the published."""
+    from cl_condense.runs.defaults import default_epochs, defaults  # noqa: PLC0415
+    from cl_condense.runs.run_config import RunConfig  # noqa: PLC0415
+
+    chosen = {k: v for k, v in given.items() if v is not None}
+    if chosen.keys() & {"budget", "max_bytes"}:
+        chosen.setdefault("ipc", None)
+    if "evaluation" in chosen:
+        chosen.setdefault("epochs", default_epochs(dataset, chosen["evaluation"]))
+    return RunConfig.of(dataset, methods, **defaults(dataset, methods, given["economy"]) | chosen)
 
 
 def _announce(task: Run, console: Console) -> None:
@@ -112,10 +124,10 @@ def _announce(task: Run, console: Console) -> None:
     sizes, s = task.sizes, task.settings
     even = len(set(sizes)) == 1
     split = f"{sizes[0]} new classes each" if even else f"uneven: {', '.join(map(str, sizes))} new classes"
-    memory = f"{_budget(s)} as {s.codec}"
-    repeats = f"{count(s.orders, 'class order')} x {count(s.networks, 'network')}"
-    say(console, f"{s.dataset}: {count(s.steps, 'step')} ({split}), {memory}, {repeats}, {s.device}")
-    for line in ways(s):
+    memory = f"{_budget(s)} as {s.main.codec}"
+    repeats = f"{count(s.stream.orders, 'class order')} x {count(s.train.networks, 'network')}"
+    say(console, f"{s.dataset}: {count(s.stream.steps, 'step')} ({split}), {memory}, {repeats}, {s.device}")
+    for line in ways(s.condense):
         say(console, line)
     left, units = len(task.missing()), len(task.units)
     if left < units:
@@ -159,10 +171,11 @@ def _work(task: Run, console: Console) -> None:
             raise
 
 
-def _budget(s: Settings) -> str:
-    if s.max_bytes:
-        return f"{count(s.max_bytes, 'byte')} in all"
-    return f"{count(s.ipc, 'image')} per class" if s.ipc else f"{count(s.budget or 0, 'image')} in all"
+def _budget(s: RunConfig) -> str:
+    ipc, stream = s.main.ipc, s.stream
+    if stream.max_bytes:
+        return f"{count(stream.max_bytes, 'byte')} in all"
+    return f"{count(ipc, 'image')} per class" if ipc else f"{count(stream.budget or 0, 'image')} in all"
 
 
 def _line(record: Record, done: int, total: int) -> str:
@@ -181,11 +194,11 @@ def _show(task: Run, console: Console) -> None:
 
     s = task.settings
     console.print(summary.accuracy_table(task.records, console.width))
-    title = f"{s.dataset}, {s.steps} steps, {_budget(s)} as {s.codec}"
+    title = f"{s.dataset}, {s.stream.steps} steps, {_budget(s)} as {s.main.codec}"
     summary.accuracy_plot(task.records, task.out / "accuracy.png", title)
     pages = {}
     for method in s.methods:
-        memory = CondensedSet.load(task.memory_file(Unit(0, method, s.steps)))
+        memory = CondensedSet.load(task.memory_file(Unit(0, method, s.stream.steps)))
         names = [task.train.names[i] for i in memory.class_ids]
         pages[method] = grid_page(memory.to_pixels(), memory.counts, names)
     panel_grid(pages, task.out / "memory.png")

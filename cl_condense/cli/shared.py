@@ -85,9 +85,17 @@ network = together(
     click.option(
         "--network",
         type=types.NETWORK,
-        help="Network: convnet, resnet18, vgg11, alexnet, ...  [default: convnet]",
+        help="convnet, resnet18, vgg11, alexnet, ...  [default: convnet]",
     ),
     width,
+    click.option(
+        "--depth", type=types.DEPTH, help="Blocks of the ConvNets.  [default: digits 2, else by the image size]"
+    ),
+    click.option(
+        "--augment",
+        help="Augmentation that fits the data, such as crop_flip, or none.  [default: as the papers; no flips "
+        "of digits]",
+    ),
 )
 epochs = click.option(
     "--epochs",

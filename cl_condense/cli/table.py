@@ -134,7 +134,6 @@ def _show(
     from cl_condense.data import datasets as sources  # noqa: PLC0415
     from cl_condense.papers.bench import Bench  # noqa: PLC0415
     from cl_condense.papers.campaign import Campaign  # noqa: PLC0415
-    from cl_condense.runs.settings import check  # noqa: PLC0415
 
     tables = {name: chosen(name, names, datasets, ipcs, methods) for name in dict.fromkeys(names)}
     cells = [cell for own in tables.values() for cell in own]
@@ -156,7 +155,7 @@ def _show(
         return 0
     missing = bench.missing(cells)
     for work in missing:  # all of them, before the first begins
-        check(work.settings, *load(work.settings.dataset))
+        work.check(*load(work.condense.dataset))
     number = Campaign(bench, cells, limit, cheapest)() if missing else 0
     if number:
         return exit_code(number)

@@ -25,7 +25,6 @@ from cl_condense.papers.published import TITLES, Cell
 from cl_condense.papers.stream_work import incremental
 from cl_condense.reports.dots import Dots
 from cl_condense.runs.provenance import command_line
-from cl_condense.runs.settings import check
 
 
 def _console() -> Console:
@@ -72,7 +71,7 @@ def preview(bench: Bench, cells: list[Cell], cheapest: bool, limit: Limit) -> No
     """What is missing, with estimates where the data are there."""
     tell = partial(say, _console())
     lacking: dict[str, ValueError] = {}
-    for dataset in dict.fromkeys(work.settings.dataset for cell in cells for work in bench.works(cell)):
+    for dataset in dict.fromkeys(work.condense.dataset for cell in cells for work in bench.works(cell)):
         try:
             bench.load(dataset)
         except ValueError as error:
@@ -80,7 +79,7 @@ def preview(bench: Bench, cells: list[Cell], cheapest: bool, limit: Limit) -> No
     there = [cell for cell in cells if cell.dataset not in lacking]
     missing, without = bench.missing(there), bench.missing([c for c in cells if c.dataset in lacking])
     for work in missing:
-        check(work.settings, *bench.load(work.settings.dataset))
+        work.check(*bench.load(work.condense.dataset))
     planned = Forecast(bench, there).plan(missing, cheapest) if missing else []
     for work in without:
         tell(f"{work}: no estimate without the data")

@@ -75,7 +75,7 @@ def of_methods(methods: Sequence[str]) -> Reasons:
 
 def of_run(methods: Sequence[str], dataset: str, network: str | None, options: Mapping[str, Any]) -> Reasons:
     """Of all options of ``run``: the other ones have an effect always."""
-    found = of_data(dataset) | of_methods(methods) | {"--width": of_width(network)} | of_budgets(options)
+    found = of_data(dataset) | of_methods(methods) | of_convnet(network) | of_budgets(options)
     if not {"--budget", "--bytes"} & options.keys():
         why = "a memory that grows does not shrink: leave it out, or give --budget or --bytes"
         return found | {"--shrink": why}
@@ -91,16 +91,19 @@ def of_budgets(options: Mapping[str, Any]) -> Reasons:
 
 def of_condense(method: str, dataset: str, network: str | None, options: Mapping[str, Any]) -> Reasons:
     """Of all options of ``condense``: the other ones have an effect always."""
-    found = of_data(dataset) | of_methods([method]) | {"--width": of_width(network)} | of_budgets(options)
+    found = of_data(dataset) | of_methods([method]) | of_convnet(network) | of_budgets(options)
     unseen = found["--iterations"]
-    return found | ({"--network": unseen, "--width": unseen} if unseen else {})
+    return found | (dict.fromkeys(("--network", "--width", "--depth", "--augment"), unseen) if unseen else {})
 
 
-def of_width(network: str | None) -> str:
-    """Why ``--width`` has none with a network."""
+def of_convnet(network: str | None) -> Reasons:
+    """Of the options of ConvNets, where another network is taken."""
     if network in (None, "convnet"):
-        return ""
-    return f"{network} has a width of its own: leave it out, or take --network convnet"
+        return {}
+    what = {"--width": "a width", "--depth": "a depth"}
+    return {
+        k: f"{network} has {own} of its own: leave it out, or take --network convnet" for k, own in what.items()
+    }
 
 
 def of_report(figures: bool) -> Reasons:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,17 +15,13 @@ from cl_condense.common.devices import pick_device, using_threads
 from cl_condense.common.files import atomic, unused, writing
 from cl_condense.common.numbers import MOST, whole
 from cl_condense.common.progress import OnProgress, Progress
-from cl_condense.condensation.recipe import Method, Recipe
 from cl_condense.data.imageset import ImageSet
-from cl_condense.methods.coresets import Coreset
-from cl_condense.methods.economy import economical
-from cl_condense.methods.registry import build
+from cl_condense.runs.build import method_for, training_for
+from cl_condense.runs.checks import check_run, fingerprint
 from cl_condense.runs.provenance import commit, origin
 from cl_condense.runs.records import Record, Unit, append, mend, read
-from cl_condense.runs.settings import Settings, check, fingerprint
+from cl_condense.runs.run_config import RunConfig
 from cl_condense.runs.walks import Stream, Walk, strategy, streams
-from cl_condense.training.augment import DSA
-from cl_condense.training.protocol import TRAININGS, Training
 from cl_condense.training.train import train_together
 
 
@@ -57,32 +53,32 @@ class Run:
             made and when it is called, a folder that another process writes in.
     """
 
-    settings: Settings
+    settings: RunConfig
     train: ImageSet
     test: ImageSet
     out: Path
     records: list[Record] = field(init=False)
 
     def __post_init__(self) -> None:
-        check(self.settings, self.train, self.test)
+        check_run(self.settings, self.train, self.test)
         self.out = Path(self.out)
         device = str(pick_device(self.settings.device))
-        data = self.settings.data or fingerprint(self.train, self.test)
-        self.settings = replace(self.settings, device=device, data=data)
-        self._methods = {name: method_for(name, self.settings) for name in self.settings.methods}
+        data = self.settings.main.data or fingerprint(self.train, self.test)
+        self.settings = self.settings.changed(device=device, data=data)
+        self._methods = {each.method: method_for(each) for each in self.settings.condense}
         self.records = self._open()
         commit()  # of the code that is loaded now
 
     @property
     def sizes(self) -> list[int]:
         """Number of new classes of each step."""
-        return step_sizes(len(self.train.class_ids), self.settings.steps)
+        return step_sizes(len(self.train.class_ids), self.settings.stream.steps)
 
     @property
     def units(self) -> list[Unit]:
         """All pieces of work, in the order in which they are done."""
-        s = self.settings
-        return [Unit(o, m, t) for o in range(s.orders) for m in s.methods for t in range(1, s.steps + 1)]
+        orders, steps = range(self.settings.stream.orders), range(1, self.settings.stream.steps + 1)
+        return [Unit(o, m, t) for o in orders for m in self.settings.methods for t in steps]
 
     def missing(self) -> list[Unit]:
         """Pieces of work without a record."""
@@ -122,12 +118,12 @@ class Run:
         Elsewhere each alone: only those for at most 16 pixels are joined there, and with one channel accuracies
         would differ by rounding when a run goes on with more orders.
         """
-        orders = [*range(self.settings.orders)]
-        together = self.settings.network == "convnet" and self.settings.device.startswith("cuda")
+        orders = [*range(self.settings.stream.orders)]
+        together = self.settings.train.network == "convnet" and self.settings.device.startswith("cuda")
         return [orders] if together else [[order] for order in orders]
 
     def _walk(self, start: Unit, due: list[int], stream: Stream) -> Walk:
-        method, training = self._methods[start.method], training_for(self.settings)
+        method, training = self._methods[start.method], training_for(self.settings.train)
         own = strategy(start.order, method, training, self.settings, self.train)
         return Walk(start, due, stream, own, self.memory_file)
 
@@ -141,7 +137,7 @@ class Run:
             on_event(Event(units[0], "train", len(walks) * (1 + epoch / epochs) / 2))
 
         start, jobs = time.perf_counter(), [walk.strategy.job for walk in walks]
-        train_together(jobs, training_for(self.settings), training)
+        train_together(jobs, training_for(self.settings.train), training)
         seconds = (time.perf_counter() - start) / len(walks)
         for done, (walk, unit) in enumerate(zip(walks, units, strict=True)):
             walk.evaluate(step)
@@ -167,7 +163,7 @@ class Run:
             "condense_seconds": round(strategy.buffer.seconds, 3),
             "train_seconds": round(strategy.train_seconds + train_seconds, 3),
             "recipe": memory.recipe,  # settled for its images per class
-            "economy": self.settings.economy_of(unit.method),
+            "economy": self.settings.of_method(unit.method).economical,
             "seed": self.settings.seed,
             **origin(self.settings.device),
         }
@@ -184,14 +180,13 @@ class Run:
                 with atomic(self.out / "settings.json") as temporary:
                     temporary.write_text(json.dumps(mine, indent=2) + "\n")
             mend(path)
-            return [r for r in read(path) if r["order"] < self.settings.orders]
+            return [r for r in read(path) if r["order"] < self.settings.stream.orders]
 
     def _mine(self, theirs: dict[str, Any]) -> dict[str, Any]:
         """What ``settings.json`` is to say: no fewer orders than it does."""
-        orders = max(self.settings.orders, theirs.get("orders", 0))
+        orders = max(self.settings.stream.orders, theirs.get("orders", 0))
         threads = theirs.get("threads", _threads(self.train))
-        own = {"methods": list(self.settings.methods), "orders": orders, "threads": threads}
-        return self.settings.values() | own
+        return self.settings.values() | {"orders": orders, "threads": threads}
 
     def _theirs(self) -> dict[str, Any]:
         """What ``settings.json`` says; nothing where the folder is fresh.
@@ -205,7 +200,7 @@ class Run:
                 raise ValueError(f"{self.out} is not empty and holds no run: give another --out")
             return {}
         try:
-            theirs = {"economy": False} | dict(json.loads(path.read_text()))
+            theirs = dict(json.loads(path.read_text()))
             whole("orders", theirs["orders"])
             whole("threads", theirs.get("threads", 1), at_most=MOST["threads"])
         except (KeyError, ValueError, TypeError):
@@ -238,38 +233,6 @@ def step_sizes(classes: int, steps: int) -> list[int]:
     """Number of new classes of each step; those that do not divide evenly go to the first ones."""
     share, rest = divmod(classes, steps)
     return [share + (i < rest) for i in range(steps)]
-
-
-def method_for(name: str, s: Settings) -> Method:
-    """The method of a name as these settings want it."""
-    method = build(name, s.dataset)
-    if isinstance(method, Coreset):
-        alone = not any(isinstance(build(other), Recipe) for other in s.methods)
-        if alone and method.iterations and s.iterations:
-            return replace(method, iterations=s.iterations)
-        return method
-    if not isinstance(method, Recipe):
-        return method
-    given = {k: getattr(s, k) for k in ("iterations", "real_per_class", "precision", "compiled")}
-    given = {k: v for k, v in given.items() if v is not None}
-    # Of the method's own augmentation what fits the data set: no flips for digits.
-    words = [word for word in method.augment.groups if word in DSA(s.augment).groups]
-    own = replace(method, augment=replace(method.augment, strategy="_".join(words) or "none"))
-    made = replace(economical(own) if s.economy else own, **given)
-    if s.real_per_class and made.quiet:  # in every step: what does not fit a memory would not fit it at the end
-        made = replace(made, quiet=replace(made.quiet, real_per_class=s.real_per_class))
-    return made if s.reuse is None else replace(made, source=own.source, reuse=1).reusing(s.reuse)
-
-
-def training_for(s: Settings) -> Training:
-    """How these settings train networks on a memory.
-
-    Raises:
-        ValueError: for an unknown way to evaluate.
-    """
-    if s.evaluation not in TRAININGS:
-        raise ValueError(f"evaluation {s.evaluation!r}: use {' or '.join(TRAININGS)}")
-    return replace(TRAININGS[s.evaluation](s.epochs, s.augment), compiled=s.compiled)
 
 
 def _threads(images: ImageSet) -> int:

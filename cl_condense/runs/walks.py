@@ -15,15 +15,16 @@ from cl_condense.common.progress import OnProgress
 from cl_condense.common.rng import subseed
 from cl_condense.condensation.recipe import Method
 from cl_condense.data.imageset import ImageSet
+from cl_condense.runs.build import network_for
 from cl_condense.runs.records import Unit
-from cl_condense.runs.settings import Settings, network_for
+from cl_condense.runs.run_config import RunConfig
 from cl_condense.training.protocol import Training
 
 Stream = Any
 """An Avalanche benchmark."""
 
 
-def streams(s: Settings, train: ImageSet, test: ImageSet, sizes: list[int]) -> Callable[[int], Stream]:
+def streams(s: RunConfig, train: ImageSet, test: ImageSet, sizes: list[int]) -> Callable[[int], Stream]:
     """Makes the stream of a class order, ``sizes`` new classes a step; they share the images."""
     # Here, because importing Avalanche takes seconds that --help and the checks need not wait for.
     from avalanche.benchmarks import nc_benchmark  # noqa: PLC0415
@@ -85,18 +86,18 @@ class Walk:
         self._file(self.unit(step - 1)).unlink(missing_ok=True)
 
 
-def strategy(order: int, method: Method, training: Training, s: Settings, images: ImageSet) -> Any:
+def strategy(order: int, method: Method, training: Training, s: RunConfig, images: ImageSet) -> Any:
     """A CondensedGDumb that leaves training to others; of ``images`` shape, classes and normalisation count."""
     from cl_condense.strategies import CondensedBuffer, CondensedGDumb  # noqa: PLC0415
 
-    make, seed = network_for(s, images.shape), subseed(s.seed, order)
+    make, seed = network_for(s.train, images.shape), subseed(s.seed, order)
     buffer = CondensedBuffer(
-        s.budget,
-        per_class=s.ipc,
-        max_bytes=s.max_bytes,
-        codec=s.codec,
+        s.stream.budget,
+        per_class=s.main.ipc,
+        max_bytes=s.stream.max_bytes,
+        codec=s.main.codec,
         dataset=s.dataset,
-        shrink=s.shrink,
+        shrink=s.stream.shrink,
         method=method,
         network=make,
         device=s.device,
@@ -107,7 +108,7 @@ def strategy(order: int, method: Method, training: Training, s: Settings, images
         model=make(len(images.class_ids)),
         buffer=buffer,
         training=training,
-        networks=s.networks,
+        networks=s.train.networks,
         seed=seed,
         device=s.device,
         evaluator=None,

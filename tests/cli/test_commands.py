@@ -13,7 +13,8 @@ from PIL import Image
 
 from cl_condense.cli.main import main
 from cl_condense.condensation.condensed_set import CondensedSet
-from cl_condense.runs.settings import DEFAULTS, EPOCHS, Settings, default_epochs
+from cl_condense.runs.defaults import DEFAULTS, EPOCHS, default_epochs
+from cl_condense.runs.run_config import RunConfig
 
 QUICK = "run --orders 1 --networks 1 --iterations 2 --epochs 2 --width 8 --device cpu".split()
 
@@ -91,7 +92,7 @@ BAD = [
     (["--dataset", "folder", "--data", "nowhere"], "nowhere is not a folder"),
     (["--metod", "dm"], "--method"),
     (["--network", "resnet"], "unknown network 'resnet': did you mean 'resnet18'? known are convnet, "),
-    (["--codec", "int8"], "unknown codec 'int8': did you mean 'uint8'? known are uint8, "),
+    (["--codec", "int8"], "unknown codec 'int8': did you mean 'uint8'? known are float32, float16, uint8"),
     (
         ["--shrink", "prefixes"],
         "unknown shrink 'prefixes': did you mean 'prefix'? known are recondense, prefix",
@@ -210,19 +211,19 @@ def test_no_command_shows_the_help(capsys):
 def test_the_help_gives_the_defaults_that_are_used(capsys):
     assert call("run", "--help") == 0
     shown = " ".join(capsys.readouterr().out.split())
-    digits, others = DEFAULTS["digits"], Settings("any")
+    digits, others = DEFAULTS["digits"], RunConfig.of("any").flat()
     for text in (
-        f"[default: {', '.join(others.methods)}]",
-        f"[default: {others.steps}; cifar100: {DEFAULTS['cifar100']['steps']}]",
-        f"[default: digits {digits['ipc']}, cifar100 {DEFAULTS['cifar100']['ipc']}, else {others.ipc}]",
+        f"[default: {', '.join(others['methods'])}]",
+        f"[default: {others['steps']}; cifar100: {DEFAULTS['cifar100']['steps']}]",
+        f"[default: digits {digits['ipc']}, cifar100 {DEFAULTS['cifar100']['ipc']}, else {others['ipc']}]",
         f"[default: digits {digits['iterations']}, else economy's or the method's own]",
-        f"[default: digits {digits['epochs']}, else those of --evaluation: {others.epochs}, "
+        f"[default: digits {digits['epochs']}, else those of --evaluation: {others['epochs']}, "
         f"or {EPOCHS['plain']} where plain]",
-        f"[default: {others.evaluation}]",
-        f"[default: digits {digits['width']}, else {others.width}]",
-        f"Class orders. [default: {others.orders}]",
-        f"Networks trained on each memory. [default: {others.networks}]",
-        f"[default: {others.shrink}]",
+        f"[default: {others['evaluation']}]",
+        f"[default: digits {digits['width']}, else {others['width']}]",
+        f"Class orders. [default: {others['orders']}]",
+        f"Networks trained on each memory. [default: {others['networks']}]",
+        f"[default: {others['shrink']}]",
     ):
         assert text in shown
 

@@ -1,7 +1,6 @@
 """benchmarks/reproducibility.py: what commands write becomes records, and records become REPRODUCIBILITY.md."""
 
 import json
-from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -11,11 +10,10 @@ from click.testing import CliRunner
 
 from cl_condense.cli.main import main as cl_condense
 from cl_condense.data.imageset import ImageSet
-from cl_condense.runs.settings import DEFAULTS, Settings
+from cl_condense.runs.defaults import DEFAULTS
+from cl_condense.runs.run_config import RunConfig
 
-DIGITS = replace(
-    Settings("digits", **DEFAULTS["digits"]), methods=("dm", "ddm"), steps=2, orders=2, device="cpu"
-)
+DIGITS = RunConfig.of("digits", **DEFAULTS["digits"], methods=("dm", "ddm"), steps=2, orders=2, device="cpu")
 
 
 @pytest.fixture
@@ -56,7 +54,7 @@ LINES = [
 
 def write_run(folder, lines=LINES, settings=DIGITS):
     folder.mkdir(exist_ok=True)
-    (folder / "settings.json").write_text(json.dumps(asdict(settings)))
+    (folder / "settings.json").write_text(json.dumps(settings.values()))
     (folder / "records.jsonl").write_text("".join(json.dumps(each) + "\n" for each in lines))
     return folder
 
@@ -125,9 +123,10 @@ def test_a_run_that_goes_on_keeps_its_half_line(run, shown):
     "words",
     [
         "--method dm",
-        "--ipc 3 --orders 1 --method dm --method dm+sm",
+        "--orders 1 --ipc 3 --method dm --method dm+sm",
         "--budget 20 --shrink prefix --seed 4 --method dm",
-        "--epochs 7 --evaluation plain --width 8 --method random",
+        "--width 8 --epochs 7 --evaluation plain --method random",
+        "--real-per-class 8 --depth 1 --augment crop --method dm",
     ],
 )
 def test_a_real_run_says_its_command(words, home, tmp_path, load, monkeypatch):
@@ -143,7 +142,7 @@ def test_a_real_run_says_its_command(words, home, tmp_path, load, monkeypatch):
 
 def test_settings_that_no_command_has_are_refused(load):
     with pytest.raises(ValueError, match="settings that no command has"):
-        load("recording").run_command(asdict(replace(DIGITS, real_per_class=8)))
+        load("recording").run_command(DIGITS.changed(iterations=None, real_per_class=8).values())
 
 
 def test_a_run_by_its_command_becomes_a_table(home, tmp_path, shown):

@@ -48,14 +48,16 @@ class Stop(BaseException):
 
 def test_the_papers_protocol():
     bench = Bench("results", load, {})
-    works = {work.settings.methods[0]: work.settings for cell in cells(None) for work in bench.works(cell)}
+    works = {work.condense.method: work.run for cell in cells(None) for work in bench.works(cell)}
     assert list(works) == ["random", "herding", "dsa", "dm", "ddm"]
-    for s in works.values():
-        assert (s.steps, s.ipc, s.orders, s.networks) == (5, 20, 5, 3)
-        assert (s.epochs, s.evaluation) == (1000, "augmented")
-        assert (s.network, s.depth, s.width, s.iterations, s.seed) == ("convnet", None, 128, None, 0)
+    for run in works.values():
+        c, t = run.main, run.train
+        assert (run.stream.steps, c.ipc, run.stream.orders, t.networks) == (5, 20, 5, 3)
+        assert (t.epochs, t.evaluation) == (1000, "augmented")
+        assert (c.network, c.depth, c.width, c.iterations, c.seed) == ("convnet", None, 128, None, 0)
+        assert (t.network, t.depth, t.width, t.seed) == ("convnet", None, 128, 0)
     names = [
-        (work.settings.methods[0], work.settings.steps)
+        (work.condense.method, work.run.stream.steps)
         for c in published("idm-fig8")
         for work in replace(bench, steps=7).works(c)
     ]
@@ -92,7 +94,7 @@ def test_cells_are_done_once_and_shown_beside_the_published(bench):
 def test_a_run_of_two_tables_is_one(bench):
     (work,) = bench.missing(cells("random"))
     bench.do(work)
-    assert [w.settings.steps for w in bench.missing(cells("random", table="idm-fig8"))] == [10]
+    assert [w.run.stream.steps for w in bench.missing(cells("random", table="idm-fig8"))] == [10]
 
 
 @pytest.mark.parametrize("phase", ["condense", "train"])

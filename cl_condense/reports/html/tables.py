@@ -18,7 +18,7 @@ from cl_condense.reports.html.parts import Beside, Block, Command, Facts, Folded
 from cl_condense.reports.html.pictures import Picture
 from cl_condense.reports.html.results import Results
 from cl_condense.reports.html.words import USUAL, cite, data_words, options, pairs, seconds_words, shell
-from cl_condense.runs.settings import has_economy
+from cl_condense.runs.config import CondenseConfig
 
 
 def table_sections(results: Results, folder: Path) -> list[Section]:
@@ -146,12 +146,12 @@ def _measured(scores: Sequence[Scored]) -> Grid:
         work, accuracies = score["work"], [100 * a for a in score["accuracies"]]
         mean = sum(accuracies) / len(accuracies)
         std = math.sqrt(sum((a - mean) ** 2 for a in accuracies) / len(accuracies))
-        method = str(made["methods"][0])
+        method = str(made["method"])
         training = f"{work['evaluation']}, {work['epochs']} epochs"
         result = f"{mean:.1f} ± {std:.1f} ({len(accuracies)})"
         made_by = f"{made.get('device', '')}, {seconds_words(made.get('seconds'))}"
         scored = f"{score.get('device', '')}, {seconds_words(score.get('seconds'))}"
-        values = (work["set"], method, cite(method) or "-", work["eval_net"], training, result)
+        values = (work["set"], method, cite(method) or "-", work["network"], training, result)
         rows.append([str(v) for v in (*values, made["seed"], made_by, scored)])
     header = "set,method,paper,network,training,ours,seed,condensed on,scored on".split(",")
     return Grid(header, rows, "The scores behind the table", text=True)
@@ -166,12 +166,12 @@ def _commands(bench: Any, filled: Sequence[Cell], where: str) -> list[str]:
 
 
 def _command(bench: Any, cells: Sequence[Cell], where: str) -> str:
-    changes = {"economy": USUAL.economy, **bench.changes}
+    changes = {"economy": USUAL["economy"], **bench.changes}
     names = [name for name in TITLES if any(cell.table == name for cell in cells)]
     words = ["table", *names, "--only", cells[0].dataset, "--ipc", cells[0].ipc]
     for method in dict.fromkeys(c.name for c in cells):
         words += ["--method", method]
-    papers = not changes["economy"] and any(has_economy(c.name or "") for c in cells)
+    papers = not changes["economy"] and any(CondenseConfig("", c.name or "").economical for c in cells)
     words += [*data_words(cells[0].dataset), *(["--papers"] if papers else []), *options(changes)]
     words += ["--repetitions", bench.repetitions, "--results", where]
     return shell(words)
