@@ -1,10 +1,43 @@
-"""Names as options: lists, and what a shell completes."""
+"""Types of options: numbers by one rule, names that are known, and what a shell completes."""
 
 import pytest
 from click.shell_completion import ShellComplete
+from commands import refusal
 
 from cl_condense.cli import types
 from cl_condense.cli.main import cli
+from cl_condense.cli.types import Whole
+
+BAD = ["-3", "1.5", "nan", "inf", "x", "True"]
+MOST = {"--orders": 10_000, "--networks": 1_000, "--width": 16_384, "--repetitions": 1_000, "--depth": 16}
+MOST |= {"--seed": 2**32 - 1}
+NEED = {"table": ["ddm-1"]}
+
+
+def whole_options():
+    for name, command in cli.commands.items():
+        for param in command.params:
+            if isinstance(param.type, Whole):
+                yield name, param.opts[0]
+
+
+def test_every_number_of_the_commands_is_whole_by_the_one_rule():
+    found = set(whole_options())
+    for name in ("run", "condense", "table"):
+        for param in cli.commands[name].params:
+            if param.type.name in ("integer", "float"):
+                assert (name, param.opts[0]) in found
+
+
+@pytest.mark.parametrize(("command", "option"), [*whole_options()])
+def test_a_number_without_sense_is_named_with_its_option(command, option, capsys):
+    least, most = int(option != "--seed"), MOST.get(option)
+    for value in [*BAD, str(least - 1), *([] if most is None else [str(most + 1), str(10**26)])]:
+        said = refusal([command, *NEED.get(command, []), option, value], capsys)
+        shown = value if value.lstrip("-").isdecimal() else f"'{value}'"
+        allowed = f"from {least}" if most is None else f"from {least} to {most}"
+        assert said == f"{option} {shown}: give a whole number {allowed}"
+
 
 NAMES = {name: value for name, value in vars(types).items() if isinstance(value, types.Name)}
 

@@ -87,7 +87,8 @@ def test_a_flat_value_of_a_run_goes_to_all_that_have_it(name):
     assert found
     assert set(found) == {OTHER[name]}
     assert run.flat()[name] == run.values()[name] == OTHER[name]
-    assert RunConfig.of(**run.flat()) == run == RunConfig.read(run.values())
+    assert RunConfig.of(**run.flat()) == run
+    assert RunConfig.read(run.values()).values() == run.values()
     assert run.digest() != RunConfig.of("cifar10", ("random", "dm")).digest()
 
 

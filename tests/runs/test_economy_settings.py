@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from commands import call
 from test_bench import QUICK, REDUCED, cells
 from test_bench import load as made_up
-from test_commands import call
 from test_incremental import TINY, few
 
 from cl_condense.condensation.phases import Quiet
