@@ -16,6 +16,10 @@ from cl_condense.cli.useless import of_table, refuse, written
 if TYPE_CHECKING:
     from cl_condense.common.stopping import Limit
     from cl_condense.data.imageset import ImageSet
+    from cl_condense.papers.bench import Bench
+
+_CHANGES = "iterations real_per_class width epochs networks economy precision compiled reuse".split()
+"""Options that change how cells are computed: fields of the configs."""
 
 _EXAMPLES = """
 \b
@@ -95,24 +99,37 @@ def table(names: tuple[str, ...], data: Path | None, dry_run: bool, results: Pat
         click.echo("\n".join(f"{name:12}  {title}" for name, title in TITLES.items()))
         return 0
     limit = Limit(given.pop("seconds"), begun)
-    return _show(names, data, dry_run, results, limit=limit, **given)
+    return _show(names, dry_run, limit, _bench(results, data, **given), **given)
+
+
+def _bench(results: Path, data: Path | None, *, download: bool, device: str, **given: Any) -> Bench:
+    """The folder of results, and how its cells are to be computed."""
+    from cl_condense.common.devices import pick_device  # noqa: PLC0415
+    from cl_condense.common.progress import decoding  # noqa: PLC0415
+    from cl_condense.data import datasets  # noqa: PLC0415
+    from cl_condense.papers.bench import Bench  # noqa: PLC0415
+
+    @cache
+    def load(known: str) -> tuple[ImageSet, ImageSet]:
+        return datasets.load(known, data, download=download, on_progress=decoding(known))
+
+    changes = {k: given[k] for k in _CHANGES if given[k] is not None}
+    repeats = {k: given[k] for k in ("repetitions", "orders", "steps") if given[k] is not None}
+    return Bench(results, load, {"economy": True} | changes | {"device": str(pick_device(device))}, **repeats)
 
 
 def _show(
     names: tuple[str, ...],
-    data: Path | None,
     dry_run: bool,
-    results: Path,
+    limit: Limit,
+    bench: Bench,
     *,
     datasets: tuple[str, ...],
-    download: bool,
     ipcs: tuple[int, ...],
     methods: tuple[str, ...],
-    device: str,
-    limit: Limit,
     order: str | None,
     json_file: Path | None,
-    **changes: Any,
+    **_: Any,
 ) -> int:
     """Does the cells of tables that are missing and prints them; a dry run only lists what is missing.
 
@@ -127,12 +144,8 @@ def _show(
     """
     from cl_condense.cli import table_print  # noqa: PLC0415
     from cl_condense.cli.table_cells import chosen, useless  # noqa: PLC0415
-    from cl_condense.common.devices import pick_device  # noqa: PLC0415
     from cl_condense.common.files import writable  # noqa: PLC0415
-    from cl_condense.common.progress import decoding  # noqa: PLC0415
     from cl_condense.common.stopping import exit_code  # noqa: PLC0415
-    from cl_condense.data import datasets as sources  # noqa: PLC0415
-    from cl_condense.papers.bench import Bench  # noqa: PLC0415
     from cl_condense.papers.campaign import Campaign  # noqa: PLC0415
 
     tables = {name: chosen(name, names, datasets, ipcs, methods) for name in dict.fromkeys(names)}
@@ -140,22 +153,13 @@ def _show(
     refuse(written(), useless(", ".join(tables), cells))
     if json_file:
         writable(json_file, "--json")
-
-    @cache
-    def load(known: str) -> tuple[ImageSet, ImageSet]:
-        return sources.load(known, data, download=download, on_progress=decoding(known))
-
-    given = {k: v for k, v in changes.items() if v is not None}
-    repeats = {k: given.pop(k) for k in ("repetitions", "orders", "steps") if k in given}
-    given = {"economy": True} | given | {"device": str(pick_device(device))}
-    bench = Bench(results, load, given, **repeats)
     cheapest = order == "cheapest" or (order is None and math.isfinite(limit.seconds))
     if dry_run:
         table_print.preview(bench, cells, cheapest, limit)
         return 0
     missing = bench.missing(cells)
     for work in missing:  # all of them, before the first begins
-        work.check(*load(work.condense.dataset))
+        work.check(*bench.load(work.condense.dataset))
     number = Campaign(bench, cells, limit, cheapest)() if missing else 0
     if number:
         return exit_code(number)
