@@ -11,7 +11,7 @@ of `cl-condense run`. --json keeps every accuracy.
 
 import json
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import click
@@ -24,9 +24,9 @@ from cl_condense.data.imageset import ImageSet
 from cl_condense.methods.condense import condense
 from cl_condense.networks.convnet import MakeConvNet
 from cl_condense.runs.build import method_for, training_for
+from cl_condense.runs.config import CondenseConfig, TrainConfig
 from cl_condense.runs.defaults import DEFAULTS, EPOCHS
 from cl_condense.runs.provenance import command_line, origin
-from cl_condense.runs.run_config import RunConfig
 from cl_condense.training.evaluate import score
 
 
@@ -41,20 +41,24 @@ def split(data: ImageSet, fit: int, held: int) -> tuple[ImageSet, ImageSet]:
 
 
 def accuracies(
-    method: str, parts: tuple[ImageSet, ImageSet], s: RunConfig, seed: int, changes: dict[str, float]
+    config: CondenseConfig,
+    train: TrainConfig,
+    parts: tuple[ImageSet, ImageSet],
+    seed: int,
+    changes: dict[str, float],
 ) -> tuple[torch.Tensor, float]:
     """Accuracies [evaluation, network], and the seconds that condensation took."""
     fit, held = parts
-    network = MakeConvNet(fit.shape, s.main.width, s.main.depth)
+    network = MakeConvNet(fit.shape, train.width, train.depth)
     start = time.perf_counter()
-    built = method_for(s.of_method(method))
+    built = method_for(config if config.optimises else replace(config, iterations=None))
     built = replace(built, **changes) if isinstance(built, Recipe) else built
-    condensed = condense(fit, built, ipc=s.main.ipc or 1, network=network, seed=seed)
+    condensed = condense(fit, built, ipc=config.ipc or 1, network=network, seed=seed)
     seconds = time.perf_counter() - start
     found = []
     for evaluation in EPOCHS:
-        training = training_for(replace(s.train, evaluation=evaluation))
-        options = {"network": network, "training": training, "networks": s.train.networks, "keys": (seed,)}
+        training = training_for(replace(train, evaluation=evaluation))
+        options = {"network": network, "training": training, "networks": train.networks, "keys": (seed,)}
         found.append(score(*condensed.decode(), held, **options).double())
     return torch.stack(found), seconds
 
@@ -91,20 +95,19 @@ def main(dataset, methods, seeds, changed, json_file, **given) -> None:
     fit, held = given.pop("fit"), given.pop("held")
     images = load(dataset, given.pop("data"))[0]
     held = held or min(200, min(images.counts) - fit)
-    settings = RunConfig.of(
-        dataset,
-        methods,
-        **{"economy": False} | DEFAULTS.get(dataset, {}) | {k: v for k, v in given.items() if v is not None},
-    )
+    values = {"dataset": dataset, "economy": False} | DEFAULTS.get(dataset, {})
+    values |= {k: v for k, v in given.items() if v is not None}
+    config, train = CondenseConfig.of(values), TrainConfig.of(values)
     parts = split(images, fit, held)
-    ipc = settings.main.ipc
-    print(f"{dataset}: {fit} training images a class condensed to {ipc}, {held} others to evaluate on")
-    chosen = settings.flat() | {"fit": fit, "held": held, "set": changes}
+    print(f"{dataset}: {fit} training images a class condensed to {config.ipc}, {held} others to evaluate on")
+    chosen = {k: v for k, v in {**asdict(config), **asdict(train)}.items() if k != "method"}
+    chosen |= {"methods": methods, "fit": fit, "held": held, "set": changes}
     head = {"kind": "held_out", "command": command_line("python benchmarks/held_out.py"), **made, "seed": 0}
     record = head | {"settings": chosen, "rows": []}
     for method in methods:
         try:
-            results = [accuracies(method, parts, settings, seed, changes) for seed in range(seeds)]
+            own = replace(config, method=method)
+            results = [accuracies(own, train, parts, seed, changes) for seed in range(seeds)]
         except ValueError as error:
             record["rows"].append({"method": method, "error": str(error)})
             print(f"{method}: {error}", flush=True)

@@ -92,7 +92,7 @@ def table(names: tuple[str, ...], data: Path | None, dry_run: bool, results: Pat
     """
     begun = time.monotonic()
     from cl_condense.common.stopping import Limit  # noqa: PLC0415
-    from cl_condense.papers.published import TITLES  # noqa: PLC0415 - it takes seconds, and --help should not
+    from cl_condense.papers.titles import TITLES  # noqa: PLC0415
 
     refuse(written(), of_table(names, dry_run, written()))
     if not names:

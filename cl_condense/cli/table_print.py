@@ -21,8 +21,9 @@ from cl_condense.papers.beside import Comparison, side_by_side
 from cl_condense.papers.campaign import listing
 from cl_condense.papers.footnotes import not_the_papers
 from cl_condense.papers.forecast import Forecast
-from cl_condense.papers.published import TITLES, Cell
+from cl_condense.papers.published import Cell
 from cl_condense.papers.stream_work import incremental
+from cl_condense.papers.titles import TITLES
 from cl_condense.reports.dots import Dots
 from cl_condense.runs.provenance import command_line
 

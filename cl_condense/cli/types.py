@@ -146,7 +146,7 @@ METHOD, PRINTED_METHOD = MethodName("method", _methods), MethodName("method", _m
 DATASET, PRINTED_DATASET = Name("data set", _datasets), Name("data set", _datasets, strict=False)
 NETWORK = Name("network", _listed("networks.registry", "ARCHITECTURES"))
 EVALUATION = Name("evaluation", _listed("runs.defaults", "EVALUATIONS"))
-TABLE = Name("table", _listed("papers.published", "TITLES"))
+TABLE = Name("table", _listed("papers.titles", "TITLES"))
 CODEC = Name("codec", _listed("condensation.codecs", "CODECS"))
 SHRINK = Name("shrink", _listed("condensation.condensed_set", "SHRINK"))
 PRECISION = Name("precision", _precisions)

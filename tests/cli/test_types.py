@@ -1,5 +1,8 @@
 """Types of options: numbers by one rule, names that are known, and what a shell completes."""
 
+import subprocess
+import sys
+
 import pytest
 from click.shell_completion import ShellComplete
 from commands import refusal
@@ -86,3 +89,12 @@ def test_a_shell_completes_beside_a_word_that_is_wrong():
 
 def test_an_unknown_method_after_a_plus_offers_nothing():
     assert completed(["run", "--method", "dm+nothing"]) == []
+
+
+def test_tables_and_evaluations_are_completed_without_torch():
+    code = """if True:
+        import sys
+        from cl_condense.cli import types
+        assert [*types.TABLE.names()] and [*types.EVALUATION.names()]
+        sys.exit("torch" in sys.modules)"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

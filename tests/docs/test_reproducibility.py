@@ -142,11 +142,11 @@ def test_a_real_run_says_its_command(words, home, tmp_path, load, monkeypatch):
 
 def test_settings_that_no_command_has_are_refused(load):
     with pytest.raises(ValueError, match="settings that no command has"):
-        load("recording").run_command(DIGITS.changed(iterations=None, real_per_class=8).values())
+        load("recording").run_command(DIGITS.changed(depth=None).values())
 
 
 def test_a_run_by_its_command_becomes_a_table(home, tmp_path, shown):
-    words = "run --steps 2 --orders 1 --networks 2 --epochs 2 --width 8 --seed 3 --method random".split()
+    words = "run --steps 2 --orders 1 --width 8 --seed 3 --networks 2 --epochs 2 --method random".split()
     with pytest.raises(SystemExit) as stop:
         cl_condense([*words, "--device", "cpu", "--out", str(tmp_path / "run")])
     assert stop.value.code == 0

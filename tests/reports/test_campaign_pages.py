@@ -7,7 +7,8 @@ import pytest
 from campaigns import fill
 
 from cl_condense.papers.bench import runnable
-from cl_condense.papers.published import TITLES, published, tables
+from cl_condense.papers.published import published, tables
+from cl_condense.papers.titles import TITLES
 
 
 @pytest.fixture

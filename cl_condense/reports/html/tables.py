@@ -11,7 +11,8 @@ from typing import Any
 
 from cl_condense.papers.beside import Comparison, Pair, filled, side_by_side
 from cl_condense.papers.footnotes import changed, differences, notes
-from cl_condense.papers.published import TITLES, Cell, tables
+from cl_condense.papers.published import Cell, tables
+from cl_condense.papers.titles import TITLES
 from cl_condense.reports.html.dots import dot_plot
 from cl_condense.reports.html.found import Found, Scored, benches
 from cl_condense.reports.html.parts import Beside, Block, Command, Facts, Folded, Grid, Paragraph, Section
