@@ -18,7 +18,6 @@ import click
 import torch
 
 from cl_condense.common.rng import Purpose
-from cl_condense.condensation.recipe import Recipe
 from cl_condense.data.datasets import load
 from cl_condense.data.imageset import ImageSet
 from cl_condense.methods.condense import condense
@@ -52,7 +51,7 @@ def accuracies(
     network = MakeConvNet(fit.shape, train.width, train.depth)
     start = time.perf_counter()
     built = method_for(config if config.optimises else replace(config, iterations=None))
-    built = replace(built, **changes) if isinstance(built, Recipe) else built
+    built = built.with_settings(**changes) if built.optimises else built
     condensed = condense(fit, built, ipc=config.ipc or 1, network=network, seed=seed)
     seconds = time.perf_counter() - start
     found = []

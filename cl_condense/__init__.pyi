@@ -1,5 +1,5 @@
 from .common.progress import Progress as Progress
-from .common.progress import ProgressBar as ProgressBar
+from .common.progress_bar import ProgressBar as ProgressBar
 from .condensation.condensed_set import CondensedSet as CondensedSet
 from .condensation.paper_settings import Tuned as Tuned
 from .condensation.phases import Quiet as Quiet
@@ -10,14 +10,15 @@ from .condensation.recipe import adding as adding
 from .condensation.sources.untrained import RandomNets as RandomNets
 from .condensation.storage import Partition as Partition
 from .condensation.storage import Pixels as Pixels
+from .condensation.view import View as View
 from .data.datasets import load as load
 from .data.imageset import ImageSet as ImageSet
+from .memory.class_memory import ClassMemory as ClassMemory
 from .methods.condense import condense as condense
 from .methods.coresets import Coreset as Coreset
 from .methods.registry import build as build
 from .networks.convnet import ConvNet as ConvNet
 from .networks.convnet import MakeConvNet as MakeConvNet
-from .networks.features import View as View
 from .networks.init import Initialiser as Initialiser
 from .strategies import CondensedBuffer as CondensedBuffer
 from .strategies import CondensedGDumb as CondensedGDumb

@@ -15,22 +15,23 @@ from torch import Tensor, nn
 
 from cl_condense.common import numbers
 from cl_condense.common.devices import pick_device
+from cl_condense.common.progress import OnProgress
 from cl_condense.networks.init import Initialiser
 from cl_condense.strategies.buffer import CondensedBuffer
 from cl_condense.strategies.tensors import label_and_task
-from cl_condense.training.evaluate import predict
+from cl_condense.training.evaluate import fresh_networks, predict
 from cl_condense.training.protocol import Training
-from cl_condense.training.train import OnEpoch, TrainJob, train_together
+from cl_condense.training.train import train
 
 
 class CondensedGDumb(SupervisedTemplate):
     """The evaluation of the condensation papers as an Avalanche strategy (GDumb, Prabhu et al., ECCV 2020).
 
     ``train`` updates the memory with the experience, draws fresh networks and trains them on the memory with
-    the protocol of ``Training`` (its augmentation and schedule are what Avalanche's
-    own GDumb lacks). ``eval`` shows every image to every network: Avalanche's metrics are then means over
-    networks. Training is one fast loop, so the callbacks of batches and epochs are not called; those of
-    experiences, evaluation and logging are.
+    the protocol of ``Training`` (its augmentation and schedule are what Avalanche's own GDumb lacks). ``eval``
+    shows every image to every network: Avalanche's metrics are then means over networks. Training is one fast
+    loop, so the callbacks of batches and epochs are not called; those of experiences, evaluation and logging
+    are.
 
     Args:
         model: gives the architecture; its weights are never used, each experience starts from new ones.
@@ -39,19 +40,15 @@ class CondensedGDumb(SupervisedTemplate):
         networks: how many networks are trained on the same memory.
         seed: weights, shuffling and augmentation are drawn from it, the experience and the network's number.
         eval_mb_size, plugins, evaluator, eval_every: as in Avalanche.
-        on_epoch: called with (epochs done, epochs in all).
-        defer: ``train`` leaves the networks untrained; ``train_together`` then takes
-            the ``job`` of several strategies at once.
+        on_epoch: called with a Progress after every epoch, for example ``ProgressBar()``.
 
     Attributes:
         networks: the trained networks; ``model`` is the first of them.
-        job: the networks and what they are trained on; None before the first experience.
         accuracies: of each network, over all images of the last ``eval`` call.
         train_seconds: what the last training took, without condensation (``buffer.seconds``).
     """
 
     model: nn.Module
-    job: TrainJob | None
 
     def __init__(
         self,
@@ -66,8 +63,7 @@ class CondensedGDumb(SupervisedTemplate):
         plugins: Sequence[Any] | None = None,
         evaluator: EvaluationPlugin | Callable[[], EvaluationPlugin] | None = default_evaluator,
         eval_every: int = -1,
-        on_epoch: OnEpoch | None = None,
-        defer: bool = False,
+        on_epoch: OnProgress | None = None,
     ) -> None:
         networks = numbers.whole("networks", networks, at_most=numbers.MOST["networks"])
         seed = numbers.seed(seed)
@@ -90,7 +86,6 @@ class CondensedGDumb(SupervisedTemplate):
             eval_every=eval_every,
         )
         self.buffer, self.training, self.seed, self.on_epoch = buffer, training, seed, on_epoch
-        self.defer, self.job = defer, None
         self.networks: list[nn.Module] = [model]
         self.accuracies: list[float] = []
         self.train_seconds = 0.0
@@ -102,24 +97,18 @@ class CondensedGDumb(SupervisedTemplate):
         self.buffer.post_adapt(self, self.experience)
         self.adapted_dataset = self.buffer.buffer.train()
 
-    def prepare(self, number: int) -> TrainJob:
-        """Draws new networks for the memory as it is after the experience of this number; sets ``job``."""
-        assert self.buffer.memory is not None  # for the type checker: an experience has filled it
+    def _train_exp(self, experience: Any, eval_streams: Any = None, **kwargs: Any) -> None:
+        """Draws new networks and trains them on the memory."""
+        assert self.buffer.memory is not None  # for the type checker: the experience has filled it
+        start = time.perf_counter()
         images, ids = self.buffer.memory.decode()
         labels = torch.tensor([label_and_task(int(i))[0] for i in ids], device=self.device)
-        keys = (self.seed, number)
-        self.networks = [copy.deepcopy(self.model).to(self.device).train() for _ in range(self._number)]
-        for i, net in enumerate(self.networks):
-            Initialiser(net)(*keys, i)
+        keys = (self.seed, experience.current_experience)
+        self.networks = fresh_networks(
+            lambda: copy.deepcopy(self.model), self._number, keys=keys, device=self.device
+        )
         self.model = self.networks[0]
-        self.job = TrainJob(self.networks, images.to(self.device), labels, keys)
-        return self.job
-
-    def _train_exp(self, experience: Any, eval_streams: Any = None, **kwargs: Any) -> None:
-        start = time.perf_counter()
-        job = self.prepare(experience.current_experience)
-        if not self.defer:
-            train_together([job], self.training, self.on_epoch)
+        train(self.networks, images.to(self.device), labels, self.training, keys=keys, on_epoch=self.on_epoch)
         self.train_seconds = time.perf_counter() - start
 
     def eval(self, exp_list: Any, **kwargs: Any) -> Any:

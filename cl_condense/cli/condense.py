@@ -54,7 +54,7 @@ def condense(dataset: str, method: str, start: Path | None, out: Path | None, **
     the same images.
     """
     from cl_condense.common.devices import pick_device  # noqa: PLC0415
-    from cl_condense.common.progress import ProgressBar, decoding  # noqa: PLC0415
+    from cl_condense.common.progress_bar import ProgressBar  # noqa: PLC0415
     from cl_condense.common.stopping import Limit, Stop, exit_code  # noqa: PLC0415
     from cl_condense.data import datasets  # noqa: PLC0415 - they take seconds, and --help should not
     from cl_condense.runs.checks import check_condensing  # noqa: PLC0415
@@ -64,7 +64,7 @@ def condense(dataset: str, method: str, start: Path | None, out: Path | None, **
     given = one_of(given, "ipc", "max_bytes")
     refuse(written(), of_condense(method, dataset, given["network"], written()))
     data, download, device = given.pop("data"), given.pop("download"), str(pick_device(given.pop("device")))
-    train, _ = datasets.load(dataset, data, download=download, on_progress=decoding(dataset))
+    train, _ = datasets.load(dataset, data, download=download, on_progress=ProgressBar(dataset))
     chosen = _config(dataset, method, train, given)
     check_condensing(chosen, train)
     path = out or Path("condensed") / f"{dataset}-{method}-ipc{chosen.ipc}-seed{chosen.seed}.safetensors"

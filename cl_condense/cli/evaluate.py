@@ -59,10 +59,10 @@ def evaluate(files: tuple[Path, ...], dataset: str, data: Path | None, download:
     FILES are sets that `condense` wrote, published .pt sets, or folders of images by class. Classes go by their
     names where a set has names, else by their numbers; each line says what had to be assumed of a file.
     """
-    from cl_condense.common.progress import training  # noqa: PLC0415
+    from cl_condense.common.progress_bar import ProgressBar  # noqa: PLC0415
     from cl_condense.runs.evaluate_sets import evaluate_files  # noqa: PLC0415
 
     refuse(written(), of_data(dataset) | of_convnet(given["network"]))
 
-    for line in evaluate_files(files, dataset, data, download, watch=training, **given):
+    for line in evaluate_files(files, dataset, data, download, watch=ProgressBar, **given):
         click.echo(line)

@@ -42,7 +42,7 @@ def report(folder: Path, out: Path | None, figures: bool, data: Path | None, dev
     for each data set; what was measured is kept beside the sets.
     """
     from cl_condense.common.files import writable  # noqa: PLC0415
-    from cl_condense.common.progress import ProgressBar  # noqa: PLC0415
+    from cl_condense.common.progress_bar import ProgressBar  # noqa: PLC0415
     from cl_condense.reports.html import write  # noqa: PLC0415 - it takes seconds, and --help should not
     from cl_condense.reports.html.realdata import RealData  # noqa: PLC0415
 

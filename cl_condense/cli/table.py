@@ -105,13 +105,13 @@ def table(names: tuple[str, ...], data: Path | None, dry_run: bool, results: Pat
 def _bench(results: Path, data: Path | None, *, download: bool, device: str, **given: Any) -> Bench:
     """The folder of results, and how its cells are to be computed."""
     from cl_condense.common.devices import pick_device  # noqa: PLC0415
-    from cl_condense.common.progress import decoding  # noqa: PLC0415
+    from cl_condense.common.progress_bar import ProgressBar  # noqa: PLC0415
     from cl_condense.data import datasets  # noqa: PLC0415
     from cl_condense.papers.bench import Bench  # noqa: PLC0415
 
     @cache
     def load(known: str) -> tuple[ImageSet, ImageSet]:
-        return datasets.load(known, data, download=download, on_progress=decoding(known))
+        return datasets.load(known, data, download=download, on_progress=ProgressBar(known))
 
     changes = {k: given[k] for k in _CHANGES if given[k] is not None}
     repeats = {k: given[k] for k in ("repetitions", "orders", "steps") if given[k] is not None}

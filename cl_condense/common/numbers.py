@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from typing import Any
+from typing import SupportsFloat, SupportsIndex, cast
 
 SEED_MAX = 2**32 - 1
 """The largest seed that numpy's RandomState takes, which draws class orders."""
@@ -20,7 +20,7 @@ MOST = {
 """Above them a number is taken for a slip: memory would run out before anything is done."""
 
 
-def whole(name: str, value: Any, at_least: int = 1, at_most: int | None = None) -> int:
+def whole(name: str, value: object, at_least: int = 1, at_most: int | None = None) -> int:
     """The value as an int: a whole number of Python, or a scalar of numpy or torch, from ``at_least`` on.
 
     Raises:
@@ -28,7 +28,7 @@ def whole(name: str, value: Any, at_least: int = 1, at_most: int | None = None) 
     """
     allowed = f"from {at_least}" if at_most is None else f"from {at_least} to {at_most}"
     try:
-        found = None if _is_bool(value) else operator.index(value)
+        found = None if _is_bool(value) else operator.index(cast(SupportsIndex, value))
     except (TypeError, ValueError):  # torch says the second of a tensor of several numbers
         found = None
     if found is None or found < at_least or (at_most is not None and found > at_most):
@@ -36,7 +36,7 @@ def whole(name: str, value: Any, at_least: int = 1, at_most: int | None = None) 
     return found
 
 
-def check_whole(settings: Any, *names: str, at_least: int = 1) -> None:
+def check_whole(settings: object, *names: str, at_least: int = 1) -> None:
     """Makes these fields of frozen settings whole numbers; one that is tuned stays for later.
 
     Raises:
@@ -50,7 +50,7 @@ def check_whole(settings: Any, *names: str, at_least: int = 1) -> None:
 
 def finite(
     name: str,
-    value: Any,
+    value: object,
     *,
     at_least: float = -math.inf,
     above: float = -math.inf,
@@ -65,7 +65,9 @@ def finite(
     bounds = {"of at least": at_least, "above": above, "at most": at_most, "below": below}
     said = " and ".join(f"{word} {bound:g}" for word, bound in bounds.items() if math.isfinite(bound))
     try:
-        found = math.nan if _is_bool(value) or isinstance(value, str | bytes) else float(value)
+        found = (
+            math.nan if _is_bool(value) or isinstance(value, str | bytes) else float(cast(SupportsFloat, value))
+        )
     except (TypeError, ValueError, OverflowError, RuntimeError):
         found = math.nan
     inside = at_least <= found <= at_most and above < found < below
@@ -74,7 +76,7 @@ def finite(
     return found
 
 
-def seed(value: Any, name: str = "seed") -> int:
+def seed(value: object, name: str = "seed") -> int:
     """A seed as an int: a whole number from 0 to 4294967295.
 
     Raises:
@@ -83,11 +85,11 @@ def seed(value: Any, name: str = "seed") -> int:
     return whole(name, value, 0, SEED_MAX)
 
 
-def _is_bool(value: Any) -> bool:
+def _is_bool(value: object) -> bool:
     return isinstance(value, bool) or "bool" in str(getattr(value, "dtype", ""))
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     """The value on one line; a number of thousands of digits is more than Python writes out."""
     try:
         text = repr(value) if isinstance(value, str | bytes) else " ".join(str(value).split())

@@ -16,6 +16,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from cl_condense.common.files import atomic
+from cl_condense.common.plain import Json
 from cl_condense.condensation.codecs import CODECS, LABEL_BYTES, Stored, codec
 from cl_condense.condensation.storage import decode
 from cl_condense.data.image_grid import image_grid
@@ -55,12 +56,12 @@ class CondensedSet:
     codec: str = "float32"
     factor: int = 1
     names: tuple[str, ...] = ()
-    recipe: dict[str, Any] = field(default_factory=dict)
+    recipe: Json = field(default_factory=dict)
     seed: int = 0
     versions: dict[str, str] = field(default_factory=dict)
 
     @staticmethod
-    def of(real: ImageSet, pixels: Tensor, recipe: dict[str, Any], seed: int, factor: int = 1) -> CondensedSet:
+    def of(real: ImageSet, pixels: Tensor, recipe: Json, seed: int, factor: int = 1) -> CondensedSet:
         """A set of pixels ``[k, ipc, c, h, w]`` for the classes of ``real``."""
         return CondensedSet(
             pixels.flatten(0, 1).float().cpu().clone(),  # type: ignore[arg-type] # stored by the codec
@@ -241,7 +242,7 @@ class CondensedSet:
         """
         header, _, stored = _read(Path(path))
         try:
-            tuples: dict[str, Any] = {k: tuple(header.pop(k)) for k in _TUPLES}
+            tuples: Json = {k: tuple(header.pop(k)) for k in _TUPLES}
             return CondensedSet(stored, **tuples, **header)
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(
@@ -249,7 +250,7 @@ class CondensedSet:
             ) from None
 
 
-def read_header(path: str | Path) -> dict[str, Any]:
+def read_header(path: str | Path) -> Json:
     """What ``CondensedSet.save`` got as ``extra``.
 
     Raises:
@@ -287,7 +288,7 @@ def _stored_fault(stored: Stored, name: str) -> str:
     return "" if all(bool(torch.isfinite(t).all()) for t in floats) else "NaN or infinite pixels"
 
 
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any], Stored]:
+def _read(path: Path) -> tuple[Json, Json, Stored]:
     if not path.is_file():
         raise ValueError(f"{path} is not there: give a file that CondensedSet.save wrote")
     try:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -19,9 +17,9 @@ from cl_condense.condensation.recipe import Recipe, Term
 from cl_condense.condensation.sources.contract import NetworkSource, SampledNetwork, SourceContext, State
 from cl_condense.condensation.sources.untrained import RandomNets
 from cl_condense.condensation.storage import decode
+from cl_condense.condensation.view import View, see, statistics_of
 from cl_condense.data.imageset import ImageSet, check_ipc
-from cl_condense.networks.contract import MakeNetwork, make_feature_net
-from cl_condense.networks.features import View, across_images, see, statistics_of
+from cl_condense.networks.contract import MakeNetwork, across_images, make_feature_net
 from cl_condense.training.augment import Warp
 from cl_condense.training.compiling import compiled
 
@@ -72,7 +70,7 @@ class Condensation:
         self.iteration, self.iterations = 0, settled(recipe.iterations)
         context = SourceContext(real, network, recipe.augment, seed, recipe.precision, recipe.compiled)
         self._sources = {source: source.start(context) for source in recipe.sources()}
-        self._see = compiled() if recipe.compiled else see
+        self._see = compiled(see) if recipe.compiled else see
         self._pixels = recipe.synthetic.start(real, ipc, seed).contiguous()
         self._step = PixelStep(real, recipe, self._pixels)
         self._joint, self._size = _together(recipe, network), chunk
@@ -232,8 +230,9 @@ class Condensation:
         recipe, views = self.recipe, {}
         for nets, look in looks.items():
             read = statistics_of(t.objective for t in recipe.terms if (t.source or recipe.source) == nets)
-            options: Any = {"precision": recipe.precision, "see": self._see}
-            views[nets] = View(look.net, images, part.rows, read, look.accuracy, **options)
+            views[nets] = View(
+                look.net, images, part.rows, read, look.accuracy, precision=recipe.precision, see=self._see
+            )
         return views
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from fractions import Fraction
 from typing import Any, TypeVar
 
+from cl_condense.common.plain import Json
+
 T = TypeVar("T")
 Number = float | int
 
@@ -74,14 +76,12 @@ def settle(part: T, dataset: str, ipc: int) -> T:
     if isinstance(part, tuple) and not hasattr(part, "_fields"):
         return tuple(settle(x, dataset, ipc) for x in part)  # type: ignore[return-value]
     if is_dataclass(part) and not isinstance(part, type):
-        changed: dict[str, Any] = {
-            f.name: settle(getattr(part, f.name), dataset, ipc) for f in fields(part) if f.init
-        }
+        changed: Json = {f.name: settle(getattr(part, f.name), dataset, ipc) for f in fields(part) if f.init}
         return replace(part, **changed)
     return part
 
 
-def borrowed(recipe: Any, dataset: str, ipc: int) -> str:
+def borrowed(recipe: object, dataset: str, ipc: int) -> str:
     """The data set whose settings stand in for those that a recipe has not; empty where all are alike."""
     for table in _tables(recipe):
         known = [*dict.fromkeys(name for name, _, _ in table.rows)]
@@ -99,7 +99,7 @@ def warn_borrowed(method: Any, dataset: str, ipc: int) -> bool:
     return bool(stand_in)
 
 
-def _tables(part: Any) -> list[Tuned]:
+def _tables(part: object) -> list[Tuned]:
     """All tuned numbers in a recipe, or in a part of one."""
     if isinstance(part, Tuned):
         return [part]
@@ -110,7 +110,7 @@ def _tables(part: Any) -> list[Tuned]:
     return []
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> Any:
     """A setting as JSON has it: a Tuned as rows [data set, images per class, number], a part of a recipe as its
     fields with its class as ``kind``, a function by its name.
 
@@ -124,9 +124,9 @@ def plain(value: Any) -> Any:
         return float(value) if isinstance(value, Fraction) else value.item()
     if hasattr(value, "__name__"):
         return value.__name__
-    own: dict[str, Any] = {}
-    if callable(getattr(value, "settings", None)):
-        own = value.settings()
+    own: Json = {}
+    if callable(settings := getattr(value, "settings", None)):
+        own = settings()
     elif is_dataclass(value):
         own = {f.name: getattr(value, f.name) for f in fields(value)}
     return {"kind": type(value).__name__, **{k: plain(v) for k, v in own.items()}}

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal, Protocol, get_args
 from torch import Tensor
 
 from cl_condense.common.numbers import finite, whole
+from cl_condense.common.plain import Json
 from cl_condense.common.suggest import choice
 from cl_condense.condensation.objectives import Objective
 from cl_condense.condensation.paper_settings import Tuned, plain, settle, settled
@@ -17,7 +18,8 @@ from cl_condense.condensation.phases import Phase, Quiet
 from cl_condense.condensation.sources.contract import NetworkSource
 from cl_condense.condensation.sources.untrained import RandomNets
 from cl_condense.condensation.storage import Pixels, Synthetic
-from cl_condense.networks.features import Precision, View
+from cl_condense.condensation.view import View
+from cl_condense.networks.contract import Precision
 from cl_condense.training.augment import DSA
 
 
@@ -36,7 +38,7 @@ class Method(Protocol):
     @property
     def optimises(self) -> bool: ...
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Json:
         """Name and settings as plain data, for records."""
         ...
 
@@ -141,7 +143,7 @@ class Recipe:
                     "or take a method with RandomNets, such as dm"
                 )
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Json:
         weights: dict[str, float | Tuned] = {}
         for term in self.terms:
             name = term.objective.__name__
@@ -203,7 +205,7 @@ class Recipe:
 
 def _check_numbers(recipe: Recipe) -> None:
     """Raises ValueError for numbers without sense; tuned ones are looked at once they are settled."""
-    checked: dict[str, Any] = {
+    checked: Json = {
         name: whole(name, getattr(recipe, name))
         for name in ("iterations", "real_per_class", "reuse")
         if not isinstance(getattr(recipe, name), Tuned)

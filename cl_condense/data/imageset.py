@@ -122,7 +122,7 @@ class ImageSet:
         return replace(self, images=self.images.to(device), weights=weights)
 
     def only(self, class_ids: Sequence[int]) -> ImageSet:
-        """The images of some classes.
+        """The images of some classes; no copy where these are side by side.
 
         Raises:
             ValueError: for a class without an image.
@@ -133,7 +133,9 @@ class ImageSet:
         if absent:
             raise ValueError(f"no images of class {absent[0]}: the set has classes {_list(self.class_ids)}")
         where = [i for i, c in enumerate(self.class_ids) if c in set(class_ids)]
-        keep = torch.isin(self.labels, self._rows[0, where])
+        keep: slice | Tensor = torch.isin(self.labels, self._rows[0, where])
+        if where[-1] - where[0] == len(where) - 1:
+            keep = slice(sum(self.counts[: where[0]]), sum(self.counts[: where[-1] + 1]))
         return replace(
             self,
             images=self.images[keep],

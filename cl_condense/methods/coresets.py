@@ -11,11 +11,12 @@ from torch import Tensor, nn
 
 from cl_condense.common import numbers
 from cl_condense.common.numbers import whole
+from cl_condense.common.plain import Json
 from cl_condense.common.progress import OnProgress, Progress
 from cl_condense.common.rng import Purpose, permutation
 from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.data.imageset import ImageSet, check_ipc
-from cl_condense.networks.contract import MakeNetwork, make_feature_net
+from cl_condense.networks.contract import MakeNetwork, features_of, make_feature_net
 from cl_condense.networks.init import Initialiser
 from cl_condense.training.protocol import Training
 from cl_condense.training.train import train
@@ -39,7 +40,7 @@ class FeatureScorer:
     def embedding(self) -> Tensor:
         """Embedding ``[n, d]`` of every image, after the training."""
         net = self._train() if self._net is None else self._net
-        return self._see(net, lambda part: net.features(part).embedding)  # type: ignore[operator]
+        return self._see(net, lambda part: features_of(net, part).embedding)
 
     def forgotten(self) -> Tensor:
         """Times ``[n]`` that every image was forgotten from epoch to epoch (``count_forgotten``)."""
@@ -54,11 +55,12 @@ class FeatureScorer:
         images = real.take(torch.arange(len(real), device=real.device))
         targets = real.targets
 
-        def on_epoch(epoch: int, _: int) -> None:
+        def on_epoch(progress: Progress) -> None:
             if look:
                 self._looks.append(self._see(net, lambda part: net(part).argmax(1)) == targets)
             if self.on_iteration:
-                self.on_iteration(Progress("training", min(epoch * steps, self.iterations), self.iterations))
+                done = min(steps * progress.done, self.iterations)
+                self.on_iteration(progress._replace(done=done, total=self.iterations))
 
         training = Training(epochs=-(-self.iterations // steps), augment=None)
         train([net], images, targets, training, keys=(Purpose.SELECT, self.seed), on_epoch=on_epoch)
@@ -98,7 +100,7 @@ class Coreset:
     def __post_init__(self) -> None:
         object.__setattr__(self, "iterations", whole("iterations", self.iterations, 0))
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Json:
         return {"name": self.name, "iterations": self.iterations}
 
     def with_settings(self, **changes: Any) -> Coreset:

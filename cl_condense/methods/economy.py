@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, NamedTuple, overload
 
+from cl_condense.common.plain import Values
 from cl_condense.condensation.paper_settings import Tuned
 from cl_condense.condensation.phases import Quiet
 from cl_condense.condensation.recipe import Method, Recipe
@@ -93,7 +94,7 @@ def _most(own: int | Tuned, most: Any) -> int | Tuned:
     return own.at_most(most) if isinstance(own, Tuned) else min(own, most)
 
 
-def numbers_of(settings: Mapping[str, Any]) -> str:
+def numbers_of(settings: Values) -> str:
     """How a recipe condenses, in a few words, from its settings as plain data."""
     iterations = settings["iterations"]
     parts = [

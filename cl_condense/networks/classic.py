@@ -13,9 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cl_condense.common.suggest import choice
-from cl_condense.networks.contract import check_taps
+from cl_condense.networks.contract import Features, Tap, check_taps
 from cl_condense.networks.convnet import norm_layer
-from cl_condense.networks.features import Features, Tap
 
 Shape = tuple[int, int, int]
 _GREY = (1, 28, 28)

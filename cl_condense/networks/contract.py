@@ -1,17 +1,58 @@
-"""What condensation asks of a network: a number of classes makes it, and its features can be looked at."""
+"""What condensation asks of a network: a number of classes makes it, and its features can be looked at.
+
+Dimension letters of this code base: k classes, m images per class, n = k * m images, c h w an image or a
+map, d the embedding, r the rows of a batch of networks. Batches are class-major: all images of the first
+class, then all of the second.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal, NamedTuple, Protocol, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from cl_condense.common.rng import Purpose, isolated
-from cl_condense.networks.features import Tap
+
+Tap = Literal["maps", "convs"]
+Precision = Literal["float32", "bfloat16"]
 
 MakeNetwork = Callable[[int], nn.Module]
 """Makes an untrained network for a number of classes."""
+
+_ACROSS_IMAGES = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)
+
+
+class Features(NamedTuple):
+    """One forward pass over n images.
+
+    Attributes:
+        embedding: ``[n, d]``, the last block's pooled maps, flattened: what the classifier sees.
+        logits: ``[n, classes]``.
+        maps: of each block the maps after ReLU and before pooling, ``[n, c, h, w]``; empty unless asked for.
+        convs: of each block the convolution's output before the norm; empty unless asked for.
+        pooled: ``[n, c, h, w]``, the embedding before it is flattened; None where it has no positions.
+    """
+
+    embedding: Tensor
+    logits: Tensor
+    maps: tuple[Tensor, ...] = ()
+    convs: tuple[Tensor, ...] = ()
+    pooled: Tensor | None = None
+
+
+class FeatureNet(Protocol):
+    """A network that condensation can look into, for example ``ConvNet``."""
+
+    def features(self, x: Tensor, taps: frozenset[Tap] = frozenset()) -> Features:
+        """Features of normalised images ``[n, c, h, w]``, with the maps that ``taps`` names."""
+        ...
+
+
+def features_of(net: nn.Module, x: Tensor, taps: frozenset[Tap] = frozenset()) -> Features:
+    """What a ``FeatureNet`` makes of images ``[n, c, h, w]``."""
+    return cast(FeatureNet, net).features(x, taps)
 
 
 def check_taps(network: str, taps: frozenset[Tap], known: tuple[Tap, ...] = ()) -> None:
@@ -39,3 +80,19 @@ def make_feature_net(network: MakeNetwork, classes: int, device: torch.device) -
             "as ConvNet.features gives them"
         )
     return net
+
+
+def at_once(net: nn.Module, images: Tensor, *, training: bool = False) -> int:
+    """How many of the images ``[n, c, h, w]`` should go through a network together.
+
+    On a CPU as many as stay near its caches, where images are independent; elsewhere all. Half of those that
+    train, where a part has costs of its own: larger maps the allocator gives back and asks for anew every time.
+    """
+    if images.device.type != "cpu" or across_images(net):
+        return len(images)
+    return max(8, (32 if training else 16) * 1024 // images[0, 0].numel())
+
+
+def across_images(net: nn.Module) -> nn.Module | None:
+    """A module through which images of a batch depend on one another, or None."""
+    return next((m for m in net.modules() if m.training and isinstance(m, _ACROSS_IMAGES)), None)

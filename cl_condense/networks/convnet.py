@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from cl_condense.common.suggest import choice
 from cl_condense.networks import fused
-from cl_condense.networks.features import Features, Tap
+from cl_condense.networks.contract import Features, Tap
 
 _NORM_LAYERS: dict[str, Callable[[int, int, int], nn.Module]] = {
     "instance": lambda channels, height, width: nn.GroupNorm(channels, channels),

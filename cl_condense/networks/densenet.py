@@ -6,8 +6,7 @@ import torch.nn.functional as F
 import torchvision.models
 from torch import Tensor, nn
 
-from cl_condense.networks.contract import check_taps
-from cl_condense.networks.features import Features, Tap
+from cl_condense.networks.contract import Features, Tap, check_taps
 
 _REPLACED = ("norm0", "relu0", "pool0")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -23,11 +23,12 @@ def joinable(nets: Sequence[nn.Module], x: Tensor) -> bool:
     return len(nets) > 1 and small and all(type(net) is ConvNet and net.variant == PUBLISHED for net in nets)
 
 
-def forward_joined(nets: Sequence[Any], x: Tensor) -> Tensor:
+def forward_joined(networks: Sequence[nn.Module], x: Tensor) -> Tensor:
     """Logits ``[r, m, classes]`` of r ConvNets of one architecture, each on its own images ``x[r]``.
 
     Gradients reach each network as if it had been run alone: their convolutions are groups of one.
     """
+    nets = cast("Sequence[ConvNet]", networks)
     r, m = x.shape[:2]
     x = x.transpose(0, 1).flatten(1, 2)
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from cl_condense.common.plain import Json
 from cl_condense.common.suggest import choice
 from cl_condense.networks.classic import MLP, VGG11, AlexNet, LeNet
 from cl_condense.networks.contract import MakeNetwork
@@ -28,11 +29,11 @@ class Architecture(NamedTuple):
     """
 
     network: Callable[..., nn.Module]
-    options: dict[str, Any]
+    options: Json
     about: str
 
 
-_TEN: dict[str, Any] = {"blocks": (1, 1, 1, 1)}
+_TEN: Json = {"blocks": (1, 1, 1, 1)}
 
 ARCHITECTURES: dict[str, Architecture] = {
     "convnet": Architecture(

@@ -9,9 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cl_condense.common.suggest import choice
-from cl_condense.networks.contract import check_taps
+from cl_condense.networks.contract import Features, Tap, check_taps
 from cl_condense.networks.convnet import norm_layer
-from cl_condense.networks.features import Features, Tap
 
 Blocks = tuple[int, int, int, int]
 """Basic blocks of each stage."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cl_condense.common.progress import OnProgress, Progress
+from cl_condense.common.progress import OnProgress
 from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.data.imageset import ImageSet
 from cl_condense.papers.costs import Costs
@@ -73,12 +73,7 @@ class SetWork:
             run(Job(self.condense, path, device=self.device), train.to(self.device), on_iteration)
             if between:
                 between(1)
-
-        def on_epoch(epoch: int, epochs: int) -> None:
-            if on_iteration:
-                on_iteration(Progress("training", epoch, epochs))
-
-        found = evaluate_set(CondensedSet.load(path), test, self.train, self.device, on_epoch)
+        found = evaluate_set(CondensedSet.load(path), test, self.train, self.device, on_iteration)
         record = {"work": self.identity(), **found}
         mend(folder / "scores.jsonl")
         append(folder / "scores.jsonl", record)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cl_condense.common.progress import OnProgress, Progress
+from cl_condense.common.progress import OnProgress
 from cl_condense.data.imageset import ImageSet
 from cl_condense.papers.costs import Costs
 from cl_condense.papers.published import Cell
@@ -16,8 +16,10 @@ from cl_condense.runs import config_file, records
 from cl_condense.runs.checks import check_run
 from cl_condense.runs.config import CondenseConfig, TrainConfig, digest
 from cl_condense.runs.defaults import DEFAULTS
-from cl_condense.runs.incremental import Event, Run, step_sizes
+from cl_condense.runs.incremental import Event, Run
 from cl_condense.runs.run_config import RunConfig
+from cl_condense.runs.stream import step_sizes
+from cl_condense.runs.watching import in_units
 
 STEPS = 5
 """Steps where a paper does not state them: the baselines beside DDM's figure are DM's numbers of 5 steps."""
@@ -86,11 +88,11 @@ class StreamWork:
         run = Run(self.run, *load(self.run.dataset), self.out(folder))
         config_file.write(run.out / "config.toml", config_file.options(run.settings))
         missing, done = len(run.missing()), 0
+        tell = in_units(missing, on_iteration or (lambda progress: None))
 
         def watch(event: Event) -> None:
             nonlocal done
-            if on_iteration:  # in thousandths of a unit
-                on_iteration(Progress("running", round(1000 * (done + event.share)), 1000 * missing))
+            tell(event)
             done += event.record is not None
             if between and event.phase == "done" and event.share == 1 and done < missing:
                 between(done)

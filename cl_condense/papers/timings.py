@@ -10,14 +10,15 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from cl_condense.common.progress import Progress
 from cl_condense.condensation.engine import Condensation
 from cl_condense.condensation.objectives import mean_matching
 from cl_condense.condensation.recipe import Recipe, Term
 from cl_condense.condensation.sources.untrained import RandomNets
 from cl_condense.condensation.storage import Pixels
+from cl_condense.condensation.view import statistics_of
 from cl_condense.data.imageset import ImageSet
-from cl_condense.networks.contract import MakeNetwork, make_feature_net
-from cl_condense.networks.features import at_once, statistics_of
+from cl_condense.networks.contract import MakeNetwork, at_once, make_feature_net
 from cl_condense.networks.init import Initialiser
 from cl_condense.networks.joined import joinable
 from cl_condense.training.evaluate import predict
@@ -182,7 +183,7 @@ class Units:
         for n in (max(2, most // 4), most):
             ends: list[float] = []
 
-            def on_epoch(*_: int, ends: list[float] = ends) -> None:
+            def on_epoch(_: Progress, ends: list[float] = ends) -> None:
                 self._wait()
                 ends.append(time.perf_counter())
 

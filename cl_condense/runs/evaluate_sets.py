@@ -11,6 +11,7 @@ from typing import Any
 
 from cl_condense.common.devices import pick_device
 from cl_condense.common.files import writable, writing
+from cl_condense.common.progress import OnProgress, Progress
 from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.condensation.formats.read import check_options, has_pairs, read
 from cl_condense.condensation.formats.reading import Reading
@@ -24,7 +25,6 @@ from cl_condense.runs.defaults import DEFAULTS, default_epochs
 from cl_condense.runs.provenance import origin
 from cl_condense.runs.records import append
 from cl_condense.training.evaluate import score
-from cl_condense.training.train import OnEpoch
 
 
 def evaluate_files(
@@ -38,14 +38,14 @@ def evaluate_files(
     pair: int | None = None,
     factor: int | None = None,
     space: str = "auto",
-    watch: Callable[[str], OnEpoch] | None = None,
+    watch: Callable[[str], OnProgress] | None = None,
     **given: Any,
 ) -> Iterator[str]:
     """Evaluates every file, after all have been read, and yields a line for each: mean ± std (n).
 
     Classes go by name where a file has names. ``pair``, ``factor`` and ``space`` are those of
-    ``read``; lines and records say what was assumed. ``watch`` makes what is called
-    after every epoch, from the name of a file.
+    ``read``; lines and records say what was assumed. ``watch`` makes, from the name of a
+    file or a data set, what is told how far it is: ``ProgressBar``, say.
 
     Raises:
         ValueError: for a file that is no condensed set, or does not fit the data set or these options, before
@@ -56,7 +56,7 @@ def evaluate_files(
         writable(records, "--records")
     if pair is not None and not any(map(has_pairs, files)):
         raise ValueError(f"--pair {pair}: .pt files have pairs, and none is given: leave --pair out")
-    train, test = datasets.load(dataset, data, download=download)
+    train, test = datasets.load(dataset, data, download=download, on_progress=watch(dataset) if watch else None)
     config, device = training_config(dataset, **given), str(pick_device(device))
     check_training(config, train, test)
     constants, classes = (train.mean, train.std), classes_of(test)
@@ -86,16 +86,22 @@ def training_config(dataset: str, **given: Any) -> TrainConfig:
 
 
 def evaluate_set(
-    made: CondensedSet, test: ImageSet, config: TrainConfig, device: str, on_epoch: OnEpoch | None = None
+    made: CondensedSet,
+    test: ImageSet,
+    config: TrainConfig,
+    device: str,
+    on_progress: OnProgress | None = None,
 ) -> dict[str, Any]:
     """A record of the accuracies of networks trained on a set."""
     begun = time.perf_counter()
+    if on_progress:  # a first epoch may take long
+        on_progress(Progress("training", 0, config.epochs))
     images, labels = (x.to(device) for x in made.decode())
     # Test images as the set's own were normalised, which a published set may do in another way.
     test = replace(test.to(device), mean=made.mean, std=made.std)
     make = network_for(config, test.shape)
     own: Any = {"network": make, "training": training_for(config), "networks": config.networks}
-    found = score(images, labels, test, **own, keys=(config.seed,), on_epoch=on_epoch)
+    found = score(images, labels, test, **own, keys=(config.seed,), on_progress=on_progress)
     return {
         "recipe": made.recipe,
         "codec": made.codec,

@@ -15,13 +15,16 @@ from cl_condense.common.devices import pick_device, using_threads
 from cl_condense.common.files import atomic, unused, writing
 from cl_condense.common.numbers import MOST, whole
 from cl_condense.common.progress import OnProgress, Progress
+from cl_condense.common.rng import subseed
 from cl_condense.data.imageset import ImageSet
-from cl_condense.runs.build import method_for, training_for
+from cl_condense.memory.class_memory import ClassMemory
+from cl_condense.runs.build import method_for, network_for, training_for
 from cl_condense.runs.checks import check_run, fingerprint
 from cl_condense.runs.provenance import commit, origin
 from cl_condense.runs.records import Record, Unit, append, mend, read
 from cl_condense.runs.run_config import RunConfig
-from cl_condense.runs.walks import Stream, Walk, strategy, streams
+from cl_condense.runs.stream import ClassStream, step_sizes
+from cl_condense.runs.trial import Trial
 from cl_condense.training.train import train_together
 
 
@@ -100,13 +103,12 @@ class Run:
 
     def _do(self, missing: list[Unit], on_event: Callable[[Event], None]) -> None:
         with using_threads(self._threads):
-            stream = streams(self.settings, self.train, self.test, self.sizes)
             for orders in self._side_by_side():
                 for method in self.settings.methods:
                     own = [(o, [u.step for u in missing if u[:2] == (o, method)]) for o in orders]
-                    walks = [self._walk(Unit(o, method, 0), due, stream(o)) for o, due in own if due]
-                    for step in sorted({step for walk in walks for step in walk.due}):
-                        self._step([walk for walk in walks if step in walk.due], step, on_event)
+                    trials = [self._trial(Unit(o, method, 0), due) for o, due in own if due]
+                    for step in sorted({step for trial in trials for step in trial.due}):
+                        self._step([trial for trial in trials if step in trial.due], step, on_event)
 
     def memory_file(self, unit: Unit) -> Path:
         """Where the memory after a step is kept (until the next one is done)."""
@@ -122,47 +124,59 @@ class Run:
         together = self.settings.train.network == "convnet" and self.settings.device.startswith("cuda")
         return [orders] if together else [[order] for order in orders]
 
-    def _walk(self, start: Unit, due: list[int], stream: Stream) -> Walk:
-        method, training = self._methods[start.method], training_for(self.settings.train)
-        own = strategy(start.order, method, training, self.settings, self.train)
-        return Walk(start, due, stream, own, self.memory_file)
+    def _trial(self, start: Unit, due: list[int]) -> Trial:
+        s, network = self.settings, network_for(self.settings.train, self.train.shape)
+        memory = ClassMemory(
+            s.stream.budget,
+            per_class=s.main.ipc,
+            max_bytes=s.stream.max_bytes,
+            codec=s.main.codec,
+            shrink=s.stream.shrink,
+            dataset=s.dataset,
+            method=self._methods[start.method],
+            network=network,
+            device=s.device,
+            seed=subseed(s.seed, start.order),
+        )
+        stream = ClassStream.of(self.train, self.test, self.sizes, s.seed + start.order)
+        return Trial(start, due, stream, memory, network, s.train.networks, self.memory_file)
 
-    def _step(self, walks: list[Walk], step: int, on_event: Callable[[Event], None]) -> None:
-        """Condenses a step of each walk, trains their networks together, and evaluates each."""
-        units = [walk.unit(step) for walk in walks]
-        for walk, condensing in zip(walks, _shares(units, on_event), strict=True):
-            walk.condense(step, condensing)
+    def _step(self, trials: list[Trial], step: int, on_event: Callable[[Event], None]) -> None:
+        """Condenses a step of each trial, trains their networks together, and evaluates each."""
+        units = [trial.unit(step) for trial in trials]
+        for trial, condensing in zip(trials, _shares(units, on_event), strict=True):
+            trial.condense(step, condensing)
 
-        def training(epoch: int, epochs: int) -> None:
-            on_event(Event(units[0], "train", len(walks) * (1 + epoch / epochs) / 2))
+        def training(progress: Progress) -> None:
+            on_event(Event(units[0], "train", len(trials) * (1 + progress.done / progress.total) / 2))
 
-        start, jobs = time.perf_counter(), [walk.strategy.job for walk in walks]
+        start, jobs = time.perf_counter(), [trial.job(step) for trial in trials]
         train_together(jobs, training_for(self.settings.train), training)
-        seconds = (time.perf_counter() - start) / len(walks)
-        for done, (walk, unit) in enumerate(zip(walks, units, strict=True)):
-            walk.evaluate(step)
-            record = self._record(unit, walk.strategy, seconds)
+        seconds = (time.perf_counter() - start) / len(trials)
+        for done, (trial, job) in enumerate(zip(trials, jobs, strict=True)):
+            record = self._record(units[done], trial.memory, trial.accuracies(job, step), seconds)
             append(self.out / "records.jsonl", record)
             self.records.append(record)
-            walk.leave(step)
-            on_event(Event(unit, "done", len(walks) - done, record))
+            trial.leave(step)
+            on_event(Event(units[done], "done", len(trials) - done, record))
 
-    def _record(self, unit: Unit, strategy: Any, train_seconds: float) -> Record:
-        memory = strategy.buffer.memory
+    def _record(self, unit: Unit, memory: ClassMemory, accuracies: list[float], seconds: float) -> Record:
+        made = memory.condensed
+        assert made is not None  # for the type checker: a step has filled it
         return {
             "method": unit.method,
             "dataset": self.settings.dataset,
             "order": unit.order,
             "step": unit.step,
-            "classes_seen": len(memory.class_ids),
-            "accuracy": sum(strategy.accuracies) / len(strategy.accuracies),
-            "accuracies": strategy.accuracies,
-            "stored_images": len(memory),
-            "stored_bytes": memory.nbytes,
-            "codec": memory.codec,
-            "condense_seconds": round(strategy.buffer.seconds, 3),
-            "train_seconds": round(strategy.train_seconds + train_seconds, 3),
-            "recipe": memory.recipe,  # settled for its images per class
+            "classes_seen": len(made.class_ids),
+            "accuracy": sum(accuracies) / len(accuracies),
+            "accuracies": accuracies,
+            "stored_images": len(made),
+            "stored_bytes": made.nbytes,
+            "codec": made.codec,
+            "condense_seconds": round(memory.seconds, 3),
+            "train_seconds": round(seconds, 3),
+            "recipe": made.recipe,  # settled for its images per class
             "economy": self.settings.of_method(unit.method).economical,
             "seed": self.settings.seed,
             **origin(self.settings.device),
@@ -227,12 +241,6 @@ def _shares(units: list[Unit], on_event: Callable[[Event], None]) -> Iterator[On
             on_event(Event(unit, "condense", (before + progress.done / progress.total) / 2))
 
         yield condensing
-
-
-def step_sizes(classes: int, steps: int) -> list[int]:
-    """Number of new classes of each step; those that do not divide evenly go to the first ones."""
-    share, rest = divmod(classes, steps)
-    return [share + (i < rest) for i in range(steps)]
 
 
 def _threads(images: ImageSet) -> int:

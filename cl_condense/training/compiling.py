@@ -10,8 +10,6 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from cl_condense.networks.features import See, see
-
 T = TypeVar("T")
 
 _VARIANTS = 64  # compiled forms of one function: a few for each method and number of classes; torch keeps 8
@@ -20,29 +18,24 @@ _OF_DYNAMO = ("The .grad attribute", ".*autograd.function.Function.* should not 
 """Warnings of what torch.compile itself does."""
 
 
-def compiled() -> See:
-    """``see`` through torch.compile, or itself, with a warning, where that fails.
-
-    Norm, activation and pooling become one pass over the maps, and convolutions in float32 on a CPU take
-    ``networks.winograd``'s way. The first iterations compile, for minutes;
-    torch keeps the code for later runs.
-    """
-    return _compiled(see)
-
-
 @functools.cache
 def compiled_logits() -> Callable[[nn.Module, Tensor], Tensor]:
-    """The same for a network and images ``[n, c, h, w]``: its logits ``[n, classes]``."""
-    return _compiled(plain_logits)
+    """Logits ``[n, classes]`` of a network and images ``[n, c, h, w]``, compiled."""
+    return compiled(plain_logits)
 
 
 def plain_logits(net: nn.Module, images: Tensor) -> Tensor:
-    """The same as it is."""
+    """The same, not compiled."""
     logits: Tensor = net(images)
     return logits
 
 
-def _compiled(function: Callable[..., T]) -> Callable[..., T]:
+def compiled(function: Callable[..., T]) -> Callable[..., T]:
+    """A function through torch.compile, or itself, with a warning, where that fails.
+
+    Norm, activation and pooling become one pass over the maps, and convolutions in float32 on a CPU take
+    ``networks.winograd``'s way. The first calls compile, for minutes; torch keeps the code for later runs.
+    """
     fast: Any = torch.compile(function, dynamic=False)
     config: Any = torch._dynamo.config
     limit = "recompile_limit" if hasattr(config, "recompile_limit") else "cache_size_limit"

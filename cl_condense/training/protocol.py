@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import get_args
 
 from cl_condense.common.numbers import finite, whole
-from cl_condense.networks.features import Precision
+from cl_condense.networks.contract import Precision
 from cl_condense.training.augment import DSA
 
 _WHOLE = ("epochs", "batch_size")

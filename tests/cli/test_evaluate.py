@@ -6,6 +6,8 @@ import torch
 from commands import call
 from PIL import Image
 
+from cl_condense.common.drawing import Rhythm
+
 
 def test_a_set_is_condensed_evaluated_and_exported(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -31,13 +33,17 @@ def test_a_set_is_condensed_evaluated_and_exported(tmp_path, capsys, monkeypatch
 
 
 def test_evaluate_says_in_a_log_how_far_its_networks_are(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("cl_condense.common.progress.LINES", 0.0)
+    monkeypatch.setattr("cl_condense.common.drawing.Log.rhythm", Rhythm(first=0, every=0, beat=30))
     made = tmp_path / "set.safetensors"
     assert call(*"condense --method random --ipc 1 --device cpu --out".split(), made) == 0
     capsys.readouterr()
     assert call("evaluate", made, *"--epochs 4 --networks 1 --width 4 --device cpu".split()) == 0
     shown = capsys.readouterr()
-    assert [line.split(",")[0].strip() for line in shown.err.splitlines()] == ["2 of 4", "3 of 4", "4 of 4"]
+    counted = [f"set.safetensors: training {i} of 4" for i in range(5)]
+    assert [line.split(",")[0] for line in shown.err.splitlines()] == [
+        *counted,
+        "set.safetensors: evaluating 359 of 359",
+    ]
     assert "% (n = 1), 10 images" in shown.out
 
 

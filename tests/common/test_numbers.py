@@ -17,6 +17,7 @@ from cl_condense.condensation.sources.untrained import RandomNets
 from cl_condense.condensation.storage import Partition
 from cl_condense.data.imageset import ImageSet
 from cl_condense.memory.budgets import Budget
+from cl_condense.methods.condense import condense
 from cl_condense.methods.coresets import Coreset, random
 from cl_condense.methods.registry import build
 from cl_condense.networks.convnet import MakeConvNet
@@ -153,16 +154,18 @@ def test_a_finite_number_is_one_in_its_range_and_all_else_is_one_line(place):
 def test_images_per_class_and_seeds_are_checked_before_any_work(value, real):
     network = MakeConvNet((1, 8, 8), 4, 1)
     for method in (build("dm", iterations=1), build("random")):
-        refused(lambda v, m=method: m(real, ipc=v, network=network), value)
+        refused(lambda v, m=method: condense(real, m, ipc=v, network=network), value)
         if not (isinstance(value, int) and value == 0 and value is not False):
-            refused(lambda v, m=method: m(real, ipc=1, network=network, seed=v), value)
+            refused(lambda v, m=method: condense(real, m, ipc=1, network=network, seed=v), value)
     refused(lambda v: Condensation(real, build("dm"), ipc=v, network=network), value)
 
 
 @pytest.mark.parametrize("value", [-1, SEED_MAX + 1])
 def test_a_seed_has_32_bits(value, real):
     for method in (build("dm", iterations=1), build("random")):
-        refused(lambda v, m=method: m(real, ipc=1, network=MakeConvNet((1, 8, 8), 4, 1), seed=v), value)
+        refused(
+            lambda v, m=method: condense(real, m, ipc=1, network=MakeConvNet((1, 8, 8), 4, 1), seed=v), value
+        )
     highest = build("random")(real, ipc=1, network=MakeConvNet((1, 8, 8), 4, 1), seed=SEED_MAX)
     assert highest.seed == SEED_MAX
 

@@ -138,7 +138,7 @@ def test_what_is_stored_is_the_budget_and_nothing_else(name, dtype):
     real = problem(dtype=dtype)
     kept = real.images.clone()
     made = method(name) if name != "partition" else partition()
-    result = made(real, ipc=IPC, network=MakeConvNet(real.shape, width=8), seed=4)
+    result = condense(real, made, ipc=IPC, network=MakeConvNet(real.shape, width=8), seed=4)
     assert result.class_ids == CLASSES
     assert result.counts == (IPC,) * 3
     assert result.labels.tolist() == [c for c in CLASSES for _ in range(IPC)]
@@ -189,7 +189,7 @@ def test_divergence_is_an_error_that_names_the_method(name):
     real = problem()
     wild = replace(method(name, iterations=3), lr=1e30)
     with pytest.raises(ValueError, match="diverged") as error:
-        wild(real, ipc=IPC, network=MakeConvNet(real.shape, width=8))
+        condense(real, wild, ipc=IPC, network=MakeConvNet(real.shape, width=8))
     assert str(error.value).startswith(f"{name} ")
     assert "1e+30" in str(error.value)
     assert "\n" not in str(error.value)
@@ -332,17 +332,20 @@ def test_the_images_that_a_step_looks_at_do_not_depend_on_the_other_classes():
     real = problem()
     recipe = replace(method("dm", 4), synthetic=Partition(2), syn_per_class=5)
     options = {"ipc": IPC, "network": MakeConvNet(real.shape, width=8)}
-    together = recipe(real, **options)
+    together = condense(real, recipe, **options)
     for c in CLASSES:
-        close(together.only([c]).pixels, recipe(real.only([c]), **options).pixels)
+        close(together.only([c]).pixels, condense(real.only([c]), recipe, **options).pixels)
     close(condense(real, recipe, **options, chunk=1).pixels, together.pixels)
 
 
 def test_where_a_class_has_no_more_images_all_are_looked_at():
     real = problem()
     pixels = [
-        replace(method("ddm"), synthetic=Partition(2), syn_per_class=most)(
-            real, ipc=IPC, network=MakeConvNet(real.shape, width=8)
+        condense(
+            real,
+            replace(method("ddm"), synthetic=Partition(2), syn_per_class=most),
+            ipc=IPC,
+            network=MakeConvNet(real.shape, width=8),
         ).pixels
         for most in (None, 12, 11)
     ]
@@ -413,7 +416,7 @@ def test_reduced_precision_condenses_images_that_train_as_well(name):
     accuracies, sets = [], []
     for precision in ("float32", "bfloat16"):
         recipe = replace(build(name, "digits", iterations=40, real_per_class=32), precision=precision)
-        sets.append(recipe(train, ipc=2, network=network))
+        sets.append(condense(train, recipe, ipc=2, network=network))
         training = Training(epochs=60, augment=DSA("color_crop_cutout_scale_rotate"))
         options = {"network": network, "training": training, "networks": 4, "keys": (0,)}
         accuracies.append(score(*sets[-1].decode(), test, **options).mean().item())

@@ -9,8 +9,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from cl_condense.condensation import objectives
+from cl_condense.condensation.view import View, statistics_of
+from cl_condense.networks.contract import Features
 from cl_condense.networks.convnet import ConvNet
-from cl_condense.networks.features import Features, View, statistics_of
 
 EVERY = [name for name in objectives.__all__ if name != "Objective"]
 READ = statistics_of(getattr(objectives, name) for name in EVERY)

@@ -1,4 +1,4 @@
-"""Our objectives, augmentation and training against numbers that the authors' own code gave (tests/condensation/parity).
+"""Our objectives, augmentation and training against numbers that the authors' own code gave (parity/).
 
 Weights, images and the directions that gradients are projected on are made from integers here, and were made so
 for the numbers: tests/condensation/parity/README.md says how.
@@ -31,9 +31,9 @@ from cl_condense.condensation.objectives import (
     two_neighbour_diversity,
 )
 from cl_condense.condensation.storage import decode
+from cl_condense.condensation.view import View, statistics_of
 from cl_condense.methods.registry import build
 from cl_condense.networks.convnet import ConvNet
-from cl_condense.networks.features import View, statistics_of
 from cl_condense.networks.registry import architecture
 from cl_condense.training.augment import DSA, Warp
 from cl_condense.training.protocol import Training

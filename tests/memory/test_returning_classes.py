@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from streams import buffer, experience, noise
+from memories import class_memory, noise
 
 from cl_condense.data.imageset import ImageSet
 from cl_condense.methods.registry import build
@@ -20,17 +20,19 @@ MOSAIC = replace(START, synthetic=build("idm").synthetic)
 
 def numbered(number, n=5, side=8):
     """An experience of n images of class 3 whose pixels are its number."""
-    return experience(torch.full((n, 1, side, side), float(number)), [3] * n)
+    return ImageSet.of(torch.full((n, 1, side, side), float(number)), [3] * n)
 
 
 def kept(method, experiences, seeds, budget=5, sizes=None):
     """How many images of each experience are in the memory in the end, over all seeds."""
     found = Counter()
     for seed in range(seeds):
-        memory = buffer(budget, method=method, seed=seed, network=MakeConvNet((1, 8, 8), width=1, depth=1))
+        memory = class_memory(
+            budget, method=method, seed=seed, network=MakeConvNet((1, 8, 8), width=1, depth=1)
+        )
         for number in range(experiences):
-            memory.post_adapt(None, numbered(number, sizes[number] if sizes else 5))
-        found.update(memory.memory.decode()[0][:, 0, 0, 0].round().int().tolist())
+            memory.update(numbered(number, sizes[number] if sizes else 5))
+        found.update(memory.condensed.decode()[0][:, 0, 0, 0].round().int().tolist())
     return [found[number] for number in range(experiences)]
 
 
@@ -51,10 +53,10 @@ def test_every_experience_is_kept_alike(method, experiences):
 def test_the_images_of_mosaics_are_drawn_alike():
     found = Counter()
     for seed in range(60):
-        memory = buffer(2, method=MOSAIC, seed=seed)
+        memory = class_memory(2, method=MOSAIC, seed=seed)
         for number in range(6):
-            memory.post_adapt(None, numbered(number, 12))
-        found.update(memory.memory.decode()[0][:, 0, 4, 4].round().int().tolist())
+            memory.update(numbered(number, 12))
+        found.update(memory.condensed.decode()[0][:, 0, 4, 4].round().int().tolist())
     within_4_errors([found[i] for i in range(6)], [1 / 6] * 6)
 
 
@@ -73,51 +75,47 @@ def test_the_first_experience_does_not_stay_for_good():
 
 @pytest.mark.parametrize("way", ["pickle", "file"])
 def test_the_number_of_the_experience_survives(tmp_path, way):
-    whole = buffer(5, seed=3)
-    resumed = buffer(5, seed=3)
+    whole = class_memory(5, seed=3)
+    resumed = class_memory(5, seed=3)
     for number in range(10):
-        whole.post_adapt(None, numbered(number))
+        whole.update(numbered(number))
         if way == "pickle":
             resumed = pickle.loads(pickle.dumps(resumed))
         elif number:
             resumed.save(tmp_path / "memory.safetensors")
-            resumed = buffer(5, seed=3)
+            resumed = class_memory(5, seed=3)
             resumed.load(tmp_path / "memory.safetensors")
-        resumed.post_adapt(None, numbered(number))
-        assert torch.equal(whole.memory.pixels, resumed.memory.pixels)
+        resumed.update(numbered(number))
+        assert torch.equal(whole.condensed.pixels, resumed.condensed.pixels)
         assert resumed.experiences == whole.experiences == number + 1
 
 
 def test_an_experience_that_fails_does_not_count():
-    memory = buffer(5)
-    memory.post_adapt(None, noise(0))
+    memory = class_memory(5)
+    memory.update(noise(0))
     with pytest.raises(ValueError, match="cannot hold"):
-        memory.post_adapt(None, noise(*range(1, 9)))
+        memory.update(noise(*range(1, 9)))
     assert memory.experiences == 1
 
 
 def test_memories_of_before_are_refused_by_name(tmp_path):
-    memory = buffer(5)
-    memory.post_adapt(None, noise(0))
-    old = memory.__getstate__()
-    del old["experiences"]
-    with pytest.raises(ValueError, match="all experiences drew the same random numbers"):
-        memory.__setstate__(old)
+    memory = class_memory(5)
+    memory.update(noise(0))
     path = tmp_path / "memory.safetensors"
-    memory.memory.save(path, seen=[[0, 12]], format=[False, True])
+    memory.condensed.save(path, seen=[[0, 12]], format=[False, True])
     with pytest.raises(ValueError, match="all experiences drew the same random numbers") as error:
-        buffer(5).load(path)
+        class_memory(5).load(path)
     assert str(path) in str(error.value)
 
 
 def test_recondensing_draws_anew_at_every_experience():
     """The same images shrunk to the same size twice start from other ones."""
     seen = []
-    memory = buffer(12, method=START)
-    memory.post_adapt(None, noise(0, n=12))
+    memory = class_memory(12, method=START)
+    memory.update(noise(0, n=12))
     for c in (1, 2):
-        memory.post_adapt(None, noise(c, n=12))
-        seen.append(memory.memory.only([0]).pixels)
+        memory.update(noise(c, n=12))
+        seen.append(memory.condensed.only([0]).pixels)
     first, second = (x[:, 0, 0, 0].tolist() for x in seen)
     assert second != first[: len(second)]
 

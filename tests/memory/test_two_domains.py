@@ -4,14 +4,13 @@ from dataclasses import replace
 
 import pytest
 import torch
-from streams import experience
 
 from cl_condense.condensation.recipe import Recipe
 from cl_condense.data.datasets import load
 from cl_condense.data.imageset import ImageSet
+from cl_condense.memory.class_memory import ClassMemory
 from cl_condense.methods.registry import build
 from cl_condense.networks.convnet import MakeConvNet
-from cl_condense.strategies import CondensedBuffer
 from cl_condense.training.augment import DSA
 from cl_condense.training.evaluate import score
 from cl_condense.training.protocol import Training
@@ -31,19 +30,18 @@ def domains(train):
         for c in train.class_ids:
             own = train.only([c])
             x = own.take(torch.arange(len(own))).rot90(turns, (2, 3)).contiguous()
-            yield experience(x, [c] * len(own))
+            yield ImageSet.of(x, [c] * len(own), normalisation=(train.mean, train.std))
 
 
 def memory_of(method, train, seed=0):
     built = build(method, "digits")
     if isinstance(built, Recipe):
         built = replace(built, iterations=200, real_per_class=32, augment=DSA(WORDS))
-    return CondensedBuffer(
+    return ClassMemory(
         per_class=PER_CLASS,
         method=built,
         dataset="digits",
         network=MakeConvNet(train.shape, width=32, depth=2),
-        normalisation=(train.mean, train.std),
         device="cpu",
         seed=seed,
     )
@@ -52,7 +50,7 @@ def memory_of(method, train, seed=0):
 def accuracy(memory, test, turns):
     images = test.take(torch.arange(len(test))).rot90(turns, (2, 3)).contiguous()
     turned = ImageSet.of(images, test.labels, normalisation=(test.mean, test.std))
-    x, y = memory.memory.decode()
+    x, y = memory.condensed.decode()
     training = Training(200, augment=DSA(WORDS))
     network = MakeConvNet(test.shape, width=32, depth=2)
     return float(score(x, y, turned, network=network, training=training, networks=3, keys=(0,)).mean())
@@ -60,7 +58,7 @@ def accuracy(memory, test, turns):
 
 def share_of_second(memory, train):
     """Of random images, which are those of the stream: the share that is nearer to one of the second domain."""
-    stored, labels = memory.memory.decode()
+    stored, labels = memory.condensed.decode()
     second = 0
     for x, label in zip(stored, labels, strict=True):
         own = train.only([int(label)])
@@ -75,13 +73,13 @@ def test_the_second_domain_is_remembered_and_an_interruption_changes_nothing(dig
     train, test = digits
     memory, resumed = memory_of(method, train), memory_of(method, train)
     for number, exp in enumerate(domains(train)):
-        memory.post_adapt(None, exp)
+        memory.update(exp)
         if number == 9:
             memory.save(tmp_path / "memory.safetensors")
             resumed.load(tmp_path / "memory.safetensors")
         if number > 9:
-            resumed.post_adapt(None, exp)
-    assert torch.equal(memory.memory.stored["pixels"], resumed.memory.stored["pixels"])
+            resumed.update(exp)
+    assert torch.equal(memory.condensed.stored["pixels"], resumed.condensed.stored["pixels"])
     if method == "random":
         assert share_of_second(memory, train) == pytest.approx(0.5, abs=0.1)
     assert accuracy(memory, test, 1) >= least

@@ -12,8 +12,8 @@ from cl_condense.data.imageset import ImageSet
 from cl_condense.methods import coresets
 from cl_condense.methods.coresets import Coreset, FeatureScorer, count_forgotten
 from cl_condense.methods.registry import build
+from cl_condense.networks.contract import Features
 from cl_condense.networks.convnet import MakeConvNet
-from cl_condense.networks.features import Features
 
 CLASSES = (2, 5, 6)
 STUDIES = ["herding", "k_center", "forgetting"]

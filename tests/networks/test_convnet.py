@@ -6,8 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from cl_condense.condensation.view import View
+from cl_condense.networks.contract import Features
 from cl_condense.networks.convnet import ConvNet, MakeConvNet, halve
-from cl_condense.networks.features import Features, View
 from cl_condense.networks.init import Initialiser
 from cl_condense.networks.joined import forward_joined, joinable
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
+from cl_condense.condensation.view import View
 from cl_condense.networks.contract import make_feature_net
 from cl_condense.networks.convnet import ConvNet, MakeConvNet
-from cl_condense.networks.features import View
 from cl_condense.networks.init import Initialiser
 from cl_condense.networks.registry import ARCHITECTURES, MakeNetwork, architecture
 from cl_condense.networks.resnet import MakeResNet

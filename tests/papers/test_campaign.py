@@ -19,8 +19,8 @@ from test_bench_streams import cells as figure
 
 from cl_condense.cli.table_cells import chosen
 from cl_condense.common import durations
+from cl_condense.common.drawing import Rhythm
 from cl_condense.common.stopping import Limit, Stop
-from cl_condense.papers import campaign
 from cl_condense.papers.bench import Bench
 from cl_condense.papers.campaign import Campaign
 from cl_condense.papers.costs import Costs
@@ -406,9 +406,11 @@ def test_timings_are_done_once_and_then_taken_from_what_is_like_them(monkeypatch
 
 
 def test_a_log_gets_a_line_from_time_to_time(bench, monkeypatch, quick):
-    monkeypatch.setattr(campaign, "LINES", 0.0)
-    console = Console(width=200, record=True, file=io.StringIO())
+    monkeypatch.setattr("cl_condense.common.drawing.Log.rhythm", Rhythm(first=0, every=0, beat=30, looks=True))
+    console = Console(width=40, file=io.StringIO())
     assert Campaign(bench, cells("dm"), console=console)() == 0
-    text = console.export_text()
-    assert "  4 of 6, loss " in text or "  4 of 6" in text
+    text = console.file.getvalue()
+    assert "cifar10, 10 images per class, dm, convnet, seed 0: condensing 4 of 6, loss " in text
+    assert ", seed 0: training 2 of 2, " in text
+    assert ", seed 0: evaluating " in text
     assert "(n = 2), " in text

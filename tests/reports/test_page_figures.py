@@ -100,9 +100,10 @@ def test_what_was_measured_is_not_measured_again(results, monkeypatch):
             report(results)
     (results / "random.figures.json").write_text("{")
     told = []
-    report(results, watch=lambda what: lambda progress: told.append((what, *progress[:2])))
-    assert ("a network on real images", 1, 1) in told
-    assert told.count(("figures of a condensed set", 4, 4)) == 2
+    report(results, watch=lambda what: lambda progress: told.append((what, *progress[:3])))
+    assert ("digits", "training", 1, 1) in told
+    assert ("digits", "looking at images", 6, 6) in told
+    assert told.count(("digits", "measuring a set", 4, 4)) == 2
     again = json.loads((results / "dm.figures.json").read_text())
     assert {k: v for k, v in again.items() if k != "seconds"} == {
         k: v for k, v in json.loads(before).items() if k != "seconds"

@@ -11,12 +11,13 @@ from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.data.datasets import load
 from cl_condense.data.imageset import ImageSet
 from cl_condense.methods.registry import build
-from cl_condense.runs import incremental, walks
+from cl_condense.runs import incremental
 from cl_condense.runs.build import method_for, training_for
 from cl_condense.runs.defaults import DEFAULTS, defaults
 from cl_condense.runs.incremental import Run
 from cl_condense.runs.records import Unit
 from cl_condense.runs.run_config import RunConfig
+from cl_condense.runs.stream import ClassStream
 from cl_condense.training import train
 from cl_condense.training.protocol import mixed_training
 
@@ -91,11 +92,11 @@ def test_a_run_leaves_a_record_for_every_method_order_and_step(data, tmp_path):
     assert last.recipe["iterations"] == 3
 
 
-def test_class_orders_are_those_of_the_published_runs(data, tmp_path):
-    run = Run(TINY.changed(methods=("random",), seed=3), *data, tmp_path)
-    for order in (0, 1):
-        expected = np.random.RandomState(3 + order).permutation(4).tolist()
-        assert list(walks.streams(run.settings, *data, run.sizes)(order).classes_order) == expected
+def test_class_orders_are_those_of_the_published_runs(data):
+    for seed in (3, 4):
+        stream = ClassStream.of(*data, [2, 1, 1], seed)
+        expected = np.random.RandomState(seed).permutation(4).tolist()
+        assert stream.steps == ((expected[0], expected[1]), (expected[2],), (expected[3],))
 
 
 def test_the_same_seed_gives_the_same_records_and_another_seed_others(data, tmp_path):

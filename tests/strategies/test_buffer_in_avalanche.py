@@ -10,8 +10,9 @@ from avalanche.benchmarks import nc_benchmark, split_online_stream
 from avalanche.checkpointing import maybe_load_checkpoint, save_checkpoint
 from avalanche.training import ER_ACE, Naive
 from avalanche.training.plugins import GDumbPlugin, ReplayPlugin
+from memories import METHODS, message
 from PIL import Image
-from streams import METHODS, buffer, ci, counts, equal, experience, message, nc, noise, replay, strategy_of
+from streams import buffer, ci, counts, equal, experience, nc, noise, replay, strategy_of
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import Compose, Normalize, RandomCrop, ToTensor
 

@@ -9,7 +9,8 @@ from avalanche.evaluation.metrics import accuracy_metrics
 from avalanche.logging import TextLogger
 from avalanche.models import IncrementalClassifier, MTSimpleMLP
 from avalanche.training.plugins import EvaluationPlugin
-from streams import NETWORK, buffer, ci, message, nc
+from memories import NETWORK, message
+from streams import buffer, ci, nc
 from torch import nn
 
 from cl_condense.strategies import CondensedGDumb

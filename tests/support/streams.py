@@ -2,24 +2,18 @@
 
 from types import SimpleNamespace
 
+import memories
 import torch
 from avalanche.benchmarks import class_incremental_benchmark, nc_benchmark
 from avalanche.benchmarks.utils import as_classification_dataset
 from avalanche.training import Naive
 from avalanche.training.plugins import ReplayPlugin
+from memories import NETWORK
 from torch.utils.data import TensorDataset
 
 from cl_condense.common.rng import permutation
-from cl_condense.condensation.sources.contract import SourceContext
-from cl_condense.condensation.sources.untrained import RandomNets
 from cl_condense.data.datasets import load
-from cl_condense.data.imageset import ImageSet
-from cl_condense.networks.convnet import MakeConvNet
 from cl_condense.strategies import CondensedBuffer
-from cl_condense.training.augment import DSA
-
-NETWORK = MakeConvNet((1, 8, 8), width=8)
-METHODS = ["random", "dm"]
 
 
 def small(data, n):
@@ -54,12 +48,9 @@ def experience(images, labels):
     return SimpleNamespace(dataset=as_classification_dataset(dataset))
 
 
-def noise(*classes, n=12, mean=0.0, seed=0):
-    """An experience of n random images for each class, or of (class, n) pairs."""
-    pairs = [c if isinstance(c, tuple) else (c, n) for c in classes]
-    labels = torch.cat([torch.full((n,), c) for c, n in pairs])
-    generator = torch.Generator().manual_seed(seed)
-    return experience(torch.randn(len(labels), 1, 8, 8, generator=generator) + mean, labels)
+def noise(*classes, **options):
+    """An experience of random images of some classes."""
+    return experience(*memories.random_images(*classes, **options))
 
 
 def buffer(max_size=None, *, method="random", **options):
@@ -67,24 +58,11 @@ def buffer(max_size=None, *, method="random", **options):
 
 
 def counts(made):
-    return dict(zip(made.memory.class_ids, made.memory.counts, strict=True))
+    return memories.counts(made.memory)
 
 
 def equal(a, b):
-    assert counts(a) == counts(b)
-    assert torch.equal(a.memory.pixels, b.memory.pixels)
-
-
-def mean_distance(a, b):
-    """Squared distance of two sets' mean embeddings, over networks that condensation has not seen."""
-    nets = RandomNets().start(SourceContext(ImageSet.of(a, [0] * len(a)), NETWORK, DSA(), 999))
-    means = [torch.stack([nets.at(i).net.features(x).embedding.mean(0) for i in range(10)]) for x in (a, b)]
-    return float((means[0] - means[1]).square().sum())
-
-
-def message(error):
-    assert "\n" not in str(error.value)
-    return str(error.value)
+    memories.equal(a.memory, b.memory)
 
 
 def replay(memory, common):

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from cl_condense.condensation.engine import Condensation
+from cl_condense.condensation.view import View, see, statistics_of
 from cl_condense.data.imageset import ImageSet
 from cl_condense.methods.registry import build
 from cl_condense.networks.convnet import ConvNet, MakeConvNet
-from cl_condense.networks.features import View, see, statistics_of
 from cl_condense.networks.init import Initialiser
 from cl_condense.training import compiling
 from cl_condense.training import train as training
@@ -30,7 +30,7 @@ def test_features_statistics_and_gradients_are_those_without_it(precision, near)
     net = ConvNet((3, 16, 16), 4, width=16).requires_grad_(False)
     read = statistics_of(term.objective for term in build("ddm").terms)
     x, seen = torch.randn(2, 5, 3, 16, 16), []
-    for through in (see, compiled()):
+    for through in (see, compiled(see)):
         leaf = x.clone().requires_grad_()
         view = View(net, leaf, statistics=read, precision=precision, see=through)
         found = [view.embedding, view.logits, *(b for s in read for b in view.blocks(s))]
@@ -51,7 +51,7 @@ def test_memory_that_runs_out_is_no_failure_of_the_compiler(monkeypatch):
 
     monkeypatch.setattr(compiling.torch, "compile", full)
     with pytest.raises(torch.cuda.OutOfMemoryError):
-        compiled()(None, None, (), "float32")
+        compiled(see)(None, None, (), "float32")
 
 
 def test_a_compiler_that_fails_is_said_once_and_done_without(monkeypatch):

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from cl_condense.common.plain import Json
 from cl_condense.condensation.condensed_set import CondensedSet
 
 SPACES = {"normalised": "values normalised", "unit": "values 0 to 1", "pixels": "values 0 to 255"}
@@ -52,9 +53,9 @@ class Reading:
         )
         return "; ".join(part for part in (assumed and f"assumed: {assumed}", chosen) if part)
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> Json:
         """For records: every value (``pair`` is which of how many), and under ``assumed`` the keys of those."""
-        values: dict[str, Any] = {note.key: note.value for note in self.notes}
+        values: Json = {note.key: note.value for note in self.notes}
         return {**values, "assumed": [note.key for note in self.notes if note.how == "assumed"]}
 
 

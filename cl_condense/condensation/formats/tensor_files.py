@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cl_condense.common.plain import Json
 from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.condensation.formats.reading import SPACES, Note
 
@@ -29,7 +30,7 @@ class Pair:
     images: Tensor
     labels: Tensor
     note: Note
-    known: dict[str, Any] = field(default_factory=dict)
+    known: Json = field(default_factory=dict)
 
 
 def read_pair(path: Path, pair: int | None) -> Pair:
@@ -65,13 +66,13 @@ def read_pair(path: Path, pair: int | None) -> Pair:
     return Pair(chosen[0].detach(), chosen[1].detach(), note, _known(path, found))
 
 
-def left_open(condensed: CondensedSet) -> dict[str, Any]:
+def left_open(condensed: CondensedSet) -> Json:
     """What the published layout does not say of the decoded images of a set."""
     constants = {"mean": list(condensed.mean), "std": list(condensed.std)}
     return {"names": list(condensed.names), **constants, "space": "normalised", "factor": 1}
 
 
-def _known(path: Path, found: dict[Any, Any]) -> dict[str, Any]:
+def _known(path: Path, found: dict[Any, Any]) -> Json:
     """The same, back from a file; empty for a file of others."""
     known = found.get(OURS)
     if known is None:
@@ -93,7 +94,7 @@ def no_set(path: Path, reason: str) -> ValueError:
     return ValueError(f"{path} is no condensed set ({reason}): {_LAYOUT}")
 
 
-def _about(found: Any) -> str:
+def _about(found: object) -> str:
     if isinstance(found, dict):
         listed = ", ".join(repr(key) for key in list(found)[:5])[:80]
         return (

@@ -39,7 +39,7 @@ from cl_condense.condensation.objectives.style import (
     style_moments,
     two_neighbour_diversity,
 )
-from cl_condense.networks.features import Objective
+from cl_condense.condensation.view import Objective
 
 __all__ = [
     "Objective",

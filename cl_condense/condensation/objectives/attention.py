@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cl_condense.networks.features import Statistic, View, reading
+from cl_condense.condensation.view import Statistic, View, reading
 
 
 def _attention(maps: Tensor, power: int) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cl_condense.networks.features import View
+from cl_condense.condensation.view import View
 
 
 def class_aware_regularisation(real: View, syn: View) -> Tensor:

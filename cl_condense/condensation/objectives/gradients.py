@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cl_condense.networks.features import View
+from cl_condense.condensation.view import View
 
 
 def gradient_matching(real: View, syn: View) -> Tensor:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from cl_condense.networks.features import View
+from cl_condense.condensation.view import View
 
 _QUOTIENTS = (0.25, 0.5, 1.0, 2.0, 4.0)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cl_condense.networks.features import Statistic, View, reading
+from cl_condense.condensation.view import Statistic, View, reading
 
 MEAN_MAPS = Statistic("maps", lambda maps: maps.mean(1, dtype=torch.promote_types(maps.dtype, torch.float32)))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from cl_condense.networks.features import View
+from cl_condense.condensation.view import View
 
 
 def class_centralisation(real: View, syn: View) -> Tensor:

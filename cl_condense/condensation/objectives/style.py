@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cl_condense.condensation.objectives.means import MEAN_MAPS
-from cl_condense.networks.features import Statistic, View, reading
+from cl_condense.condensation.view import Statistic, View, reading
 
 _EPS = 1e-5  # inside the square root of a standard deviation, as in DDM's code
 

@@ -9,8 +9,7 @@ from typing import NamedTuple, Protocol
 from torch import Tensor, nn
 
 from cl_condense.data.imageset import ImageSet
-from cl_condense.networks.contract import MakeNetwork
-from cl_condense.networks.features import Precision
+from cl_condense.networks.contract import MakeNetwork, Precision
 from cl_condense.training.augment import DSA
 from cl_condense.training.protocol import Training
 

@@ -18,7 +18,7 @@ from cl_condense.condensation.sources.contract import (
     State,
 )
 from cl_condense.condensation.sources.untrained import Redrawn, fit
-from cl_condense.networks.features import across_images
+from cl_condense.networks.contract import across_images
 from cl_condense.training.augment import DSA
 from cl_condense.training.protocol import Training
 from cl_condense.training.train import at_rest

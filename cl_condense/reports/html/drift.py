@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from cl_condense.networks.features import Tap
+from cl_condense.networks.contract import Tap
 from cl_condense.reports.html.probe import Probe
 
 MEASURES = ("channel means", "channel standard deviations", "Gram matrices")

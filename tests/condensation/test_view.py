@@ -6,8 +6,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from cl_condense.condensation import objectives
+from cl_condense.condensation.view import Statistic, View, reading, statistics_of
+from cl_condense.networks.contract import Features
 from cl_condense.networks.convnet import ConvNet
-from cl_condense.networks.features import Features, Statistic, View, reading, statistics_of
 from cl_condense.networks.resnet import ResNet
 
 READ = Statistic("maps", lambda x: x.mean(1)), Statistic("convs", lambda x: x.float().amax((3, 4)).mean(1))

@@ -1,0 +1,244 @@
+"""ClassMemory: a few condensed images of every class that a stream has shown."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cl_condense.common import numbers
+from cl_condense.common.devices import pick_device
+from cl_condense.common.progress import OnProgress
+from cl_condense.common.rng import Purpose, subseed
+from cl_condense.condensation import codecs
+from cl_condense.condensation.condensed_set import SHRINK, CondensedSet
+from cl_condense.condensation.paper_settings import warn_borrowed
+from cl_condense.condensation.recipe import Method, Recipe
+from cl_condense.data.imageset import ImageSet
+from cl_condense.memory.budgets import Budget
+from cl_condense.memory.condensing import condensed_to
+from cl_condense.memory.returning import with_stored
+from cl_condense.memory.saved import Saved
+from cl_condense.methods.condense import class_independent, condense
+from cl_condense.methods.economy import economical
+from cl_condense.methods.registry import build
+from cl_condense.networks.contract import MakeNetwork
+from cl_condense.networks.convnet import MakeConvNet
+
+
+class ClassMemory:
+    """A class-balanced memory that holds condensed images of every class of a stream.
+
+    ``update`` condenses the classes of an experience into it; the real images are not kept.
+
+    One of three budgets: ``max_size`` images, or ``max_bytes``, shared by all classes seen so far, so that each
+    class's part shrinks as classes come (the first classes of the stream get what does not divide evenly); or
+    ``per_class`` images for every class, so that the memory grows: the protocol of the condensation papers.
+    A class never gets more images than it has shown. A class that returns is condensed anew from its new images
+    and its memory, each stored image standing for its share of the images seen before. Every experience draws
+    random numbers of its own.
+
+    Args:
+        max_size: images in all, shared by the classes.
+        method: a name such as ``ddm``, ``dm+sm``, ``herding``, or a method of your own.
+        per_class: images of each class.
+        max_bytes: bytes in all, of images and labels as ``codec`` stores them.
+        codec: how images are stored, real and condensed alike: ``uint8`` (8 bits with a range for every image
+            and channel), ``float16`` or ``float32``; see ``condensation.codecs``.
+        dataset: a name such as ``cifar10`` that chooses among a method's published settings; without one a
+            method whose settings differ takes those of its table's first data set, and warns of it. ``recipe``
+            has what was chosen.
+        network: makes the network that condensation looks through, from a number of classes. Default: the
+            papers' ConvNet for the images' size, 128 filters wide.
+        device: where to condense; ``auto`` is a CUDA GPU where there is one.
+        seed: one integer for everything random; the global generators are left alone.
+        papers: True takes a named method's published settings, which want a GPU (20,000 iterations for ddm).
+            False lets it condense by economy (``economical``: 2,500 iterations with
+            fewer real images) where it has one; idm, idc, dc, dsa, cafe and what is +iid have none and take
+            the published settings all the same. A method of your own is taken as it is.
+        iterations: of condensation, in all; default economy's or the method's published number. Coresets select
+            real images and pass over it, so that one setting serves a comparison.
+        shrink: how a class's images become fewer: ``recondense`` condenses them again, ``prefix`` keeps the
+            first ones. Coresets always keep the first, since theirs are ordered by importance.
+        on_iteration: called with a Progress after every iteration, for example ``ProgressBar()``.
+
+    Attributes:
+        condensed: the CondensedSet, or None before the first experience.
+        seen: how many images were seen of each class, in order of arrival.
+        experiences: how many were taken in.
+        seconds: what the last update took.
+
+    Raises:
+        ValueError: for a budget below one image a class, an unknown method or device.
+    """
+
+    def __init__(
+        self,
+        max_size: int | None = None,
+        *,
+        method: str | Method = "ddm",
+        per_class: int | None = None,
+        max_bytes: int | None = None,
+        codec: str = codecs.DEFAULT,
+        dataset: str = "",
+        network: MakeNetwork | None = None,
+        device: str | torch.device = "auto",
+        seed: int = 0,
+        papers: bool = False,
+        iterations: int | None = None,
+        shrink: str = "recondense",
+        on_iteration: OnProgress | None = None,
+    ) -> None:
+        if shrink not in SHRINK:
+            raise ValueError(f"shrink {shrink!r}: use {' or '.join(SHRINK)}")
+        codecs.codec(codec)  # raises for one that is not known
+        self._budget = Budget(max_size, max_bytes, per_class)
+        self.codec, self.dataset, self.shrink = codec, dataset, shrink
+        self.method = _named(method, dataset, papers) if isinstance(method, str) else method
+        if iterations is not None and isinstance(self.method, Recipe):
+            self.method = replace(self.method, iterations=iterations)
+        self.network, self.device, self.seed = network, str(pick_device(device)), numbers.seed(seed)
+        self.on_iteration = on_iteration
+        self.condensed: CondensedSet | None = None
+        self.seen: dict[int, int] = {}
+        self.experiences = 0
+        self.seconds = 0.0
+        self._warned = False
+
+    @property
+    def max_size(self) -> int | None:
+        """Images in all, or None where the budget is another."""
+        return self._budget.max_size
+
+    @property
+    def per_class(self) -> int | None:
+        """Images of each class, or None where the budget is shared."""
+        return self._budget.per_class
+
+    @property
+    def max_bytes(self) -> int | None:
+        """Bytes in all, or None where the budget is another."""
+        return self._budget.max_bytes
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """Name and settings of the method as the memory was last made; empty before the first experience."""
+        return self.condensed.recipe if self.condensed else {}
+
+    def update(self, real: ImageSet) -> None:
+        """Condenses the classes of an experience into the memory; after an error the memory is what it was.
+
+        Args:
+            real: the experience's images, on any device; those of all experiences in one normalisation.
+
+        Raises:
+            ValueError: for more classes than the budget holds, images that do not fit those of the memory, and
+                as ``condense``.
+        """
+        start = time.perf_counter()
+        self._check(real)
+        counts = dict(zip(real.class_ids, real.counts, strict=True))
+        seen = self.seen | {c: n + self.seen.get(c, 0) for c, n in counts.items()}
+        quotas = self._budget.quotas(seen, self.codec, real.shape)
+        kept = self._shrunk({c: q for c, q in quotas.items() if c not in counts})
+        # A seed for each experience: with one for all, a class that returns would draw its old images again.
+        seed = subseed(self.seed, self.experiences)
+        union = with_stored(real, self.condensed, self.seen)
+        fresh = self._condensed(union, {c: quotas[c] for c in counts}, seed)
+        self.condensed = kept.merged(fresh) if kept else fresh
+        self.seen, self.experiences = seen, self.experiences + 1
+        self.seconds = time.perf_counter() - start
+
+    def resize(self, max_size: int) -> None:
+        """Sets ``max_size`` and shrinks the memory to it; a larger size is filled by later experiences.
+
+        Raises:
+            ValueError: for a size that does not hold an image of every class, and for a memory whose budget is
+                another.
+        """
+        if self._budget.max_size is None:
+            each = f"{self.per_class} images per class" if self.per_class else f"{self.max_bytes} bytes"
+            raise ValueError(f"the memory has {each}, not a total size to change")
+        before, self._budget = self._budget, Budget(max_size)
+        try:
+            if self.condensed:
+                self.condensed = self._shrunk(self._budget.quotas(self.seen, self.codec, self.condensed.shape))
+        except ValueError:
+            self._budget = before
+            raise
+
+    def save(self, path: str | Path, **extra: Any) -> None:
+        """Writes the memory and what is needed to go on; ``load`` reads it into an equal memory.
+
+        Raises:
+            ValueError: before the first experience.
+        """
+        if self.condensed is None:
+            raise ValueError("the memory is empty: nothing to save before the first experience")
+        Saved(self.condensed, self.seen, self.experiences, extra).write(path)
+
+    def load(self, path: str | Path) -> dict[str, Any]:
+        """Takes over a saved memory and returns the extra entries.
+
+        Raises:
+            ValueError: for a file that is absent, damaged or not a memory, and for another codec.
+        """
+        saved = Saved.read(path)
+        codec = saved.condensed.codec
+        if codec != self.codec:
+            raise ValueError(f"{path} holds images as {codec}, not {self.codec}: give codec={codec!r} to go on")
+        self.condensed, self.seen, self.experiences = saved.condensed, saved.seen, saved.experiences
+        return saved.extra
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"on_iteration": None}
+
+    def _check(self, real: ImageSet) -> None:
+        """Refuses what would not mean the same beside the stored images."""
+        if real.weights is not None:
+            raise ValueError("images with weights: give an experience's images without, each counts as one")
+        stored = self.condensed
+        if stored is None or real.images.dtype != torch.uint8:  # floats are what networks take, as stored ones
+            return
+        if (real.mean, real.std) != (stored.mean, stored.std):
+            raise ValueError(
+                f"pixels with mean {real.mean} and std {real.std} do not join a memory of images with mean "
+                f"{stored.mean} and std {stored.std}: make every ImageSet with one normalisation"
+            )
+
+    def _shrunk(self, quotas: dict[int, int]) -> CondensedSet | None:
+        """The memory of these classes, those above their quota made smaller."""
+        if self.condensed is None or not quotas:
+            return None
+        kept = self.condensed.first(quotas)
+        has = dict(zip(self.condensed.class_ids, self.condensed.counts, strict=True))
+        over = {c: q for c, q in quotas.items() if q < has[c]}
+        if not over or self.shrink == "prefix" or not self.method.optimises:
+            return kept
+        x, y = self.condensed.only(list(quotas)).decode()
+        stored = ImageSet.of(x, y, normalisation=(self.condensed.mean, self.condensed.std))
+        seed = subseed(Purpose.RECONDENSE, self.seed, self.experiences)
+        return kept.merged(self._condensed(stored, over, seed))
+
+    def _condensed(self, real: ImageSet, quotas: dict[int, int], seed: int) -> CondensedSet:
+        network = self.network or MakeConvNet(real.shape)
+
+        def make(images: ImageSet, ipc: int) -> CondensedSet:
+            if not self._warned:
+                self._warned = warn_borrowed(self.method, self.dataset, ipc)
+            made = condense(
+                images, self.method, ipc=ipc, network=network, seed=seed, on_iteration=self.on_iteration
+            )
+            return made.coded(self.codec)
+
+        apart = class_independent(self.method, network)
+        return condensed_to(quotas, real.to(self.device), make, apart=apart)
+
+
+def _named(name: str, dataset: str, papers: bool) -> Method:
+    """The method of a name, by economy where it has one."""
+    method = build(name, dataset)
+    return method if papers else economical(method)
