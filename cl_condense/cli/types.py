@@ -125,7 +125,7 @@ def _methods() -> Iterable[str]:
 
 
 def _precisions() -> Iterable[str]:
-    from cl_condense.networks.features import Precision  # noqa: PLC0415
+    from cl_condense.networks.contract import Precision  # noqa: PLC0415
 
     return get_args(Precision)
 
