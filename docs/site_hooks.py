@@ -5,14 +5,17 @@
 ``<!-- methods: NAME -->`` for the table of all methods, beside what the record NAME of a run measured of them.
 """
 
+from __future__ import annotations
+
 import re
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mkdocs.config.defaults import MkDocsConfig
-from mkdocs.structure.files import File, Files
-from mkdocs.structure.pages import Page
+if TYPE_CHECKING:
+    from mkdocs.config.defaults import MkDocsConfig
+    from mkdocs.structure.files import Files
+    from mkdocs.structure.pages import Page
 
 HOME = Path(__file__).parents[1]
 sys.path.insert(0, str(HOME / "benchmarks"))
@@ -31,7 +34,11 @@ _COLUMNS = ("method", "made of", "iterations, as published", "economy", "accurac
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Adds REPRODUCIBILITY.md, and what it shows, under the names that it has for it."""
-    text = (HOME / "REPRODUCIBILITY.md").read_text().replace("](docs/campaign)", "](docs/campaign/scores.jsonl)")
+    from mkdocs.structure.files import File  # noqa: PLC0415 - tests read this file where there is no mkdocs
+
+    text = (
+        (HOME / "REPRODUCIBILITY.md").read_text().replace("](docs/campaign)", "](docs/campaign/scores.jsonl)")
+    )
     files.append(File.generated(config, "measured.md", content=text))
     for path in sorted(path for pattern in _LINKED for path in HOME.glob(pattern)):
         files.append(File.generated(config, str(path.relative_to(HOME)), abs_src_path=str(path)))
@@ -46,7 +53,9 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 def methods(record: dict[str, Any]) -> str:
     """A row for every named method: what the package knows of it, and what a run's record measured."""
-    shown = {cells[0]: cells[1:] for cells in map(_cells, forms.show(record, "methods", "", False).splitlines())}
+    shown = {
+        cells[0]: cells[1:] for cells in map(_cells, forms.show(record, "methods", "", False).splitlines())
+    }
     rows = [_COLUMNS, ("---",) * len(_COLUMNS)]
     for name in (*COMPOSED, *BASES):
         last, _, seconds, n = shown.get(f"`{name}`", ("-",) * 4)
