@@ -2,7 +2,7 @@
 
 Blocks of a page run in their order, in one folder and with one set of variables. Commands do less work where a
 line leaves it open (``LESS``), and find made-up images under CIFAR's names. What a page marks as not executed,
-with the reason, is parsed: Python is compiled and its imports are looked up, commands get their options checked.
+with the reason, is parsed: Python is compiled and its imports looked up, commands get their options checked.
 """
 
 import ast
@@ -206,3 +206,9 @@ def test_the_table_of_what_was_measured_is_the_records():
     measured = (HOME / "REPRODUCIBILITY.md").read_text().split("\n## Every method on digits")[1]
     rows = dict(re.findall(r"^\| `(\w+)` \| ([^|]+) \|", measured.split("\n## ")[0], re.MULTILINE))
     assert {name: last for name, last in table.items() if last != "-"} == rows
+
+
+def test_the_version_is_the_same_everywhere():
+    citation = re.findall(r"^version: (.+)$", (HOME / "CITATION.cff").read_text(), re.MULTILINE)
+    changelog = re.findall(r"^## (\S+)", (HOME / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert [*citation, changelog[0]] == [cl_condense.__version__] * 2
