@@ -212,3 +212,25 @@ def test_the_version_is_the_same_everywhere():
     citation = re.findall(r"^version: (.+)$", (HOME / "CITATION.cff").read_text(), re.MULTILINE)
     changelog = re.findall(r"^## (\S+)", (HOME / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert [*citation, changelog[0]] == [cl_condense.__version__] * 2
+
+
+def test_forms_and_workflows_are_yaml_and_a_form_has_what_it_needs():
+    yaml = pytest.importorskip("yaml")
+    read = {path: yaml.safe_load(path.read_text()) for path in sorted((HOME / ".github").rglob("*.yml"))}
+    forms = [form for path, form in read.items() if path.parent.name == "ISSUE_TEMPLATE" and "body" in form]
+    assert len(forms) == 3
+    for form in forms:
+        assert {"name", "description", "body"} <= form.keys()
+        ids = [field["id"] for field in form["body"]]
+        assert len(ids) == len(set(ids))
+    for path in (HOME / "CITATION.cff", HOME / ".pre-commit-config.yaml"):
+        assert isinstance(yaml.safe_load(path.read_text()), dict)
+
+
+def test_the_minimal_versions_are_those_that_the_package_asks_for():
+    asked = re.findall(r'^    "([\w-]+)>=([\d.]+)', (HOME / "pyproject.toml").read_text(), re.MULTILINE)
+    lowest = re.findall(r"^([\w-]+)==([\d.]+)$", (HOME / "constraints-minimal.txt").read_text(), re.MULTILINE)
+    listed = {name: version for name, version in lowest if name != "pytest"}
+    assert listed.keys() == dict(asked).keys()
+    for name, version in asked:
+        assert re.fullmatch(rf"{re.escape(version)}(\.0)*", listed[name]), name
