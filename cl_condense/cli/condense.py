@@ -71,19 +71,19 @@ def condense(dataset: str, method: str, start: Path | None, out: Path | None, **
     if path.suffix != ".safetensors":
         raise ValueError(f"--out {path}: name a .safetensors file")
     job = Job(chosen, path, start, device, data)
-    bar, limit, unsaid = ProgressBar(f"{method} on {dataset}"), Limit(), ways([chosen])
-
-    def on_iteration(progress: Progress) -> None:
-        while unsaid:  # not before the first step: what cannot be done is one line, its error
-            click.echo(unsaid.pop(0), err=True)
-        bar(progress)
-        limit.check()
-
+    limit, unsaid = Limit(), ways([chosen])
     try:
-        with limit.watching():
+        # drawn from the start on: the first iteration may compile for minutes
+        with ProgressBar(f"{method} on {dataset}") as bar, limit.watching():
+
+            def on_iteration(progress: Progress) -> None:
+                while unsaid:  # not before the first step: what cannot be done is one line, its error
+                    click.echo(unsaid.pop(0), err=True)
+                bar(progress)
+                limit.check()
+
             record = run(job, train.to(device), on_iteration)
     except Stop as stop:
-        bar.close()
         code = exit_code(stop.signal)
         click.echo("Stopped: the same command goes on.", err=True)
         return code

@@ -7,15 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    Progress,
-    TaskProgressColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from cl_condense.cli import shared, types
 from cl_condense.cli.config import config, one_of
@@ -24,6 +15,8 @@ from cl_condense.cli.console import count, say
 from cl_condense.cli.useless import of_run, refuse, written
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from cl_condense.runs.incremental import Event, Run
     from cl_condense.runs.records import Record
     from cl_condense.runs.run_config import RunConfig
@@ -81,6 +74,7 @@ def run(dataset: str, data: Path | None, download: bool, out: Path | None, **giv
     Writes records.jsonl, accuracy.png, memory.png, the memories and config.toml, which repeats it, to the
     output folder. Interrupted, the same command goes on where it was.
     """
+    from cl_condense.common.drawing import stderr  # noqa: PLC0415
     from cl_condense.common.files import writing  # noqa: PLC0415
     from cl_condense.common.progress_bar import ProgressBar  # noqa: PLC0415
     from cl_condense.data import datasets  # noqa: PLC0415 - they take seconds, and --help should not
@@ -96,7 +90,7 @@ def run(dataset: str, data: Path | None, download: bool, out: Path | None, **giv
     chosen = _config(dataset, compared, {**given, "data": fingerprint(train, test)})
     default = Path("runs") / f"{dataset}-{'-'.join(chosen.methods)}-{chosen.digest()}"
     task = Run(chosen, train, test, out or default)
-    console, errors = standard_output(), Console(stderr=True)
+    console, errors = standard_output(), stderr()
     with writing(task.out, folder=True):  # the pictures too
         repeats = {"data": str(data)} if data else {}
         config_file.write(task.out / "config.toml", config_file.options(task.settings) | repeats)
@@ -139,25 +133,16 @@ def _work(task: Run, console: Console) -> None:
     missing = task.missing()
     if not missing:
         return
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        TaskProgressColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("left"),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
+    from cl_condense.common.progress_bar import ProgressBar  # noqa: PLC0415
+    from cl_condense.runs.watching import in_units  # noqa: PLC0415
+
     done = 0
-    with bar:
-        line = bar.add_task("starting", total=len(missing))
+    with ProgressBar(console=console) as bar:
+        tell = in_units(len(missing), bar)
 
         def show(event: Event) -> None:
             nonlocal done
-            name = f"{event.unit.method}, order {event.unit.order + 1}, step {event.unit.step}: {event.phase}"
-            bar.update(line, completed=done + event.share, description=name)
+            tell(event)
             if event.record:
                 done += 1
                 if not console.is_terminal:
@@ -166,7 +151,7 @@ def _work(task: Run, console: Console) -> None:
         try:
             task(show)
         except KeyboardInterrupt:
-            bar.stop()
+            bar.close()
             say(console, f"{len(task.records)} of {len(task.units)} pieces of work are in {task.out}")
             raise
 
