@@ -65,7 +65,8 @@ class CondensedGDumb(SupervisedTemplate):
         eval_every: int = -1,
         on_epoch: OnProgress | None = None,
     ) -> None:
-        networks, seed = numbers.whole("networks", networks, at_most=numbers.MOST["nets"]), numbers.seed(seed)
+        networks = numbers.whole("networks", networks, at_most=numbers.MOST["networks"])
+        seed = numbers.seed(seed)
         if isinstance(model, MultiTaskModule):
             raise ValueError(
                 f"{type(model).__name__} has a head for each task: give a network with a single head"

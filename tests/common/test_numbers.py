@@ -21,7 +21,7 @@ from cl_condense.methods.condense import condense
 from cl_condense.methods.coresets import Coreset, random
 from cl_condense.methods.registry import build
 from cl_condense.networks.convnet import MakeConvNet
-from cl_condense.runs.settings import Settings
+from cl_condense.runs.run_config import RunConfig
 from cl_condense.training.augment import DSA
 from cl_condense.training.protocol import Training
 
@@ -77,18 +77,21 @@ WHOLE = {  # place: (what takes a number, below, above or None, some that are ri
     },
     "Budget.max_size": (Budget, 0, None, (1, 100)),
     "Budget.max_bytes": (changed(Budget, "max_bytes"), 0, None, (1, 10**6)),
-    "Settings.max_bytes": (changed(partial(Settings, "digits", ipc=None), "max_bytes"), 0, None, (1,)),
+    "RunConfig.max_bytes": (changed(partial(RunConfig.of, "digits", ipc=None), "max_bytes"), 0, None, (1,)),
     "Training.epochs": (changed(Training, "epochs"), 0, None, (1, 1000)),
     "Training.batch_size": (changed(Training, "batch_size"), 0, None, (1, 256)),
     "settled": (lambda value: build("dm", iterations=Tuned((("a", 1, value),))).settled(1), 0, None, (1, 9)),
     **{
-        f"Settings.{name}": (changed(partial(Settings, "digits"), name), 0, MOST.get(name), (1,))
-        for name in "steps ipc budget orders nets iterations real_per_class epochs width depth reuse".split()
+        f"RunConfig.{name}": (changed(partial(RunConfig.of, "digits"), name), 0, MOST.get(name), (1,))
+        for name in "steps ipc budget orders networks iterations real_per_class".split()
+        + "epochs width depth reuse".split()
     },
     "seed": (seed, -1, SEED_MAX, (0, SEED_MAX)),
-    "Settings.seed": (changed(partial(Settings, "digits", orders=1), "seed"), -1, SEED_MAX, (0, SEED_MAX)),
+    "RunConfig.seed": (changed(partial(RunConfig.of, "digits", orders=1), "seed"), -1, SEED_MAX, (0, SEED_MAX)),
 }
-OPTIONAL = [f"Settings.{name}" for name in "ipc budget max_bytes iterations real_per_class depth reuse".split()]
+OPTIONAL = [
+    f"RunConfig.{name}" for name in "ipc budget max_bytes iterations real_per_class depth reuse".split()
+]
 OPTIONAL += ["Budget.max_size", "Budget.max_bytes"]
 
 FINITE = {  # place: (what takes a number, some out of range, some in it)
@@ -170,14 +173,14 @@ def test_a_seed_has_32_bits(value, real):
 def test_numbers_of_numpy_are_plain_ones_in_records():
     settings = build("dm", iterations=np.int64(7), lr=np.float32(0.5), momentum=np.float64(0.25)).settings()
     assert [type(settings[k]) for k in ("iterations", "lr", "momentum")] == [int, float, float]
-    assert type(Settings("digits", ipc=np.int64(3)).ipc) is int
+    assert type(RunConfig.of("digits", ipc=np.int64(3)).main.ipc) is int
 
 
 def test_the_seeds_of_all_class_orders_are_in_range():
-    assert Settings("digits", seed=SEED_MAX - 4, orders=5).seed == SEED_MAX - 4
+    assert RunConfig.of("digits", seed=SEED_MAX - 4, orders=5).seed == SEED_MAX - 4
     words = f"seed {SEED_MAX - 3} with 5 orders: give a seed of at most {SEED_MAX - 4}"
     with pytest.raises(ValueError, match=words):
-        Settings("digits", seed=SEED_MAX - 3, orders=5)
+        RunConfig.of("digits", seed=SEED_MAX - 3, orders=5)
 
 
 def test_subseeds_are_seeds_and_differ():

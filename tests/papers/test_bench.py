@@ -28,9 +28,9 @@ def test_cells_are_done_once_and_shown_beside_the_published(bench):
     wanted = cells("random", "dm")
     assert "26.0 ± 1.2 | not measured" in shown(wanted, bench)
     missing = bench.missing(wanted)
-    assert [(w.settings.methods, w.settings.evaluation, w.settings.depth) for w in missing] == [
-        (("random",), "plain", 3),
-        (("dm",), "augmented", 3),
+    assert [(w.condense.method, w.train.evaluation, w.train.depth) for w in missing] == [
+        ("random", "plain", 3),
+        ("dm", "augmented", 3),
     ]
     records = [record for work in missing for record in bench.do(work)]
     assert bench.missing(wanted) == []
@@ -55,7 +55,7 @@ def test_a_set_that_is_there_is_scored_and_not_made_again(bench, monkeypatch):
 
 def test_other_settings_are_other_results(bench):
     bench.do(bench.missing(cells("random"))[0])
-    for change in ({"epochs": 3}, {"width": 4}, {"nets": 3}):
+    for change in ({"epochs": 3}, {"width": 4}, {"networks": 3}):
         assert len(Bench(bench.folder, load, REDUCED | change).missing(cells("random"))) == 1
     assert len(Bench(bench.folder, load, REDUCED, repetitions=3).missing(cells("random"))) == 2
 
@@ -70,8 +70,8 @@ def test_ours_within_the_published_spread_is_not_marked(bench, monkeypatch):
 
 def test_a_network_for_evaluation_alone_shares_the_set(bench):
     cross = published("ddm-4", method="dm")
-    works = {work.eval_net: work for cell in cross for work in bench.works(cell)}
-    own = [work.set_name() for work in works.values() if work.settings.net == "convnet"]
+    works = {work.train.network: work for cell in cross for work in bench.works(cell)}
+    own = [work.set_name() for work in works.values() if work.condense.network == "convnet"]
     assert {"convnet", "resnet18", "vgg11", "alexnet"} <= set(works)
     assert len(set(own)) == 1
 
@@ -85,7 +85,7 @@ def test_every_table_can_be_shown_without_results(bench):
 
 
 def test_each_row_trains_as_its_paper(bench):
-    table = [(c, w.settings) for c in published("m3d-2") for w in bench.works(c)]
+    table = [(c, w.train) for c in published("m3d-2") for w in bench.works(c)]
     ways = dict.fromkeys("random herding k_center dc".split(), ("plain", "dc_mnist"))
     ways |= {"cafe": ("cafe", "dc_mnist"), "m3d": ("mixed", "idc_mnist")}
     for cell, s in table:
@@ -99,9 +99,9 @@ def test_each_row_trains_as_its_paper(bench):
         ("ddm-5", "datadam datadam+sm", "datadam"),
     ):
         works = [w for m in methods.split() for c in published(name, method=m) for w in bench.works(c)]
-        assert {w.settings.evaluation for w in works} == {way}
+        assert {w.train.evaluation for w in works} == {way}
     full = Bench(bench.folder, load, {})
-    epochs = {w.settings.epochs for name in ("m3d-2", "ddm-5") for c in published(name) for w in full.works(c)}
+    epochs = {w.train.epochs for name in ("m3d-2", "ddm-5") for c in published(name) for w in full.works(c)}
     assert epochs == {300, 600, 1000, 1800}
 
 

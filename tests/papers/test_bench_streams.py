@@ -34,15 +34,16 @@ class Stop(BaseException):
 
 def test_the_papers_protocol():
     bench = Bench("results", load_more, {})
-    works = {
-        work.settings.methods[0]: work.settings for cell in stream_cells(None) for work in bench.works(cell)
-    }
+    works = {work.condense.method: work.run for cell in stream_cells(None) for work in bench.works(cell)}
     assert list(works) == ["random", "herding", "dsa", "dm", "ddm"]
-    for s in works.values():
-        assert (s.steps, s.ipc, s.orders, s.nets, s.epochs, s.evaluation) == (5, 20, 5, 3, 1000, "augmented")
-        assert (s.net, s.depth, s.width, s.iterations, s.seed) == ("convnet", None, 128, None, 0)
+    for run in works.values():
+        c, t = run.main, run.train
+        assert (run.stream.steps, c.ipc, run.stream.orders, t.networks) == (5, 20, 5, 3)
+        assert (t.epochs, t.evaluation) == (1000, "augmented")
+        assert (c.network, c.depth, c.width, c.iterations, c.seed) == ("convnet", None, 128, None, 0)
+        assert (t.network, t.depth, t.width, t.seed) == ("convnet", None, 128, 0)
     names = [
-        (work.settings.methods[0], work.settings.steps)
+        (work.condense.method, work.run.stream.steps)
         for c in published("idm-fig8")
         for work in replace(bench, steps=7).works(c)
     ]
@@ -80,7 +81,7 @@ def test_cells_are_done_once_and_shown_beside_the_published(bench):
 def test_a_run_of_two_tables_is_one(bench):
     (work,) = bench.missing(stream_cells("random"))
     bench.do(work)
-    assert [w.settings.steps for w in bench.missing(stream_cells("random", table="idm-fig8"))] == [10]
+    assert [w.run.stream.steps for w in bench.missing(stream_cells("random", table="idm-fig8"))] == [10]
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +129,7 @@ def test_more_orders_add_to_those_that_are_there(bench, monkeypatch):
 def test_other_settings_are_other_runs(bench):
     (work,) = bench.missing(stream_cells("random"))
     bench.do(work)
-    for change in ({"epochs": 3}, {"width": 8}, {"nets": 1}):
+    for change in ({"epochs": 3}, {"width": 8}, {"networks": 1}):
         assert len(replace(bench, changes=NARROW | change).missing(stream_cells("random"))) == 1
     assert len(replace(bench, steps=2).missing(stream_cells("random"))) == 1
     assert replace(bench, changes=NARROW | {"device": "cuda"}).missing(stream_cells("random")) == []

@@ -85,7 +85,7 @@ def test_other_settings_have_a_row_for_each(tmp_path):
     ]
 
 
-@pytest.mark.parametrize("changes", [{}, {"nets": 3}])
+@pytest.mark.parametrize("changes", [{}, {"networks": 3}])
 def test_what_has_no_economy_stands_beside_what_has(changes, tmp_path):
     fill(tmp_path, cells("random", "dm", "dsa"), changes=changes)
     (bench,) = benches(tmp_path, refuse)

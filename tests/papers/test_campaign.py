@@ -17,7 +17,7 @@ from commands import call
 from made_up import DDM, QUICK, REDUCED, SELECT, cells, load, load_more, stream_cells
 from rich.console import Console
 
-from cl_condense.cli.tabling import chosen
+from cl_condense.cli.table_cells import chosen
 from cl_condense.common import durations
 from cl_condense.common.drawing import Rhythm
 from cl_condense.common.stopping import Limit, Stop
@@ -29,7 +29,7 @@ from cl_condense.papers.published import published
 from cl_condense.papers.timings import Units
 from cl_condense.papers.work import Past, Piece
 from cl_condense.runs import single
-from cl_condense.runs.settings import Settings
+from cl_condense.runs.config import CondenseConfig, TrainConfig
 
 CPU = torch.device("cpu")
 SOME = {**REDUCED, "iterations": 6}
@@ -124,7 +124,7 @@ def test_a_campaign_that_is_cut_ends_with_the_same_scores(bench, tmp_path, quick
 
 def test_what_stops_a_condensation_between_iterations_leaves_the_last_one(bench, monkeypatch):
     (work,) = bench.missing(cells("dm"))
-    job = single.Job(work.settings, bench.folder / "sets" / work.set_name())
+    job = single.Job(work.condense, bench.folder / "sets" / work.set_name())
 
     def stop(progress):
         if progress.done == 4:
@@ -134,7 +134,7 @@ def test_what_stops_a_condensation_between_iterations_leaves_the_last_one(bench,
         bench.do(work, stop)
     done, seconds = job.done()
     assert done == 4
-    costs = Costs(work.settings, *load(""), Units(CPU))
+    costs = Costs(work.condense, work.train, *load(""), Units(CPU))
     first, _ = work.pieces(bench.folder, costs)
     assert first.begun
     assert first.resumable
@@ -194,15 +194,15 @@ def test_networks_that_do_not_fit_the_time_are_not_begun(bench, monkeypatch):
 
 def test_the_cheapest_comes_first_and_what_is_shared_counts_once(bench, monkeypatch):
     cost = {"random": 5.0, "dm": 1.0}
-    monkeypatch.setattr(Costs, "condensing", lambda self: cost[self.settings.methods[0]])
-    monkeypatch.setattr(Costs, "training", lambda self: 2.0 if self.settings.net == "convnet" else 3.0)
+    monkeypatch.setattr(Costs, "condensing", lambda self: cost[self.condense.method])
+    monkeypatch.setattr(Costs, "training", lambda self: 2.0 if self.scoring.network == "convnet" else 3.0)
     wanted = cells("random", "dm")
     forecast = Forecast(bench, wanted)
     for cheapest, order in ((True, ["dm", "random"]), (False, ["random", "dm"])):
         plan = forecast.plan(bench.missing(wanted), cheapest)
-        assert [each.work.settings.methods[0] for each in plan] == order
+        assert [each.work.condense.method for each in plan] == order
     nets = published("ddm-4", method="dm")
-    crossed = [w for w in bench.missing(nets) if w.settings.net == "convnet" and w.settings.seed == 0]
+    crossed = [w for w in bench.missing(nets) if w.condense.network == "convnet" and w.condense.seed == 0]
     plan = Forecast(bench, nets).plan(crossed, cheapest=True)
     assert [each.seconds() for each in plan] == [1.0 + 2.0, *[3.0] * (len(crossed) - 1)]
 
@@ -225,7 +225,7 @@ def test_records_say_what_was_done(bench, quick):
     wanted = cells("dm")
     (work,) = bench.missing(wanted)
     found = bench.do(work)
-    costs = Costs(work.settings, *load(""), Units(CPU))
+    costs = Costs(work.condense, work.train, *load(""), Units(CPU))
     first, second = work.past(bench.folder, found, costs)
     assert (first.kind, second.kind) == ("dm", "training")
     assert first.seconds > 0
@@ -298,12 +298,12 @@ def test_a_table_says_which_settings_are_not_the_papers(bench):
     wanted, papers = cells("dm"), {"economy": False}
     own = {"device": "cpu", "width": 128, "epochs": 1000}
     assert Bench(Path("x"), load, papers | own).unlike(wanted) == {}
-    usual = {"iterations": 20_000, "real_per_class": 256, "nets": 5, "compiled": True, "reuse": 1}
+    usual = {"iterations": 20_000, "real_per_class": 256, "networks": 5, "compiled": True, "reuse": 1}
     assert Bench(Path("x"), load, papers | usual).unlike(wanted) == {}
     other = {"iterations": 9, "reuse": 5, "precision": "bfloat16"}
     assert Bench(Path("x"), load, papers | other | {"device": "cpu"}).unlike(wanted) == other
     assert Bench(Path("x"), load, papers, orders=2).unlike(stream_cells("dm")) == {"orders": 2}
-    assert bench.unlike(cells("random")).keys() == {"epochs", "width", "nets"}
+    assert bench.unlike(cells("random")).keys() == {"epochs", "width", "networks"}
 
 
 CHILD = """
@@ -381,10 +381,11 @@ def test_what_does_not_look_is_ended_after_the_grace(monkeypatch):
 
 @pytest.mark.parametrize("method", "dm idm dsa idc cafe ddm dm+iid herding forgetting random".split())
 def test_every_kind_of_method_has_an_estimate_that_grows_with_its_iterations(method):
-    s = Settings("cifar10", methods=(method,), ipc=2, width=4, nets=2, epochs=3, real_per_class=4)
+    c = CondenseConfig("cifar10", method, ipc=2, width=4, real_per_class=4)
+    t = TrainConfig("cifar10", networks=2, epochs=3, width=4)
     units = Units(CPU, most=-1.0 if method == "dm+iid" else 25.0)
-    costs = Costs(replace(s, iterations=10), *load(""), units)
-    more = replace(costs, settings=replace(s, iterations=10_000))
+    costs = Costs(replace(c, iterations=10), t, *load(""), units)
+    more = replace(costs, condense=replace(c, iterations=10_000))
     assert costs.training() > 0
     assert more.training() == costs.training()
     if method == "random":
@@ -396,11 +397,11 @@ def test_every_kind_of_method_has_an_estimate_that_grows_with_its_iterations(met
 
 def test_timings_are_done_once_and_then_taken_from_what_is_like_them(monkeypatch):
     units = Units(CPU, most=0.0)
-    s = Settings("cifar10", methods=("dm",), ipc=2, width=4)
-    first = Costs(s, *load(""), units).training()
+    c, t = CondenseConfig("cifar10", "dm", ipc=2), TrainConfig("cifar10", width=4)
+    first = Costs(c, t, *load(""), units).training()
     monkeypatch.setattr(Units, "_trained", lambda *_: pytest.fail("timed again"))
-    assert Costs(s, *load(""), units).training() == first
-    assert Costs(replace(s, width=16), *load(""), units).training() > first
+    assert Costs(c, t, *load(""), units).training() == first
+    assert Costs(c, replace(t, width=16), *load(""), units).training() > first
 
 
 def test_a_log_gets_a_line_from_time_to_time(bench, monkeypatch, quick):

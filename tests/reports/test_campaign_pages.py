@@ -12,7 +12,8 @@ from commands import one_line
 from made_up import cells
 
 from cl_condense.papers.bench import runnable
-from cl_condense.papers.published import TITLES, published, tables
+from cl_condense.papers.published import published, tables
+from cl_condense.papers.titles import TITLES
 from cl_condense.reports.html.dots import dot_plot
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"

@@ -6,7 +6,7 @@ import json
 import re
 import shlex
 import shutil
-from dataclasses import asdict, replace
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -24,7 +24,7 @@ from cl_condense.papers.published import published
 from cl_condense.reports.html import write
 from cl_condense.reports.html.words import options
 from cl_condense.runs.incremental import Run
-from cl_condense.runs.settings import Settings
+from cl_condense.runs.run_config import RunConfig
 from cl_condense.runs.single import Job, run
 
 HOSTILE = '<script src="http://x.example/a.js">&"\'|`*\ud800\x00'
@@ -38,11 +38,11 @@ def made(tmp_path_factory):
     for work in bench.missing([c for m in ("random", "dm") for c in published("ddm-1", "cifar10", 10, m)]):
         bench.do(work)
     train, test = datasets.load("digits")
-    few = {"steps": 1, "iterations": 4, "real_per_class": 4, "width": 4, "depth": 2, "device": "cpu"}
-    s = Settings("digits", methods=("dm+sm",), ipc=2, **few)
-    run(Job(s, folder / "digits.safetensors"), train)
-    run(Job(replace(s, iterations=3), folder / "more.safetensors", folder / "digits.safetensors"), train)
-    s = replace(s, methods=("random", "dm"), steps=2, ipc=1, orders=2, nets=2, epochs=2)
+    few = {"ipc": 2, "iterations": 4, "real_per_class": 4, "width": 4, "depth": 2, "device": "cpu"}
+    s = RunConfig.of("digits", ("dm+sm",), **few)
+    run(Job(s.main, folder / "digits.safetensors"), train)
+    run(Job(replace(s.main, iterations=3), folder / "more.safetensors", folder / "digits.safetensors"), train)
+    s = s.changed(methods=("random", "dm"), steps=2, ipc=1, orders=2, networks=2, epochs=2)
     Run(s, train, test, folder / "run")()
     return folder
 
@@ -81,7 +81,7 @@ def test_the_page_has_each_piece(written):
         assert re.search(r"Zhao and Bilen, WACV 2023, \[?arXiv:2110.04181", text)
         assert "cl-condense table ddm-1 --only cifar10 --ipc 10 --method random --method dm --data DATA" in text
         assert "--networks 2 --repetitions 1 --results results/table" in text
-        budget = "--steps 2 --ipc 1 --codec uint8 --orders 2 --nets 2 --iterations 4"
+        budget = "--steps 2 --ipc 1 --codec uint8 --orders 2 --networks 2 --iterations 4"
         assert f"--method random --method dm --economy {budget}" in text
         assert "cl-condense condense --dataset digits --method dm+sm --economy --ipc 2 --iterations 4" in text
         assert "could not be read" not in text
@@ -106,7 +106,7 @@ def test_ours_stand_beside_the_published_as_in_the_bench(written):
 
 
 def test_the_commands_make_what_is_there(results, monkeypatch, capsys):
-    small = "--orders 1 --nets 1 --steps 2 --iterations 1 --epochs 1 --width 4 --device cpu".split()
+    small = "--orders 1 --networks 1 --steps 2 --iterations 1 --epochs 1 --width 4 --device cpu".split()
     assert call("run", *small, "--out", results / "again") == 0
     assert call("condense", *small[6:8], *small[10:], "--out", results / "one.safetensors") == 0
     first = CondensedSet.load(results / "one.safetensors")
@@ -125,15 +125,21 @@ def test_the_commands_make_what_is_there(results, monkeypatch, capsys):
     assert call(*condense[1:]) == 0
     assert torch.equal(CondensedSet.load(results / "one.safetensors").pixels, first.pixels)
     own = markdown.split("### results/one.safetensors")[1].split("###")[0]
-    assert "has no option" not in own
-    assert "The command has no option for real per class 4, augment" in markdown
+    assert "--augment" not in own
+    (command,) = [line for line in markdown.splitlines() if line.strip().startswith("cl-condense run ")][:1]
+    assert "--real-per-class 4" in command
+    assert "--augment color_crop_cutout_flip_scale_rotate" in command
 
 
 def test_full_settings_are_not_called_reduced(results):
     path = results / "table" / "scores.jsonl"
     bench = Bench(results / "table", load, {"iterations": 2, "real_per_class": 4, "width": 8, "device": "cpu"})
     work = bench.missing(published("ddm-1", "cifar10", 10, "random"))[0]
-    full = replace(work, settings=replace(work.settings, iterations=None, real_per_class=None, width=128))
+    full = replace(
+        work,
+        condense=replace(work.condense, iterations=None, real_per_class=None, width=128),
+        train=replace(work.train, width=128),
+    )
     first = json.loads(path.read_text().splitlines()[0])
     record = json.loads((results / "table" / "sets" / first["work"]["set"]).with_suffix(".json").read_text())
     record |= {"iterations": None, "real_per_class": None, "width": 128}
@@ -210,8 +216,8 @@ def test_small_images_are_shown_large_enough(written):
 def test_published_finals_stand_beside_runs_on_cifar100(tmp_path):
     folder = tmp_path / "r" / "cl"
     folder.mkdir(parents=True)
-    s = Settings("cifar100", methods=("dm",), steps=10, ipc=20, device="cpu")
-    (folder / "settings.json").write_text(json.dumps(asdict(s)))
+    s = RunConfig.of("cifar100", methods=("dm",), steps=10, ipc=20, device="cpu")
+    (folder / "settings.json").write_text(json.dumps(s.values()))
     base = {
         "method": "dm",
         "dataset": "cifar100",
@@ -321,7 +327,7 @@ def test_bad_input_gets_one_line_and_exit_code_2(tmp_path, capsys):
 
 
 def test_a_command_names_what_is_not_at_rest():
-    rest = {"precision": "float32", "compiled": False, "reuse": 1, "net": "convnet", "ipc": None}
+    rest = {"precision": "float32", "compiled": False, "reuse": 1, "network": "convnet", "ipc": None}
     assert options(rest) == []
     assert options({**rest, "compiled": True, "reuse": 5, "ipc": 1}) == ["--compile", "--reuse", 5, "--ipc", 1]
     # Economy has a reuse of its own, which 1 is not.

@@ -15,11 +15,12 @@ from cl_condense.condensation.engine import Condensation
 from cl_condense.data import datasets
 from cl_condense.reports.html import probe, tsne, write
 from cl_condense.reports.html.realdata import RealData, started
-from cl_condense.runs.incremental import method_for
-from cl_condense.runs.settings import Settings, fingerprint, network_for
+from cl_condense.runs.build import method_for, network_for
+from cl_condense.runs.checks import fingerprint
+from cl_condense.runs.config import CondenseConfig
 from cl_condense.runs.single import Job, run
 
-FEW = {"steps": 1, "ipc": 2, "iterations": 2, "real_per_class": 4, "width": 4, "depth": 2, "device": "cpu"}
+FEW = {"ipc": 2, "iterations": 2, "real_per_class": 4, "width": 4, "depth": 2}
 
 
 def few_and_small(patch):
@@ -39,7 +40,7 @@ def made(tmp_path_factory, digits_pair):
     """A condensed and a selected set of digits, with the fingerprint of the images."""
     folder, (train, _) = tmp_path_factory.mktemp("made"), digits_pair
     for method in ("dm", "random"):
-        s = Settings("digits", methods=(method,), data=fingerprint(train), **FEW)
+        s = CondenseConfig("digits", method, data=fingerprint(train), **FEW)
         run(Job(s, folder / f"{method}.safetensors"), train)
     return folder
 
@@ -66,9 +67,9 @@ def measured(made, tmp_path_factory):
 @pytest.mark.parametrize("method", ["dm", "idm", "dc"])
 def test_the_start_is_where_the_condensation_started(method, digits_pair, tmp_path):
     train, _ = digits_pair
-    s = Settings("digits", methods=(method,), seed=3, **{**FEW, "iterations": 1})
+    s = CondenseConfig("digits", method, seed=3, **{**FEW, "iterations": 1})
     record = run(Job(s, tmp_path / "set.safetensors"), train)
-    work = Condensation(train, method_for(method, s), ipc=2, network=network_for(s, train.shape), seed=3)
+    work = Condensation(train, method_for(s), ipc=2, network=network_for(s, train.shape), seed=3)
     first = started(train, json.loads(json.dumps(record)))
     assert torch.equal(first.pixels, work.result().pixels)
     assert not torch.equal(first.pixels, CondensedSet.load(tmp_path / "set.safetensors").pixels)
@@ -76,12 +77,12 @@ def test_the_start_is_where_the_condensation_started(method, digits_pair, tmp_pa
 
 def test_a_start_of_another_recipe_is_not_shown(digits_pair, tmp_path):
     train, _ = digits_pair
-    record = run(Job(Settings("digits", methods=("dm",), **FEW), tmp_path / "set.safetensors"), train)
+    record = run(Job(CondenseConfig("digits", "dm", **FEW), tmp_path / "set.safetensors"), train)
     assert started(train, record) is not None
     assert (
         started(train, {**record, "recipe": {**record["recipe"], "synthetic": "Partition(factor=2)"}}) is None
     )
-    record = run(Job(Settings("digits", methods=("random",), **FEW), tmp_path / "random.safetensors"), train)
+    record = run(Job(CondenseConfig("digits", "random", **FEW), tmp_path / "random.safetensors"), train)
     assert started(train, record) is None
 
 

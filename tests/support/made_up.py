@@ -7,7 +7,7 @@ from cl_condense.data.imageset import ImageSet
 from cl_condense.papers.beside import Comparison, side_by_side
 from cl_condense.papers.published import published
 
-REDUCED = {"iterations": 2, "real_per_class": 4, "epochs": 2, "width": 8, "nets": 2, "device": "cpu"}
+REDUCED = {"iterations": 2, "real_per_class": 4, "epochs": 2, "width": 8, "networks": 2, "device": "cpu"}
 QUICK = "--iterations 2 --real-per-class 4 --epochs 2 --width 8 --networks 2 --device cpu".split()
 SELECT = "--epochs 2 --width 8 --networks 2 --device cpu".split()
 DDM = "table ddm-1 --only cifar10 --ipc 10 --method random --method dm".split()

@@ -1,15 +1,15 @@
 """A class-incremental run of a second."""
 
 from cl_condense.data.imageset import ImageSet
-from cl_condense.runs.settings import Settings
+from cl_condense.runs.run_config import RunConfig
 
-TINY = Settings(
+TINY = RunConfig.of(
     "digits",
     methods=("random", "dm"),
     steps=2,
     ipc=2,
     orders=2,
-    nets=2,
+    networks=2,
     iterations=3,
     real_per_class=8,
     epochs=3,

@@ -15,8 +15,10 @@ from cl_condense.data.imageset import ImageSet
 from cl_condense.reports.html.measuring import Measured
 from cl_condense.reports.html.probe import Probe, unwatched
 from cl_condense.reports.html.results import FAULTS, Json, Results, read_json
-from cl_condense.runs.incremental import method_for
-from cl_condense.runs.settings import DEFAULTS, Settings, fingerprint
+from cl_condense.runs.build import method_for
+from cl_condense.runs.checks import fingerprint
+from cl_condense.runs.config import CondenseConfig
+from cl_condense.runs.defaults import DEFAULTS
 
 
 @dataclass(frozen=True)
@@ -102,15 +104,15 @@ def started(real: ImageSet, record: Json) -> CondensedSet | None:
         real: the images it was condensed from.
         record: as ``run`` leaves it, of a set that went on from no other.
     """
-    s = Settings.of(record)
-    method = method_for(s.methods[0], s)
+    config = CondenseConfig.of(record)
+    method = method_for(config)
     if not isinstance(method, Recipe):
         return None
-    recipe = method.settled(s.ipc or 0)
+    recipe = method.settled(config.ipc or 0)
     if recipe.settings()["synthetic"] != record["recipe"]["synthetic"]:
         return None
-    pixels = recipe.synthetic.start(real, s.ipc or 0, s.seed)
-    return CondensedSet.of(real, pixels, recipe.settings(), s.seed, recipe.synthetic.factor)
+    pixels = recipe.synthetic.start(real, config.ipc or 0, config.seed)
+    return CondensedSet.of(real, pixels, recipe.settings(), config.seed, recipe.synthetic.factor)
 
 
 def _named(sets: Sequence[Path]) -> set[str]:
