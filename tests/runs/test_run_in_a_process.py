@@ -43,7 +43,7 @@ from cl_condense.cli.main import cli
 few = "--steps 2 --orders 1 --iterations 1 --epochs 1 --width 4 --method random --method dm"
 cli.main(["run", *few.split(), "--out", sys.argv[1]], standalone_mode=False)
 assert "cl_condense.memory.class_memory" in sys.modules
-print([name for name in sys.modules if name.split(".")[0] == "avalanche" or "strategies" in name])
+print([name for name in sys.modules if name.startswith(("avalanche", "cl_condense.strategies"))])
 """
 
 

@@ -88,9 +88,9 @@ def in_avalanche(s, method, order, train, test):
 @pytest.mark.parametrize(
     ("methods", "changes"),
     [
-        (("random", "ddm", "idm"), {"ipc": 2}),
-        (("random", "ddm", "dsa"), {"ipc": None, "budget": 20}),
-        (("ddm",), {"ipc": None, "max_bytes": 1600, "network": "lenet"}),
+        (("random", "ddm"), {"ipc": 2}),
+        (("random", "idm"), {"ipc": None, "budget": 20}),
+        (("dm",), {"ipc": None, "max_bytes": 1600, "network": "convnet_bn"}),
     ],
     ids=["per class", "in all", "bytes"],
 )

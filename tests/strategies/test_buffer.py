@@ -34,7 +34,7 @@ def test_it_takes_and_shows_all_that_a_class_memory_does():
     assert {name: getattr(memory, name) for name in given} == given
     assert {name: getattr(memory.class_memory, name) for name in given} == given
     assert (memory.per_class, memory.max_bytes) == (None, None)
-    assert memory.method == CondensedBuffer(7).method == ClassMemory(7).method
+    assert memory.method == ClassMemory(7, dataset="cifar10").method
     assert CondensedBuffer(7, papers=True, iterations=5).method.iterations == 5
     assert (memory.memory, memory.recipe, memory.experiences, memory.seconds) == (None, {}, 0, 0)
     assert CondensedBuffer(per_class=2).max_size == CondensedBuffer(max_bytes=900).max_size == 0
