@@ -60,7 +60,7 @@ class Name(click.ParamType):  # type: ignore[type-arg] # as above
     """
 
     def __init__(self, what: str, names: Names, strict: bool = True) -> None:
-        self.name = self.what = what
+        self.name, self.what = what.replace(" ", ""), what
         self.names, self.strict = names, strict
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
