@@ -14,6 +14,7 @@ from avalanche.training.storage_policy import ExemplarsBuffer
 from torch import Tensor
 
 from cl_condense.common import numbers
+from cl_condense.common.plain import Json
 from cl_condense.common.progress import OnProgress
 from cl_condense.condensation import codecs
 from cl_condense.condensation.condensed_set import CondensedSet, read_header
@@ -79,7 +80,7 @@ class CondensedBuffer(ExemplarsBuffer):
     """
 
     memory = _OfMemory[CondensedSet | None]("condensed")
-    recipe = _OfMemory[dict[str, Any]]()
+    recipe = _OfMemory[Json]()
     experiences = _OfMemory[int]()
     seconds = _OfMemory[float]()
     per_class = _OfMemory[int | None]()
@@ -149,11 +150,11 @@ class CondensedBuffer(ExemplarsBuffer):
             self._dataset = memory_dataset(*self.memory.decode(), self._format, self.transform)
         return self._dataset
 
-    def update(self, strategy: Any, **kwargs: Any) -> None:
+    def update(self, strategy: Any, **kwargs: object) -> None:
         """Condenses the strategy's current experience; what Avalanche 0.6 calls."""
         self.post_adapt(strategy, strategy.experience)
 
-    def post_adapt(self, agent_state: Any, exp: Any) -> None:
+    def post_adapt(self, agent_state: object, exp: Any) -> None:
         """Condenses an experience's classes into the memory; after an error the memory is what it was."""
         if isinstance(exp, OnlineCLExperience):
             raise ValueError(
@@ -169,7 +170,7 @@ class CondensedBuffer(ExemplarsBuffer):
         self._dataset = None
         self.seconds = time.perf_counter() - start
 
-    def resize(self, strategy: Any, new_size: int) -> None:
+    def resize(self, strategy: object, new_size: int) -> None:
         """Sets ``max_size`` and shrinks the memory to it; a larger size is filled by later experiences."""
         self.class_memory.resize(new_size)
         self._dataset = None
@@ -178,7 +179,7 @@ class CondensedBuffer(ExemplarsBuffer):
         """Writes the memory and what is needed to go on; ``load`` reads it into an equal buffer."""
         self.class_memory.save(path, format=list(self._format), **extra)
 
-    def load(self, path: str | Path) -> dict[str, Any]:
+    def load(self, path: str | Path) -> Json:
         """Takes over a saved memory, of a buffer or of a ``ClassMemory``, and returns the extra entries.
 
         Raises:
@@ -190,16 +191,16 @@ class CondensedBuffer(ExemplarsBuffer):
         self._format, self._dataset = form, None
         return extra
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: Json) -> None:
         if "class_memory" not in state:
             raise ValueError("the pickled buffer is of an earlier version: make the memory again")
         self.__dict__.update(state)
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> Json:
         return self.__dict__ | {"_dataset": None}
 
 
-def _format(path: str | Path, header: dict[str, Any]) -> ItemFormat:
+def _format(path: str | Path, header: Json) -> ItemFormat:
     """What items of a saved memory look like; as in a new buffer where the file does not say it."""
     said = header.get("format", [False, True])
     if not isinstance(said, list) or [type(value) for value in said] != [bool, bool]:

@@ -60,7 +60,7 @@ class CondensedGDumb(SupervisedTemplate):
         seed: int = 0,
         device: str | torch.device = "auto",
         eval_mb_size: int = 512,
-        plugins: Sequence[Any] | None = None,
+        plugins: Sequence[object] | None = None,
         evaluator: EvaluationPlugin | Callable[[], EvaluationPlugin] | None = default_evaluator,
         eval_every: int = -1,
         on_epoch: OnProgress | None = None,
@@ -92,12 +92,12 @@ class CondensedGDumb(SupervisedTemplate):
         self._number = networks
         self._right: list[Tensor] = []
 
-    def train_dataset_adaptation(self, **kwargs: Any) -> None:
+    def train_dataset_adaptation(self, **kwargs: object) -> None:
         """Updates the memory; it is all that there is to train on."""
         self.buffer.post_adapt(self, self.experience)
         self.adapted_dataset = self.buffer.buffer.train()
 
-    def _train_exp(self, experience: Any, eval_streams: Any = None, **kwargs: Any) -> None:
+    def _train_exp(self, experience: Any, eval_streams: object = None, **kwargs: object) -> None:
         """Draws new networks and trains them on the memory."""
         assert self.buffer.memory is not None  # for the type checker: the experience has filled it
         start = time.perf_counter()
@@ -111,7 +111,7 @@ class CondensedGDumb(SupervisedTemplate):
         train(self.networks, images.to(self.device), labels, self.training, keys=keys, on_epoch=self.on_epoch)
         self.train_seconds = time.perf_counter() - start
 
-    def eval(self, exp_list: Any, **kwargs: Any) -> Any:
+    def eval(self, exp_list: Any, **kwargs: object) -> Any:
         """Evaluates every network; see Avalanche's ``eval`` for what is returned."""
         self._right = []
         for net in self.networks:
@@ -137,7 +137,7 @@ class CondensedGDumb(SupervisedTemplate):
         if not self.is_training:  # as many labels as forward gives rows
             self.mbatch[1:] = [y.repeat(len(self.networks)) for y in self.mbatch[1:]]
 
-    def _after_eval_forward(self, **kwargs: Any) -> None:
+    def _after_eval_forward(self, **kwargs: object) -> None:
         right = self.mb_output.argmax(1) == self.mb_y
         self._right.append(right.view(len(self.networks), -1).cpu())
         super()._after_eval_forward(**kwargs)

@@ -11,6 +11,7 @@ import click
 from cl_condense.cli import shared, types
 from cl_condense.cli.config import config, one_of
 from cl_condense.cli.useless import of_condense, refuse, written
+from cl_condense.common.plain import Json
 
 if TYPE_CHECKING:
     from cl_condense.common.progress import Progress
@@ -94,7 +95,7 @@ def condense(dataset: str, method: str, start: Path | None, out: Path | None, **
     return 0
 
 
-def _config(dataset: str, method: str, train: ImageSet, given: dict[str, Any]) -> CondenseConfig:
+def _config(dataset: str, method: str, train: ImageSet, given: Json) -> CondenseConfig:
     """Of options, where those that are None are the data set's own, or the published."""
     from cl_condense.runs.checks import fingerprint, ipc_within  # noqa: PLC0415
     from cl_condense.runs.config import CondenseConfig  # noqa: PLC0415

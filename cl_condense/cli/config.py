@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from cl_condense.cli.types import Whole
+from cl_condense.common.plain import Json
 from cl_condense.common.suggest import choice
 
 
@@ -26,14 +27,14 @@ def _take(ctx: click.Context, param: click.Parameter, path: Path | None) -> None
         for option in ctx.command.params
         if isinstance(option, click.Option) and option is not param
     }
-    found: dict[str, Any] = {}
+    found: Json = {}
     for key, value in read(path).items():
         option = known[choice(f"option in {path}", key, known)]
         found[option.name or key] = _fitting(f"{path}: {key}", option, value)
     ctx.default_map = found
 
 
-def _fitting(where: str, option: click.Option, value: Any) -> Any:
+def _fitting(where: str, option: click.Option, value: object) -> Any:
     """A value as the option takes it: a list where it may be repeated."""
     if option.multiple:
         values = value if isinstance(value, list) else [value]
@@ -41,7 +42,7 @@ def _fitting(where: str, option: click.Option, value: Any) -> Any:
     return _single(where, option, value)
 
 
-def _single(where: str, option: click.Option, value: Any) -> Any:
+def _single(where: str, option: click.Option, value: object) -> Any:
     kind: type[object] = str
     said = "a text in quotes"
     if option.is_flag:
@@ -53,7 +54,7 @@ def _single(where: str, option: click.Option, value: Any) -> Any:
     return value
 
 
-def one_of(given: dict[str, Any], *names: str) -> dict[str, Any]:
+def one_of(given: Json, *names: str) -> Json:
     """``given``, where of options that exclude each other one on the command line takes the file's away."""
     context = click.get_current_context()
     command_line = click.core.ParameterSource.COMMANDLINE

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import warnings
-from typing import Any
 
 import click
 
@@ -38,7 +37,7 @@ for each in (run, methods, condense, evaluate, export, report, table):
     cli.add_command(each)
 
 
-def _warn(message: Warning | str, *where: Any) -> None:
+def _warn(message: Warning | str, *where: object) -> None:
     """One line: where in the code a warning comes from is no matter of the user's."""
     click.echo("Warning: " + " ".join(str(message).split()), err=True)
 

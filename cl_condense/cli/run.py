@@ -13,6 +13,7 @@ from cl_condense.cli.config import config, one_of
 from cl_condense.cli.console import console as standard_output
 from cl_condense.cli.console import count, say
 from cl_condense.cli.useless import of_run, refuse, written
+from cl_condense.common.plain import Json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -99,7 +100,7 @@ def run(dataset: str, data: Path | None, download: bool, out: Path | None, **giv
         _show(task, console)
 
 
-def _config(dataset: str, methods: Sequence[str], given: dict[str, Any]) -> RunConfig:
+def _config(dataset: str, methods: Sequence[str], given: Json) -> RunConfig:
     """Of options, where those that are None are the data set's own, or the published."""
     from cl_condense.runs.defaults import default_epochs, defaults  # noqa: PLC0415
     from cl_condense.runs.run_config import RunConfig  # noqa: PLC0415

@@ -129,7 +129,7 @@ def _show(
     methods: tuple[str, ...],
     order: str | None,
     json_file: Path | None,
-    **_: Any,
+    **_: object,
 ) -> int:
     """Does the cells of tables that are missing and prints them; a dry run only lists what is missing.
 

@@ -7,6 +7,7 @@ from itertools import product
 from typing import Any
 
 from cl_condense.cli.useless import Reasons, of_methods
+from cl_condense.common.plain import Json
 from cl_condense.data.datasets import SOURCES
 from cl_condense.papers.published import Cell, published
 from cl_condense.papers.set_work import condensed_once
@@ -21,8 +22,8 @@ def chosen(
     Raises:
         ValueError: for what none of the tables ``names`` has.
     """
-    asked: dict[str, Sequence[Any]] = {"dataset": datasets, "ipc": ipcs, "method": methods}
-    kept: dict[str, list[Any]] = {}
+    asked: dict[str, Sequence[object]] = {"dataset": datasets, "ipc": ipcs, "method": methods}
+    kept: dict[str, list[object]] = {}
     for kind, values in asked.items():
         kept[kind] = [value for value in values if _has(name, names, kind, value)]
         if values and not kept[kind]:
@@ -46,7 +47,7 @@ def _has(name: str, names: Sequence[str], kind: str, value: Any) -> bool:
     return name not in faults
 
 
-def _some(name: str, some: dict[str, Any], strict: bool) -> list[Cell]:
+def _some(name: str, some: Json, strict: bool) -> list[Cell]:
     """The cells of one data set, budget and method; where several are asked for, some of them may have none."""
     try:
         return published(name, **some)

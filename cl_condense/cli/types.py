@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from importlib import import_module
-from typing import Any, get_args
+from typing import get_args
 
 import click
 from click.shell_completion import CompletionItem
@@ -29,9 +29,9 @@ class Whole(click.ParamType):  # type: ignore[type-arg] # click 8.1 knows none
     def __init__(self, at_least: int = 1, at_most: int | None = None) -> None:
         self.at_least, self.at_most = at_least, at_most
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
         with suppress(ValueError):  # for whole to refuse
-            value = int(value)
+            value = int(str(value))
         try:
             return whole(param.opts[0] if param else "number", value, self.at_least, self.at_most)
         except ValueError as error:
@@ -43,7 +43,7 @@ class Duration(click.ParamType):  # type: ignore[type-arg] # as above
 
     name = "duration"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
         try:
             return duration(param.opts[0] if param else "duration", str(value))
         except ValueError as error:
@@ -63,7 +63,7 @@ class Name(click.ParamType):  # type: ignore[type-arg] # as above
         self.name, self.what = what.replace(" ", ""), what
         self.names, self.strict = names, strict
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
         if not self.strict or (ctx and ctx.resilient_parsing):  # while a shell completes another option
             return str(value)
         try:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import click
+
+from cl_condense.common.plain import Json, Values
 
 _CONDENSING = ("--real-per-class", "--precision", "--compile", "--reuse", "--from", "--papers")
 
@@ -13,11 +14,11 @@ Reasons = dict[str, str]
 """Why an option, as it is written, has no effect here; empty where it has one."""
 
 
-def written() -> dict[str, Any]:
+def written() -> Json:
     """The options of the current command that were written, with their values."""
     context = click.get_current_context()
     default = (click.core.ParameterSource.DEFAULT, click.core.ParameterSource.DEFAULT_MAP)
-    found: dict[str, Any] = {}
+    found: Json = {}
     for param in context.command.params:
         name = param.name or ""
         given = name in context.params and context.get_parameter_source(name) not in default
@@ -27,7 +28,7 @@ def written() -> dict[str, Any]:
     return found
 
 
-def refuse(options: Mapping[str, Any], reasons: Mapping[str, str]) -> None:
+def refuse(options: Values, reasons: Mapping[str, str]) -> None:
     """Raises ValueError for the first of the options that has no effect."""
     for option, value in options.items():
         if reasons.get(option):
@@ -73,7 +74,7 @@ def of_methods(methods: Sequence[str]) -> Reasons:
     }
 
 
-def of_run(methods: Sequence[str], dataset: str, network: str | None, options: Mapping[str, Any]) -> Reasons:
+def of_run(methods: Sequence[str], dataset: str, network: str | None, options: Values) -> Reasons:
     """Of all options of ``run``: the other ones have an effect always."""
     found = of_data(dataset) | of_methods(methods) | of_convnet(network) | of_budgets(options)
     if not {"--budget", "--bytes"} & options.keys():
@@ -82,14 +83,14 @@ def of_run(methods: Sequence[str], dataset: str, network: str | None, options: M
     return found
 
 
-def of_budgets(options: Mapping[str, Any]) -> Reasons:
+def of_budgets(options: Values) -> Reasons:
     """Of the options that say how much is stored, of which the last counts."""
     given = [option for option in ("--ipc", "--budget", "--bytes") if option in options]
     why = f"{given[-1]} is given too: give one of them" if given else ""
     return dict.fromkeys(given[:-1], why)
 
 
-def of_condense(method: str, dataset: str, network: str | None, options: Mapping[str, Any]) -> Reasons:
+def of_condense(method: str, dataset: str, network: str | None, options: Values) -> Reasons:
     """Of all options of ``condense``: the other ones have an effect always."""
     found = of_data(dataset) | of_methods([method]) | of_convnet(network) | of_budgets(options)
     unseen = found["--iterations"]
@@ -112,7 +113,7 @@ def of_report(figures: bool) -> Reasons:
     return {"--data": why, "--device": why}
 
 
-def of_table(names: Sequence[str], dry_run: bool, options: Mapping[str, Any]) -> Reasons:
+def of_table(names: Sequence[str], dry_run: bool, options: Values) -> Reasons:
     """Of the options of ``table`` before its cells are looked at."""
     if not names:
         return dict.fromkeys(options, "without the NAME of a table there is only a list of them: give the NAME")

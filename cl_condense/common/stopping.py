@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 GRACE = 20.0
 """Seconds in which work is to find a good place to end; after them it ends wherever it is."""
@@ -70,14 +69,14 @@ class Limit:
         alarm = getattr(signal, "SIGALRM", None)  # Windows has none
         numbers = [n for n in (signal.SIGTERM, signal.SIGINT, alarm) if n is not None]
 
-        def asked(number: int, _: Any) -> None:
+        def asked(number: int, _: object) -> None:
             again, self._asked = self._asked, number
             if again:
                 raise Stop(number)
             if alarm:
                 signal.setitimer(signal.ITIMER_REAL, GRACE)
 
-        def overdue(*_: Any) -> None:
+        def overdue(*_: object) -> None:
             raise Stop(self._asked)
 
         before = {n: signal.signal(n, overdue if n == alarm else asked) for n in numbers}

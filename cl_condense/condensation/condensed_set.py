@@ -64,7 +64,7 @@ class CondensedSet:
     def of(real: ImageSet, pixels: Tensor, recipe: Json, seed: int, factor: int = 1) -> CondensedSet:
         """A set of pixels ``[k, ipc, c, h, w]`` for the classes of ``real``."""
         return CondensedSet(
-            pixels.flatten(0, 1).float().cpu().clone(),  # type: ignore[arg-type] # stored by the codec
+            stored_as("float32", pixels.flatten(0, 1).float().cpu().clone()),
             class_ids=real.class_ids,
             counts=(pixels.shape[1],) * len(real.class_ids),
             mean=real.mean,
@@ -78,9 +78,7 @@ class CondensedSet:
 
     def __post_init__(self) -> None:
         if isinstance(self.stored, Tensor):
-            if fault := _pixel_fault(self.stored):
-                raise ValueError(f"a condensed set with {fault}")
-            object.__setattr__(self, "stored", codec(self.codec).encode(self.stored))
+            object.__setattr__(self, "stored", stored_as(self.codec, self.stored))
         fault = self._fault()
         if fault:
             raise ValueError(f"a condensed set with {fault}")
@@ -146,7 +144,7 @@ class CondensedSet:
         """
         if name == self.codec:
             return self
-        return replace(self, stored=self.pixels, codec=name)  # type: ignore[arg-type] # stored by the codec
+        return replace(self, stored=stored_as(name, self.pixels), codec=name)
 
     def decode(self) -> tuple[Tensor, Tensor]:
         """Images ``[n * factor^2, c, h, w]`` float32 to train on, and their labels; class-major."""
@@ -248,6 +246,17 @@ class CondensedSet:
             raise ValueError(
                 f"{path} cannot be read as a condensed set ({error}): remove it, or make it again"
             ) from None
+
+
+def stored_as(name: str, pixels: Tensor) -> Stored:
+    """Float32 pixels ``[n, c, h, w]`` as a codec stores them.
+
+    Raises:
+        ValueError: for a codec that is not known, and for what are no finite pixels.
+    """
+    if fault := _pixel_fault(pixels):
+        raise ValueError(f"a condensed set with {fault}")
+    return codec(name).encode(pixels)
 
 
 def read_header(path: str | Path) -> Json:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from cl_condense.condensation.paper_settings import settled_number
 from cl_condense.condensation.recipe import Recipe
 from cl_condense.condensation.sources.contract import State
 from cl_condense.data.imageset import ImageSet
@@ -19,7 +20,7 @@ def joint(recipe: Recipe, classes: int) -> tuple[float, float]:
     its images and their momentum, in every iteration. After the last one the authors' images of class c = 0,
     1, ... have drifted K - 1 - c steps, and these K - 1, as all have before a class's next own step.
     """
-    lr, momentum = float(recipe.lr), recipe.momentum  # type: ignore[arg-type] # settled by then
+    lr, momentum = settled_number(recipe.lr), recipe.momentum
     if not recipe.class_steps:
         return lr, momentum
     return lr * sum(momentum**i for i in range(classes)), momentum**classes

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from fractions import Fraction
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from cl_condense.common.plain import Json
 
@@ -69,12 +69,19 @@ def settled(value: Tuned | Number) -> int:
     return int(value)
 
 
+def settled_number(value: float | Tuned) -> float:
+    """A number of a recipe, once it has been settled; errors as ``settled``."""
+    if isinstance(value, Tuned):
+        raise ValueError(f"{value}: settle it for a data set and images per class first")
+    return float(value)
+
+
 def settle(part: T, dataset: str, ipc: int) -> T:
     """A recipe, or a part of one, with the number of this data set and budget for each Tuned in it."""
     if isinstance(part, Tuned):
-        return part.at(dataset, ipc)  # type: ignore[return-value]
+        return cast(T, part.at(dataset, ipc))
     if isinstance(part, tuple) and not hasattr(part, "_fields"):
-        return tuple(settle(x, dataset, ipc) for x in part)  # type: ignore[return-value]
+        return cast(T, tuple(settle(x, dataset, ipc) for x in part))
     if is_dataclass(part) and not isinstance(part, type):
         changed: Json = {f.name: settle(getattr(part, f.name), dataset, ipc) for f in fields(part) if f.init}
         return replace(part, **changed)

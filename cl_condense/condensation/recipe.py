@@ -13,7 +13,7 @@ from cl_condense.common.numbers import finite, whole
 from cl_condense.common.plain import Json
 from cl_condense.common.suggest import choice
 from cl_condense.condensation.objectives import Objective
-from cl_condense.condensation.paper_settings import Tuned, plain, settle, settled
+from cl_condense.condensation.paper_settings import Tuned, plain, settle, settled, settled_number
 from cl_condense.condensation.phases import Phase, Quiet
 from cl_condense.condensation.sources.contract import NetworkSource
 from cl_condense.condensation.sources.untrained import RandomNets
@@ -75,7 +75,7 @@ class Term:
 
     def of(self, real: View, syn: View) -> Tensor:
         """Weight times objective."""
-        return self.weight * self.objective(real, syn)  # type: ignore[operator] # settled by then
+        return settled_number(self.weight) * self.objective(real, syn)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import torch
 
 from cl_condense.common import numbers
 from cl_condense.common.devices import pick_device
+from cl_condense.common.plain import Json
 from cl_condense.common.progress import OnProgress
 from cl_condense.common.rng import Purpose, subseed
 from cl_condense.condensation import codecs
@@ -124,7 +125,7 @@ class ClassMemory:
         return self._budget.max_bytes
 
     @property
-    def recipe(self) -> dict[str, Any]:
+    def recipe(self) -> Json:
         """Name and settings of the method as the memory was last made; empty before the first experience."""
         return self.condensed.recipe if self.condensed else {}
 
@@ -180,7 +181,7 @@ class ClassMemory:
             raise ValueError("the memory is empty: nothing to save before the first experience")
         Saved(self.condensed, self.seen, self.experiences, extra).write(path)
 
-    def load(self, path: str | Path) -> dict[str, Any]:
+    def load(self, path: str | Path) -> Json:
         """Takes over a saved memory and returns the extra entries.
 
         Raises:
@@ -193,7 +194,7 @@ class ClassMemory:
         self.condensed, self.seen, self.experiences = saved.condensed, saved.seen, saved.experiences
         return saved.extra
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> Json:
         return self.__dict__ | {"on_iteration": None}
 
     def _check(self, real: ImageSet) -> None:

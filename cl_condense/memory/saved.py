@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from cl_condense.common.plain import Json
 from cl_condense.condensation.condensed_set import CondensedSet, read_header
 
 
@@ -21,7 +22,7 @@ class Saved(NamedTuple):
     condensed: CondensedSet
     seen: dict[int, int]
     experiences: int
-    extra: dict[str, Any]
+    extra: Json
 
     def write(self, path: str | Path) -> None:
         """Writes the file in one step."""

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from cl_condense.common.plain import Json
 from cl_condense.common.progress import OnProgress
 from cl_condense.condensation.recipe import Method, Recipe
 from cl_condense.methods.coresets import Coreset
@@ -20,7 +22,7 @@ from cl_condense.papers.footnotes import notes
 from cl_condense.papers.published import Cell
 from cl_condense.papers.set_work import condensed_once, set_works
 from cl_condense.papers.stream_work import STEPS, incremental, stream_works
-from cl_condense.papers.work import Between, Json, Load, Work
+from cl_condense.papers.work import Between, Load, Work
 from cl_condense.runs.build import method_for
 from cl_condense.runs.config import CondenseConfig, TrainConfig
 from cl_condense.runs.provenance import together
@@ -51,7 +53,7 @@ class Bench:
 
     folder: Path
     load: Load
-    changes: dict[str, Any]
+    changes: Json
     repetitions: int = 1
     orders: int = ORDERS
     steps: int = STEPS
@@ -87,7 +89,7 @@ class Bench:
         """Does what is missing of a work and returns its results, which are in the folder then."""
         return work.do(self.folder, self.load, on_iteration, between)
 
-    def ours(self, cell: Cell, results: Sequence[Json]) -> np.ndarray[Any, Any]:
+    def ours(self, cell: Cell, results: Sequence[Json]) -> NDArray[np.float64]:
         """Our accuracies for a cell, in percent; empty where it was not measured."""
         groups = [group for work in self.works(cell) for group in work.accuracies(results)]
         return 100 * np.array([a for group in groups for a in group])

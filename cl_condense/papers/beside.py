@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.table import Table
 from rich.text import Text
 
 from cl_condense.common.durations import words
+from cl_condense.common.plain import Json
 from cl_condense.papers.bench import Bench, runnable
 from cl_condense.papers.footnotes import Footnotes, not_the_papers, notes, shared
 from cl_condense.papers.printed import NETWORKS
 from cl_condense.papers.published import Cell, Column, pivot
-from cl_condense.papers.work import Json
 
 _NAMED: dict[tuple[str, ...], str] = {("economy",): "economy"}
 """Settings that have a name, by what is not the papers'."""
@@ -116,7 +116,7 @@ class Comparison:
         return [*found.values()]
 
     @cached_property
-    def _ours(self) -> list[dict[Cell, np.ndarray[Any, Any]]]:
+    def _ours(self) -> list[dict[Cell, NDArray[np.float64]]]:
         """Accuracies of the cells that each bench filled."""
         found = []
         for bench in self.benches:

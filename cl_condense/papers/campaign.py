@@ -12,13 +12,14 @@ from rich.console import Console
 from cl_condense.common.drawing import stderr
 from cl_condense.common.durations import words
 from cl_condense.common.files import writing
+from cl_condense.common.plain import Json
 from cl_condense.common.progress import Progress
 from cl_condense.common.progress_bar import ProgressBar
 from cl_condense.common.stopping import Limit, Stop
 from cl_condense.papers.bench import Bench
 from cl_condense.papers.forecast import Forecast, Planned
 from cl_condense.papers.published import Cell
-from cl_condense.papers.work import Json, Piece, Work
+from cl_condense.papers.work import Piece, Work
 
 
 class _Later(Exception):

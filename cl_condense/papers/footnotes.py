@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
+from cl_condense.common.plain import Values
 from cl_condense.papers.printed import printed
 from cl_condense.papers.published import Cell
 from cl_condense.papers.set_work import condensed_once
@@ -53,12 +53,12 @@ def shared(cells: Iterable[Cell]) -> list[str]:
     return [text for text in own[0] if all(text in each for each in own)] if own else []
 
 
-def changed(changes: Mapping[str, Any]) -> str:
+def changed(changes: Values) -> str:
     """Settings in a few words; empty without any."""
     return ", ".join(f"{_NAMES.get(k, k.replace('_', ' '))} {v}" for k, v in changes.items())
 
 
-def not_the_papers(changes: Mapping[str, Any], name: str = "") -> str:
+def not_the_papers(changes: Values, name: str = "") -> str:
     """A line on settings that are not the papers', which may have a name; empty without any."""
     said = changed(changes)
     if not said:

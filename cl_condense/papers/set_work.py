@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
+from cl_condense.common.plain import Json
 from cl_condense.common.progress import OnProgress
 from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.data.imageset import ImageSet
 from cl_condense.papers.costs import Costs
 from cl_condense.papers.printed import printed
 from cl_condense.papers.published import Cell
-from cl_condense.papers.work import Account, Between, Json, Load, Past, Piece
+from cl_condense.papers.work import Account, Between, Load, Past, Piece
 from cl_condense.runs.checks import check_condensing, check_training
 from cl_condense.runs.config import CondenseConfig, TrainConfig, digest
 from cl_condense.runs.defaults import DEFAULTS, EVALUATIONS

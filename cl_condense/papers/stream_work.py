@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
+from cl_condense.common.plain import Json
 from cl_condense.common.progress import OnProgress
 from cl_condense.data.imageset import ImageSet
 from cl_condense.papers.costs import Costs
 from cl_condense.papers.published import Cell
-from cl_condense.papers.work import Account, Between, Json, Load, Past, Piece
+from cl_condense.papers.work import Account, Between, Load, Past, Piece
 from cl_condense.runs import config_file, records
 from cl_condense.runs.checks import check_run
 from cl_condense.runs.config import CondenseConfig, TrainConfig, digest
@@ -146,9 +146,9 @@ def incremental(cell: Cell) -> bool:
 
 def stream_works(cell: Cell, changes: Json, orders: int, steps: int) -> list[StreamWork]:
     """What such a cell needs, by the papers' protocol but for ``changes``; ``steps`` where none are stated."""
-    chosen: dict[str, Any] = {k: v for k, v in DEFAULTS.get(cell.dataset, {}).items() if k == "augment"}
+    chosen: Json = {k: v for k, v in DEFAULTS.get(cell.dataset, {}).items() if k == "augment"}
     chosen |= {"steps": cell.steps or steps, "orders": orders, "network": cell.eval_net}
     # 3 is what images of 32 pixels get anyway; not said, `cl-condense run` can go on in the folder.
     chosen |= {"depth": None if cell.depth == 3 else cell.depth}
-    own = {"methods": (cell.name or "",), "ipc": cell.ipc}
+    own: Json = {"methods": (cell.name or "",), "ipc": cell.ipc}
     return [StreamWork(RunConfig.of(cell.dataset, **own | chosen | changes))]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
@@ -127,7 +127,7 @@ class Units:
         def count(module: torch.nn.Module, _: object, out: torch.Tensor) -> None:
             nonlocal counted
             places = out[0, 0].numel() if out.ndim > 2 else 1
-            counted += places * module.weight.numel()  # type: ignore[union-attr,operator]
+            counted += places * cast(torch.Tensor, module.weight).numel()
 
         key = (("forward",), repr(nets))
         if key not in self._operations:

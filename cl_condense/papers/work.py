@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
+from cl_condense.common.plain import Json
 from cl_condense.common.progress import OnProgress
 from cl_condense.data.imageset import ImageSet
 from cl_condense.papers.costs import Costs
 from cl_condense.runs.config import CondenseConfig, TrainConfig
-
-Json = dict[str, Any]
 
 Load = Callable[[str], tuple[ImageSet, ImageSet]]
 """Gives (train, test) of a data set."""

@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -16,8 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from cl_condense.common.files import atomic
+from cl_condense.common.plain import Values
 
-Record = Mapping[str, Any]
+Record = Values
 
 # Okabe and Ito's colours, which the colour-blind can tell apart, without the yellow that is lost on white.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import cache
 from typing import Any
 
 from cl_condense.common import numbers
 from cl_condense.common.numbers import MOST, whole
+from cl_condense.common.plain import Json, Values
 from cl_condense.condensation import codecs
 from cl_condense.condensation.recipe import Method
 from cl_condense.methods.economy import why_not
@@ -69,7 +69,7 @@ class CondenseConfig:
         _numbers(self, "width", optional="ipc iterations real_per_class depth reuse")
 
     @classmethod
-    def of(cls, values: Mapping[str, Any]) -> CondenseConfig:
+    def of(cls, values: Values) -> CondenseConfig:
         """Of flat values, such as a record's; what else they say is left out."""
         return cls(**_fields_of(cls, values))
 
@@ -87,7 +87,7 @@ class CondenseConfig:
         """Whether it condenses by economy: where that is wanted and the method has one; errors as above."""
         return self.economy and not why_not(_of(self.method))
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> Json:
         """What two condensations of the same images have in common: without economy its papers' ``reuse``."""
         reuse = self.reuse if self.economical or self.reuse else 1
         return asdict(self) | {"economy": self.economical, "reuse": reuse}
@@ -127,11 +127,11 @@ class TrainConfig:
         _numbers(self, "networks epochs width", optional="depth")
 
     @classmethod
-    def of(cls, values: Mapping[str, Any]) -> TrainConfig:
+    def of(cls, values: Values) -> TrainConfig:
         """Of flat values; what else they say is left out."""
         return cls(**_fields_of(cls, values))
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> Json:
         """What two evaluations have in common; compiling changes rounding alone."""
         return {k: v for k, v in asdict(self).items() if k != "compiled"}
 
@@ -157,7 +157,7 @@ class StreamConfig:
     shrink: str = "recondense"
 
     @classmethod
-    def of(cls, values: Mapping[str, Any]) -> StreamConfig:
+    def of(cls, values: Values) -> StreamConfig:
         """Of flat values; what else they say is left out."""
         return cls(**_fields_of(cls, values))
 
@@ -165,7 +165,7 @@ class StreamConfig:
         _numbers(self, "steps orders", optional="budget max_bytes")
 
 
-def digest(values: Mapping[str, Any]) -> str:
+def digest(values: Values) -> str:
     """Eight characters that differ where values do."""
     return hashlib.sha256(json.dumps(dict(values), sort_keys=True).encode()).hexdigest()[:8]
 
@@ -175,15 +175,15 @@ def _of(method: str) -> Method:
     return build(method)
 
 
-def _fields_of(config: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
+def _fields_of(config: type[Any], values: Values) -> Json:
     return {f.name: values[f.name] for f in fields(config) if f.name in values}
 
 
-def _numbers(config: Any, needed: str, optional: str) -> None:
+def _numbers(config: object, needed: str, optional: str) -> None:
     """Makes fields whole numbers in their range; those that are optional may be None."""
     for name in (*needed.split(), *optional.split()):
         value = getattr(config, name)
         if value is not None or name in needed.split():
             object.__setattr__(config, name, whole(name, value, at_most=MOST.get(name)))
-    if hasattr(config, "seed"):
-        object.__setattr__(config, "seed", numbers.seed(config.seed))
+    if (given := getattr(config, "seed", None)) is not None:
+        object.__setattr__(config, "seed", numbers.seed(given))

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from cl_condense.common.files import atomic
+from cl_condense.common.plain import Json, Values
 from cl_condense.runs.config import CondenseConfig, TrainConfig
 from cl_condense.runs.run_config import RunConfig
 
@@ -22,20 +21,20 @@ _NAMES = {"methods": "method", "max_bytes": "bytes", "compiled": "compile", "rea
 _MADE = {"data"}  # of the images themselves: no option says it
 
 
-def options(config: CondenseConfig | TrainConfig | RunConfig) -> dict[str, Any]:
+def options(config: CondenseConfig | TrainConfig | RunConfig) -> Json:
     """The options that give this config, whatever the defaults of its data set are."""
     values = config.flat() if isinstance(config, RunConfig) else asdict(config)
     return {_NAMES.get(k, k): v for k, v in values.items() if v is not None and k not in _MADE}
 
 
-def write(path: Path, values: Mapping[str, Any]) -> None:
+def write(path: Path, values: Values) -> None:
     """Writes options that ``read`` gives again: text, numbers, true or false, and lists of them."""
     with atomic(path) as temporary:
         lines = (f"{key} = {_toml(value)}\n" for key, value in values.items())
         temporary.write_text("".join(lines), encoding="utf-8")
 
 
-def read(path: Path) -> dict[str, Any]:
+def read(path: Path) -> Json:
     """The options in a file.
 
     Raises:
@@ -50,7 +49,7 @@ def read(path: Path) -> dict[str, Any]:
         ) from None
 
 
-def _toml(value: Any) -> str:
+def _toml(value: object) -> str:
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_toml, value))}]"
     if isinstance(value, bool):

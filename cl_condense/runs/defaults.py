@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
+from cl_condense.common.plain import Json, Values
 from cl_condense.common.suggest import choice
 
 EPOCHS = {"augmented": 1000, "plain": 300}
@@ -15,7 +15,7 @@ EVALUATIONS = {**EPOCHS, "mixed": 1000, "dc_mnist": 1000, "idc_mnist": 1000, "ca
 
 _PLAIN = "color_crop_cutout_scale_rotate"  # without flip, as the authors of DSA do for digits
 
-DEFAULTS: dict[str, dict[str, Any]] = {
+DEFAULTS: dict[str, Json] = {
     # Quick on a CPU, so that there is nothing to economise. Chosen on a part of the training images; see
     # REPRODUCIBILITY.md.
     "digits": {
@@ -35,7 +35,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 """What a data set has other than the defaults of the configs; those are the papers' protocol."""
 
 
-def defaults(dataset: str, methods: Sequence[str], economy: bool | None = None) -> dict[str, Any]:
+def defaults(dataset: str, methods: Sequence[str], economy: bool | None = None) -> Json:
     """What a data set has other than the defaults of the configs in a comparison of these methods.
 
     Its iterations are of condensation: where all of them select real images, these keep their own. Where
@@ -62,7 +62,7 @@ def default_epochs(dataset: str, evaluation: str) -> int:
     return int(DEFAULTS.get(dataset, {}).get("epochs", published))
 
 
-def economy_option(record: Mapping[str, Any]) -> str:
+def economy_option(record: Values) -> str:
     """The option of the command line with which methods condense as a record says; empty where none has to.
 
     ``record`` has the ``methods`` of a run, or the ``method`` of a set, and how they condense.

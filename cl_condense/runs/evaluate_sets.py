@@ -11,6 +11,7 @@ from typing import Any
 
 from cl_condense.common.devices import pick_device
 from cl_condense.common.files import writable, writing
+from cl_condense.common.plain import Json
 from cl_condense.common.progress import OnProgress, Progress
 from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.condensation.formats.read import check_options, has_pairs, read
@@ -91,7 +92,7 @@ def evaluate_set(
     config: TrainConfig,
     device: str,
     on_progress: OnProgress | None = None,
-) -> dict[str, Any]:
+) -> Json:
     """A record of the accuracies of networks trained on a set."""
     begun = time.perf_counter()
     if on_progress:  # a first epoch may take long
@@ -114,7 +115,7 @@ def evaluate_set(
     }
 
 
-def _line(file: Path, reading: Reading, record: dict[str, Any]) -> str:
+def _line(file: Path, reading: Reading, record: Json) -> str:
     accuracy = f"{100 * record['mean']:.1f} ± {100 * record['std']:.1f} % (n = {len(record['accuracies'])})"
     said = f" ({reading.said()})" if reading.said() else ""
     return f"{file}: {accuracy}, {len(reading.set)} images, {record['seconds']:.0f} s{said}"

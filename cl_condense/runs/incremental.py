@@ -7,13 +7,14 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 
 from cl_condense.common.devices import pick_device, using_threads
 from cl_condense.common.files import atomic, unused, writing
 from cl_condense.common.numbers import MOST, whole
+from cl_condense.common.plain import Json
 from cl_condense.common.progress import OnProgress, Progress
 from cl_condense.common.rng import subseed
 from cl_condense.data.imageset import ImageSet
@@ -196,13 +197,13 @@ class Run:
             mend(path)
             return [r for r in read(path) if r["order"] < self.settings.stream.orders]
 
-    def _mine(self, theirs: dict[str, Any]) -> dict[str, Any]:
+    def _mine(self, theirs: Json) -> Json:
         """What ``settings.json`` is to say: no fewer orders than it does."""
         orders = max(self.settings.stream.orders, theirs.get("orders", 0))
         threads = theirs.get("threads", _threads(self.train))
         return self.settings.values() | {"orders": orders, "threads": threads}
 
-    def _theirs(self) -> dict[str, Any]:
+    def _theirs(self) -> Json:
         """What ``settings.json`` says; nothing where the folder is fresh.
 
         Raises:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import shlex
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime, timezone
 from functools import cache
 from importlib.metadata import version
@@ -16,11 +16,12 @@ import click
 import torch
 
 from cl_condense.common.devices import device_name
+from cl_condense.common.plain import Json, Values
 
 _PACKAGES = "cl-condense torch torchvision numpy avalanche-lib".split()
 
 
-def origin(device: str | torch.device) -> dict[str, Any]:
+def origin(device: str | torch.device) -> Json:
     """What a record says of its making: device, threads, versions, commit, date (UTC)."""
     return {
         "device": device_name(device),
@@ -31,13 +32,13 @@ def origin(device: str | torch.device) -> dict[str, Any]:
     }
 
 
-def together(origins: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+def together(origins: Iterable[Values]) -> Json:
     """One origin for several: what differs is listed, dates as the first and the last.
 
     What one of them does not say, as in records of earlier versions, is None.
     """
     origins = list(origins)
-    found: dict[str, Any] = {}
+    found: Json = {}
     for key in ("device", "threads", "commit", "date"):
         values: list[Any] = list(dict.fromkeys(o.get(key) for o in origins))
         found[key] = None if None in values or not values else values[0]
@@ -72,9 +73,11 @@ def command_line(program: str) -> str:
     """
     context = click.get_current_context(silent=True)
     words = shlex.split(program)
-    for parameter in context.command.params if context else []:
-        value, name = context.params.get(parameter.name or ""), parameter.opts[0]  # type: ignore[union-attr]
-        source = context.get_parameter_source(parameter.name or "")  # type: ignore[union-attr]
+    if context is None:
+        return shlex.join(words)
+    for parameter in context.command.params:
+        value, name = context.params.get(parameter.name or ""), parameter.opts[0]
+        source = context.get_parameter_source(parameter.name or "")
         if value is None or source is not click.core.ParameterSource.COMMANDLINE:
             continue
         if isinstance(parameter.type, click.Path):

@@ -6,12 +6,13 @@ import json
 import os
 from collections.abc import Callable, Collection, Hashable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from cl_condense.common.files import atomic
 from cl_condense.common.numbers import finite, whole
+from cl_condense.common.plain import Json
 
-Record = dict[str, Any]
+Record = Json
 
 _KEYS = ("method", "classes_seen", "accuracies", "condense_seconds")
 
@@ -90,7 +91,7 @@ def _of_a_run(record: Record) -> Unit:
     return Unit(whole("order", record["order"], 0), str(record["method"]), whole("step", record["step"]))
 
 
-def _record(value: Any, keys: Collection[str]) -> Record:
+def _record(value: object, keys: Collection[str]) -> Record:
     if not isinstance(value, dict):
         raise TypeError("no object")
     for key in keys:

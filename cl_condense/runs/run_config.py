@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from cl_condense.common import numbers
+from cl_condense.common.plain import Json, Values
 from cl_condense.runs.config import CondenseConfig, StreamConfig, TrainConfig, digest
 
 METHODS = ("random", "ddm")
@@ -67,7 +68,7 @@ class RunConfig:
         return cls(tuple(every), TrainConfig.of(values), StreamConfig.of(values), device)
 
     @classmethod
-    def read(cls, record: Mapping[str, Any]) -> RunConfig:
+    def read(cls, record: Values) -> RunConfig:
         """Of what ``values`` gave, beside which a record may say more.
 
         Raises:
@@ -81,13 +82,13 @@ class RunConfig:
         """Of the condensations one that optimises images, if there is any: all numbers are in it."""
         return next((each for each in self.condense if each.optimises), self.condense[0])
 
-    def flat(self) -> dict[str, Any]:
+    def flat(self) -> Json:
         """What ``of`` takes."""
         condense = {k: v for k, v in asdict(self.main).items() if k not in ("dataset", "method")}
         head = {"dataset": self.dataset, "methods": self.methods}
         return {**head, **asdict(self.stream), **condense, **asdict(self.train), "device": self.device}
 
-    def values(self) -> dict[str, Any]:
+    def values(self) -> Json:
         """The same for records: ``economy`` where a method has one, else off and the papers' ``reuse``."""
         economy = any(each.economical for each in self.condense)
         reuse = self.main.reuse if economy or self.main.reuse else 1

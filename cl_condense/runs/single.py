@@ -6,7 +6,7 @@ import json
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -16,6 +16,7 @@ from torch import Tensor
 from cl_condense.common.devices import using_threads
 from cl_condense.common.files import atomic, writing
 from cl_condense.common.numbers import MOST, whole
+from cl_condense.common.plain import Json
 from cl_condense.common.progress import OnProgress, Progress
 from cl_condense.common.rng import subseed
 from cl_condense.condensation.condensed_set import CondensedSet
@@ -68,11 +69,11 @@ class Job:
         before = _checkpointed(self)
         return (int(before.state["iteration"]), before.seconds) if before.state else (0, 0.0)
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> Json:
         """What has to be the same for an interrupted job to go on."""
         return {**self.config.identity(), "start": self.start and str(self.start)}
 
-    def options(self) -> dict[str, Any]:
+    def options(self) -> Json:
         """The options of ``cl-condense condense`` that repeat it."""
         more = {"data": self.data, "from": self.start, "device": self.device}
         return {**config_file.options(self.config), **{k: str(v) for k, v in more.items() if v}}
@@ -109,12 +110,12 @@ class Saved:
             )
         return saved.pixels.view(len(real.class_ids), ipc, *real.shape).to(real.device, copy=True)
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Json:
         """What a record says of it."""
         return {"factor": self.factor, "of": self.condensed.recipe.get("name")}
 
 
-def run(job: Job, real: ImageSet, on_iteration: OnProgress | None = None) -> dict[str, Any]:
+def run(job: Job, real: ImageSet, on_iteration: OnProgress | None = None) -> Json:
     """Condenses, writes set, picture and record, and returns the record; an interrupted job goes on.
 
     Raises:
@@ -144,7 +145,7 @@ def _absent(job: Job) -> None:
 
 def _write(
     job: Job, method: Method, seed: int, real: ImageSet, *, before: _Before, on_iteration: OnProgress | None
-) -> dict[str, Any]:
+) -> Json:
     c, files, begun = job.config, job.files(), time.perf_counter() - before.seconds
     commit()  # of the code that is loaded now
     make, losses = network_for(c, real.shape), [*before.losses]

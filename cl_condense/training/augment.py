@@ -6,6 +6,7 @@ import difflib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -47,7 +48,7 @@ class Warp:
 def _seeds(rows: int, keys: Sequence[int | Sequence[int]]) -> list[int]:
     """Of each row."""
     if not any(isinstance(key, Sequence) for key in keys):
-        return [fold(Purpose.AUGMENT, *keys)] * rows  # type: ignore[arg-type]
+        return [fold(Purpose.AUGMENT, *cast("Sequence[int]", keys))] * rows
     columns = [key if isinstance(key, Sequence) else [key] * rows for key in keys]
     return [fold(Purpose.AUGMENT, *own) for own in zip(*columns, strict=True)]
 
@@ -232,7 +233,7 @@ def _centres(x: Tensor, axis: int, shift: Tensor | None = None) -> Tensor:
 
 def _sample(x: Tensor, y_at: Tensor, x_at: Tensor, mode: str) -> Tensor:
     """Images at grids that broadcast to ``[r, 1 or m, h, w]``; not affine_grid, whose bmm may run in TF32."""
-    grid = torch.stack(torch.broadcast_tensors(x_at, y_at), dim=-1)  # type: ignore[no-untyped-call]
+    grid = torch.stack(torch.broadcast_tensors(x_at, y_at), dim=-1)
     # With one grid a row, its images are channels. On CUDA a thread takes a grid point and goes through the
     # channels one after another, so there each image gets a copy of the grid.
     grid = (grid.expand(-1, x.shape[1], -1, -1, -1) if x.is_cuda else grid).flatten(0, 1)

@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from cl_condense.condensation.condensed_set import CondensedSet
+from cl_condense.condensation.condensed_set import CondensedSet, stored_as
 from cl_condense.condensation.formats.class_match import Match, match_folders, match_labels
 from cl_condense.condensation.formats.reading import SPACES, Note, Reading, normalised, settled, space_of
 from cl_condense.condensation.formats.tensor_files import no_set, read_pair
@@ -130,7 +130,7 @@ def _of_pair(path: Path, pair: int | None, asked: _Asked) -> Reading:
 
 def _condensed(real: ImageSet, pixels: Tensor, factor: int, names: tuple[str, ...]) -> CondensedSet:
     return CondensedSet(
-        pixels,  # type: ignore[arg-type] # stored by the codec
+        stored_as("float32", pixels),
         class_ids=real.class_ids,
         counts=real.counts,
         mean=real.mean,

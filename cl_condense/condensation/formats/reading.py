@@ -59,7 +59,7 @@ class Reading:
         return {**values, "assumed": [note.key for note in self.notes if note.how == "assumed"]}
 
 
-def settled(key: Literal["space", "factor"], asked: Any, known: Any, assumed: Any) -> Note:
+def settled(key: Literal["space", "factor"], asked: object, known: object, assumed: object) -> Note:
     """What the file says, else what was asked for, else what is assumed.
 
     Raises:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from cl_condense.common.plain import Json
 from cl_condense.papers.beside import Pair, axis, panels
 from cl_condense.reports.html.plots import COLOURS, DPI, WIDTH, label, png
 
 _ROW, _REST, _HEAD = 0.24, 0.62, 0.45  # inches: of a row, of an axis with its heading, of the legend
-_LOOKS: dict[str, dict[str, Any]] = {
+_LOOKS: dict[str, Json] = {
     "published ± std": {"color": COLOURS[0], "marker": "o", "mfc": "white", "ms": 6.5, "lw": 1.4},
     "ours ± std": {"color": COLOURS[1], "marker": "D", "ms": 4.5, "lw": 1.4},
 }
@@ -38,7 +39,7 @@ def dot_plot(pairs: Sequence[Pair]) -> bytes:
     return png(figure)
 
 
-def _panel(axes: Any, name: str, pairs: Sequence[Pair]) -> None:
+def _panel(axes: Axes, name: str, pairs: Sequence[Pair]) -> None:
     rows = range(len(pairs))
     published = [(i - 0.14, *side) for i, side in zip(rows, (p.published for p in pairs), strict=True) if side]
     ours = [(i + 0.14, p.mean, p.std) for i, p in zip(rows, pairs, strict=True)]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from cl_condense.common.plain import Json
 from cl_condense.reports.html import tsne
 from cl_condense.reports.html.drift import MEASURES
 from cl_condense.reports.html.measuring import Measured
@@ -20,7 +20,7 @@ from cl_condense.reports.html.words import cite, seconds_words, shell
 _MORE = ("#882255", "#999933", "#44AA99")  # Tol's, where classes are more than curves have colours
 
 
-def figure_section(measured: Measured, method: str, names: Sequence[str], where: Sequence[Any]) -> Section:
+def figure_section(measured: Measured, method: str, names: Sequence[str], where: Sequence[object]) -> Section:
     """t-SNE, style drift and consistency ratio of a set, with how they were made.
 
     Args:
@@ -47,7 +47,7 @@ def figure_section(measured: Measured, method: str, names: Sequence[str], where:
     return Section(4, "Beside the real images", blocks)
 
 
-def comparison(dataset: str, sets: Mapping[str, Measured], where: Sequence[Any]) -> Section:
+def comparison(dataset: str, sets: Mapping[str, Measured], where: Sequence[object]) -> Section:
     """The sets of a data set beside each other, as the papers compare methods.
 
     Args:
@@ -70,8 +70,8 @@ def _places(measured: Measured, names: Sequence[str]) -> Picture:
     figure = Figure(figsize=(WIDTH, 5.2), dpi=DPI, layout="constrained")
     axes = figure.add_subplot()
     colours = (*COLOURS, *_MORE)
-    real: dict[str, Any] = {"marker": "o", "s": 9, "alpha": 0.55, "lw": 0}
-    syn: dict[str, Any] = {"marker": "*", "s": 50, "ec": "black", "lw": 0.5}
+    real: Json = {"marker": "o", "s": 9, "alpha": 0.55, "lw": 0}
+    syn: Json = {"marker": "*", "s": 50, "ec": "black", "lw": 0.5}
     for look, points, classes in (
         (real, measured.real, measured.real_classes),
         (syn, measured.syn, measured.syn_classes),

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from cl_condense.common.plain import Json
 from cl_condense.data.imageset import ImageSet
 from cl_condense.papers.bench import Bench, read_scores
 from cl_condense.papers.published import Cell
-from cl_condense.reports.html.results import FAULTS, Json, read_json, reason
+from cl_condense.reports.html.results import FAULTS, read_json, reason
 from cl_condense.reports.html.words import USUAL
 from cl_condense.runs import records
 from cl_condense.runs.config import CondenseConfig

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Any, Protocol
+from typing import Protocol
 
 from rich.table import Table
 from rich.text import Text
 
+from cl_condense.common.plain import Values
 from cl_condense.reports.html.text import linked, plain, safe
 
 _LONG = 24  # characters of a cell that may take more than a line
@@ -170,7 +171,7 @@ class Grid:
 class Facts:
     """Names with values; those without a value are left out. ``kind`` is nothing or ``notes``: short names."""
 
-    values: Mapping[str, Any]
+    values: Values
     kind: str = ""
 
     def _shown(self) -> dict[str, str]:

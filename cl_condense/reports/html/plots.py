@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -74,7 +75,7 @@ def png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def _show_marks(axes: Any, marks: Sequence[Mark], end: float) -> None:
+def _show_marks(axes: Axes, marks: Sequence[Mark], end: float) -> None:
     """Marks in a column for each group, named where they are: many share a height."""
     for i, group in enumerate(dict.fromkeys(mark.group for mark in marks)):
         x, shape = end * (1.06 + 0.42 * i), "D*Ps"[i % 4]
@@ -83,8 +84,10 @@ def _show_marks(axes: Any, marks: Sequence[Mark], end: float) -> None:
             if mark.group == group:
                 colour = COLOURS[mark.of % 7] if mark.of >= 0 else "#666666"
                 axes.plot([x], [mark.y], color=colour, ls="", marker=shape, ms=6)
-                place = {"xytext": (6, 0), "textcoords": "offset points", "va": "center", "fontsize": 7}
-                axes.annotate(label(mark.label), (x, mark.y), **place)
+                where = (x, mark.y)
+                axes.annotate(
+                    label(mark.label), where, (6, 0), textcoords="offset points", va="center", fontsize=7
+                )
     if marks:
         axes.set_xlim(right=end * (1.08 + 0.42 * len({mark.group for mark in marks})))
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cl_condense.common.devices import pick_device
+from cl_condense.common.plain import Json
 from cl_condense.common.progress import OnProgress
 from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.condensation.recipe import Recipe
@@ -14,7 +15,7 @@ from cl_condense.data import datasets
 from cl_condense.data.imageset import ImageSet
 from cl_condense.reports.html.measuring import Measured
 from cl_condense.reports.html.probe import Probe, unwatched
-from cl_condense.reports.html.results import FAULTS, Json, Results, read_json
+from cl_condense.reports.html.results import FAULTS, Results, read_json
 from cl_condense.runs.build import method_for
 from cl_condense.runs.checks import fingerprint
 from cl_condense.runs.config import CondenseConfig

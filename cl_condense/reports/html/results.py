@@ -6,8 +6,8 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from cl_condense.common.plain import Json
 from cl_condense.reports.html.parts import Section
 
 FAULTS = (
@@ -21,8 +21,6 @@ FAULTS = (
     ArithmeticError,
 )
 REMEDY = "name the folder that holds what table, run or condense wrote"
-
-Json = dict[str, Any]
 
 
 @dataclass

@@ -7,12 +7,13 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from cl_condense.common.plain import Json
 from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.papers.published import Cell, published
 from cl_condense.reports.html.parts import Beside, Block, Command, Facts, Folded, Grid, Section
 from cl_condense.reports.html.pictures import Picture
 from cl_condense.reports.html.plots import Line, Mark, plot
-from cl_condense.reports.html.results import FAULTS, Json, Results, read_json
+from cl_condense.reports.html.results import FAULTS, Results, read_json
 from cl_condense.reports.html.sets import gallery
 from cl_condense.reports.html.words import cite, data_words, economy_words, options, own, pairs, shell
 from cl_condense.reports.summary import Summary, accuracy_table, summarise

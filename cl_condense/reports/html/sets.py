@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+from cl_condense.common.plain import Json
 from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.reports.html.figures import figure_section
 from cl_condense.reports.html.measuring import measure
@@ -12,7 +13,7 @@ from cl_condense.reports.html.parts import Block, Command, Facts, Folded, Paragr
 from cl_condense.reports.html.pictures import Gallery, Picture, strip
 from cl_condense.reports.html.plots import Line, plot
 from cl_condense.reports.html.realdata import RealData, Source, started
-from cl_condense.reports.html.results import FAULTS, Json, Results, read_json
+from cl_condense.reports.html.results import FAULTS, Results, read_json
 from cl_condense.reports.html.words import cite, data_words, economy_words, options, own, pairs, shell
 
 

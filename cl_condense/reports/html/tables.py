@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from cl_condense.papers.bench import Bench
 from cl_condense.papers.beside import Comparison, Pair, filled, side_by_side
 from cl_condense.papers.footnotes import changed, differences, notes
 from cl_condense.papers.published import Cell, tables
@@ -158,7 +159,7 @@ def _measured(scores: Sequence[Scored]) -> Grid:
     return Grid(header, rows, "The scores behind the table", text=True)
 
 
-def _commands(bench: Any, filled: Sequence[Cell], where: str) -> list[str]:
+def _commands(bench: Bench, filled: Sequence[Cell], where: str) -> list[str]:
     """A line for each data set and budget."""
     by: dict[tuple[str, int | None], list[Cell]] = {}
     for cell in filled:
@@ -166,10 +167,10 @@ def _commands(bench: Any, filled: Sequence[Cell], where: str) -> list[str]:
     return [_command(bench, cells, where) for cells in by.values()]
 
 
-def _command(bench: Any, cells: Sequence[Cell], where: str) -> str:
+def _command(bench: Bench, cells: Sequence[Cell], where: str) -> str:
     changes = {"economy": USUAL["economy"], **bench.changes}
     names = [name for name in TITLES if any(cell.table == name for cell in cells)]
-    words = ["table", *names, "--only", cells[0].dataset, "--ipc", cells[0].ipc]
+    words: list[object] = ["table", *names, "--only", cells[0].dataset, "--ipc", cells[0].ipc]
     for method in dict.fromkeys(c.name for c in cells):
         words += ["--method", method]
     papers = not changes["economy"] and any(CondenseConfig("", c.name or "").economical for c in cells)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from sklearn.manifold import TSNE
 from torch import Tensor
 
@@ -14,7 +13,7 @@ SEED = 0
 PERPLEXITY = 30
 
 
-def tsne(syn: Tensor, real: Tensor) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+def tsne(syn: Tensor, real: Tensor) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Places ``[s, 2]`` and ``[r, 2]`` of condensed and real images, embedded together.
 
     scikit-learn's t-SNE from a PCA, perplexity 30 (less where there are fewer than 91 images), one seed. DDM

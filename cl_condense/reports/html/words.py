@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
+from cl_condense.common.plain import Json, Values
 from cl_condense.methods import describe
 from cl_condense.runs.defaults import DEFAULTS, economy_option
 from cl_condense.runs.run_config import RunConfig
-
-Json = dict[str, Any]
 
 USUAL: Json = RunConfig.of("").flat()
 """What a command takes where nothing is said."""
@@ -23,7 +22,7 @@ def own(values: Json) -> Json:
     return {k: values[k] for k in ("depth", "augment") if values.get(k) not in (None, usual[k])}
 
 
-def economy_words(record: Mapping[str, Any]) -> list[str]:
+def economy_words(record: Values) -> list[str]:
     """The option with which methods condense as a record says; none for a record that no command would take."""
     try:
         option = economy_option(record)
@@ -32,7 +31,7 @@ def economy_words(record: Mapping[str, Any]) -> list[str]:
     return [option] if option else []
 
 
-def options(values: Mapping[str, Any]) -> list[Any]:
+def options(values: Values) -> list[object]:
     """Options of fields of configs; those at rest are left out, and economy, which has words of its own."""
     rest = {k: USUAL[k] for k in ("precision", "compiled", "network", "evaluation")}
     rest["reuse"] = None if values.get("economy") else 1
@@ -46,7 +45,7 @@ def data_words(dataset: Any) -> list[str]:
     return [] if dataset == "digits" else ["--data", "DATA"]
 
 
-def shell(words: Sequence[Any]) -> str:
+def shell(words: Sequence[object]) -> str:
     return shlex.join(["cl-condense", *map(str, words)])
 
 
@@ -68,7 +67,7 @@ def pairs(values: Any) -> str:
     return ", ".join(f"{k} {_plainly(v)}" for k, v in dict(values or {}).items())
 
 
-def _plainly(value: Any) -> str:
+def _plainly(value: object) -> str:
     """A setting of a record: a part of a recipe as it stands in Python."""
     if isinstance(value, dict):
         inside = ", ".join(f"{k}={_plainly(v)}" for k, v in value.items() if k != "kind")
@@ -78,5 +77,5 @@ def _plainly(value: Any) -> str:
     return str(value)
 
 
-def seconds_words(value: Any) -> str:
+def seconds_words(value: float | None) -> str:
     return f"{float(value):.0f} s" if value is not None else "time not recorded"
