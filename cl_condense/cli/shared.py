@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from cl_condense.cli import types
 
-Command = TypeVar("Command", bound=Callable[..., Any])
-Decorator = Callable[[Command], Command]
+Decorator = Callable[[Any], Any]
+"""What click makes of a command, or of the function that is to be one."""
 
 PATH = click.Path(path_type=Path)
 
 
-def together(*options: Decorator[Any]) -> Decorator[Any]:
+def together(*options: Decorator) -> Decorator:
     """Options as one decorator, in this order in the help."""
 
     def decorate(command: Any) -> Any:
@@ -114,6 +114,6 @@ device = click.option(
 )
 
 
-def out(help: str) -> Decorator[Any]:
+def out(help: str) -> Decorator:
     """Where results go."""
     return click.option("--out", type=PATH, help=help)

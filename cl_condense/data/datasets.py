@@ -8,11 +8,10 @@ import warnings
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from sklearn.datasets import load_digits
-from torchvision.datasets import CIFAR10, CIFAR100, MNIST, SVHN, FashionMNIST
+from torchvision.datasets import CIFAR10, CIFAR100, MNIST, SVHN, FashionMNIST, VisionDataset
 from torchvision.datasets.utils import calculate_md5, download_and_extract_archive, download_url
 
 from cl_condense.common.progress import OnProgress
@@ -32,18 +31,18 @@ _IDX = (
 class Source:
     """A published data set: torchvision's class, the md5 of each file in ``folder``, mean and std."""
 
-    kind: Any
+    kind: type[VisionDataset]
     folder: str
     md5: dict[str, str]
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
 
-def _idx(kind: Any, mean: float, std: float, md5: str) -> Source:
+def _idx(kind: type[VisionDataset], mean: float, std: float, md5: str) -> Source:
     return Source(kind, f"{kind.__name__}/raw", dict(zip(_IDX, md5.split(), strict=True)), (mean,), (std,))
 
 
-def _cifar(kind: Any, mean: tuple[float, ...], std: tuple[float, ...]) -> Source:
+def _cifar(kind: type[VisionDataset], mean: tuple[float, ...], std: tuple[float, ...]) -> Source:
     listed = [*kind.train_list, *kind.test_list, (kind.meta["filename"], kind.meta["md5"])]
     return Source(kind, kind.base_folder, dict(listed), mean, std)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from PIL import Image, ImageDraw, ImageFont
@@ -104,7 +103,7 @@ def _check_images(images: Tensor, counts: Sequence[int], names: Sequence[str]) -
         raise ValueError(f"{len(names)} class names for {len(counts)} classes: give one a class, or none")
 
 
-def _shorten(label: str, font: Any) -> str:
+def _shorten(label: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
     """The label, with an ellipsis where it is too wide."""
     if font.getlength(label) <= _LABEL:
         return label

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,14 @@ from cl_condense.common.rng import Purpose, isolated, uniform
 
 _FAN_IN_LAYERS = (nn.modules.conv._ConvNd, nn.Linear)
 _NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)
+
+
+class _Resettable(Protocol):
+    """A module that draws its own weights."""
+
+    def parameters(self) -> Iterator[nn.Parameter]: ...
+
+    def reset_parameters(self) -> None: ...
 
 
 class Initialiser:
@@ -27,8 +36,8 @@ class Initialiser:
 
     def __init__(self, net: nn.Module) -> None:
         self._drawn: list[Tensor] = []
-        self._norms: list[Any] = []
-        self._others: list[Any] = []
+        self._norms: list[_Resettable] = []
+        self._others: list[_Resettable] = []
         bounds = []
         for name, module in net.named_modules():
             own = list(module.parameters(recurse=False))
@@ -36,14 +45,14 @@ class Initialiser:
                 self._drawn += own
                 bounds += [module.weight[0].numel() ** -0.5] * len(own)
             elif isinstance(module, _NORMS):
-                self._norms.append(module)
+                self._norms.append(cast(_Resettable, module))
             elif own and not hasattr(module, "reset_parameters"):
                 raise ValueError(
                     f"cannot draw new weights for {name or 'the network'} ({type(module).__name__}): "
                     "give it a reset_parameters method"
                 )
             elif own:
-                self._others.append(module)
+                self._others.append(cast(_Resettable, module))
         self._sizes = [p.numel() for p in self._drawn]
         if self._drawn:
             device = self._drawn[0].device

@@ -100,9 +100,16 @@ def evaluate_set(
     images, labels = (x.to(device) for x in made.decode())
     # Test images as the set's own were normalised, which a published set may do in another way.
     test = replace(test.to(device), mean=made.mean, std=made.std)
-    make = network_for(config, test.shape)
-    own: Any = {"network": make, "training": training_for(config), "networks": config.networks}
-    found = score(images, labels, test, **own, keys=(config.seed,), on_progress=on_progress)
+    found = score(
+        images,
+        labels,
+        test,
+        network=network_for(config, test.shape),
+        training=training_for(config),
+        networks=config.networks,
+        keys=(config.seed,),
+        on_progress=on_progress,
+    )
     return {
         "recipe": made.recipe,
         "codec": made.codec,
