@@ -12,7 +12,8 @@ from pathlib import Path
 
 from cl_condense.common.files import atomic
 from cl_condense.papers.beside import Comparison, filled
-from cl_condense.papers.published import TITLES, published, tables
+from cl_condense.papers.published import published, tables
+from cl_condense.papers.titles import TITLES
 from cl_condense.reports.html.dots import dot_plot
 from cl_condense.reports.html.found import benches
 from cl_condense.reports.html.parts import Paragraph

@@ -21,9 +21,10 @@ from reference_loops import LOOPS
 from cl_condense.condensation.engine import Condensation
 from cl_condense.data.datasets import load
 from cl_condense.networks.convnet import MakeConvNet
-from cl_condense.runs.incremental import method_for, training_for
+from cl_condense.runs.build import method_for, training_for
+from cl_condense.runs.defaults import DEFAULTS
 from cl_condense.runs.provenance import command_line, origin
-from cl_condense.runs.settings import DEFAULTS, Settings
+from cl_condense.runs.run_config import RunConfig
 from cl_condense.training.evaluate import score
 
 
@@ -32,11 +33,11 @@ class Measure:
 
     def __init__(self, fit, held, settings):
         self.fit, self.held, self.settings = fit, held, settings
-        self.network = MakeConvNet(fit.shape, settings.width, settings.depth)
+        self.network = MakeConvNet(fit.shape, settings.main.width, settings.main.depth)
 
     def economy(self, times):
         """Rows before and after the quiet end, of as many iterations as economy has, times a number."""
-        recipe = method_for(self.settings.methods[0], self.settings).settled(self.settings.ipc)
+        recipe = method_for(self.settings.main).settled(self.settings.main.ipc)
         recipe = replace(recipe, iterations=times * recipe.iterations)
         job, spent = self._job(recipe), 0.0
         for phase in recipe.phases():
@@ -46,39 +47,39 @@ class Measure:
 
     def papers(self, seconds, marks):
         """Rows at shares of the time, by the paper's settings."""
-        recipe = method_for(self.settings.methods[0], self._papers())
+        recipe = method_for(self._papers())
         job = self._job(recipe)
         for count, spent in until(job.step, seconds, marks):
             yield self._row("the paper's settings", count, spent, job)
 
     def plain(self, seconds, marks):
         """Rows at shares of the time, by the loop of the papers."""
-        s, fit = self.settings, self.fit
-        real = method_for(s.methods[0], self._papers()).settled(s.ipc).real_per_class
+        c, fit = self.settings.main, self.fit
+        real = method_for(self._papers()).settled(c.ipc).real_per_class
         images, targets = fit.images.view(-1, *fit.shape), fit.targets
-        sizes = {"ipc": s.ipc, "width": s.width, "real_per_class": real}
-        loop = LOOPS[s.methods[0]](images, targets, fit.mean, fit.std, **sizes)
-        labels = torch.tensor(fit.class_ids).repeat_interleave(s.ipc)
+        sizes = {"ipc": c.ipc, "width": c.width, "real_per_class": real}
+        loop = LOOPS[c.method](images, targets, fit.mean, fit.std, **sizes)
+        labels = torch.tensor(fit.class_ids).repeat_interleave(c.ipc)
         for count, spent in until(loop.step, seconds, marks):
             found = self._scores(loop.pixels.detach().view(-1, *fit.shape), labels)
             yield row("the plain loop", count, spent, found)
 
     def _papers(self):
         own = {"iterations": 10**9, "real_per_class": None}
-        return replace(self.settings, economy=False, reuse=None, **own)
+        return replace(self.settings.main, economy=False, reuse=None, **own)
 
     def _job(self, recipe):
-        return Condensation(self.fit, recipe, ipc=self.settings.ipc, network=self.network)
+        return Condensation(self.fit, recipe, ipc=self.settings.main.ipc, network=self.network)
 
     def _row(self, what, iterations, spent, job):
         return row(what, iterations, spent, self._scores(*job.result().decode()))
 
     def _scores(self, images, labels):
-        s = self.settings
+        s = self.settings.train
         options = {
             "network": self.network,
             "training": training_for(s),
-            "networks": s.nets,
+            "networks": s.networks,
             "keys": (s.seed,),
         }
         return score(images, labels, self.held, **options).double().tolist()
@@ -115,7 +116,7 @@ def until(step, seconds, marks):
 @click.option("--held", default=1000, show_default=True, help="Images of each class to evaluate on.")
 @click.option("--iterations", type=click.IntRange(2), help="Of economy.  [default: its own]")
 @click.option("--ipc", default=1, show_default=True)
-@click.option("--nets", default=3, show_default=True)
+@click.option("--networks", default=3, show_default=True)
 @click.option("--epochs", default=1000, show_default=True)
 @click.option("--width", default=128, show_default=True)
 @click.option(
@@ -126,7 +127,7 @@ def main(dataset, data, method, json_file, **given) -> None:
     torch.set_num_threads(1)
     made, rows = origin("cpu"), []
     times, seconds, marks, fit, held = (given.pop(k) for k in ("times", "seconds", "marks", "fit", "held"))
-    settings = Settings(dataset, (method,), **DEFAULTS.get(dataset, {}) | given | {"economy": True})
+    settings = RunConfig.of(dataset, (method,), **DEFAULTS.get(dataset, {}) | given | {"economy": True})
     measure = Measure(*split(load(dataset, data)[0], fit, held), settings)
     ways = [measure.economy(n) for n in times]
     ways += [measure.papers(seconds, marks), measure.plain(seconds, marks)] if seconds else []

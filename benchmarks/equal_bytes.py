@@ -12,7 +12,7 @@ networks trained on it are tested on others (--held).
 
 import json
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -20,29 +20,29 @@ import torch
 from held_out import split
 
 from cl_condense.condensation.codecs import CODECS, LABEL_BYTES, image_bytes
-from cl_condense.condensation.recipe import Recipe
 from cl_condense.data.datasets import load
 from cl_condense.methods.condense import condense
 from cl_condense.networks.convnet import MakeConvNet
-from cl_condense.runs.incremental import method_for, training_for
+from cl_condense.runs.build import method_for, training_for
+from cl_condense.runs.defaults import DEFAULTS
 from cl_condense.runs.provenance import command_line, origin
-from cl_condense.runs.settings import DEFAULTS, Settings
+from cl_condense.runs.run_config import RunConfig
 from cl_condense.training.evaluate import score
 
 
 class Bench:
     """Sets, each condensed once, and networks trained on them."""
 
-    def __init__(self, parts, s: Settings, seeds: int) -> None:
+    def __init__(self, parts, s: RunConfig, seeds: int) -> None:
         self._fit, self._held = parts
         self._s, self._seeds, self._made = s, range(seeds), {}
-        self._network = MakeConvNet(self._fit.shape, s.width, s.depth)
+        self._network = MakeConvNet(self._fit.shape, s.main.width, s.main.depth)
 
     def made(self, method, ipc, seed):
         key = method, ipc, seed
         if key not in self._made:
             begun = time.process_time()
-            built = method_for(method, self._s)
+            built = method_for(self._s.of_method(method))
             made = condense(self._fit, built, ipc=ipc, network=self._network, seed=seed)
             self._made[key] = made, time.process_time() - begun
         return self._made[key][0]
@@ -53,13 +53,14 @@ class Bench:
         for seed, made in zip(self._seeds, sets, strict=True):
             images = cut(made).pixels if codec == "cut" else made.coded(codec).pixels
             given = replace(made, stored=images, codec="float32").decode()
-            options = {"networks": self._s.nets, "keys": (seed,), "training": training_for(self._s)}
+            train = self._s.train
+            options = {"networks": train.networks, "keys": (seed,), "training": training_for(train)}
             accuracies.append(score(*given, self._held, network=self._network, **options).double().tolist())
         size = 0 if codec == "cut" else sets[0].coded(codec).nbytes
         return {"method": method, "codec": codec, "ipc": ipc, "bytes": size, "accuracies": accuracies}
 
     def optimises(self, method):
-        return isinstance(method_for(method, self._s), Recipe)
+        return self._s.of_method(method).optimises
 
 
 def cut(made):
@@ -116,7 +117,7 @@ def plot(rows, path):
 @click.option("--reuse", type=int)
 @click.option("--epochs", type=int)
 @click.option("--width", type=int)
-@click.option("--nets", type=int)
+@click.option("--networks", type=int)
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="A file for all accuracies.")
 @click.option("--plot", "plot_file", type=click.Path(path_type=Path))
 def main(dataset, methods, budgets, same, seeds, **given) -> None:
@@ -125,7 +126,7 @@ def main(dataset, methods, budgets, same, seeds, **given) -> None:
     fit, held, json_file, plot_file = (given.pop(k) for k in ("fit", "held", "json_file", "plot_file"))
     images = load(dataset, given.pop("data"))[0]
     given = {k: v for k, v in given.items() if v is not None}
-    s = Settings(dataset, methods, **{"economy": False} | DEFAULTS.get(dataset, {}) | given)
+    s = RunConfig.of(dataset, methods, **{"economy": False} | DEFAULTS.get(dataset, {}) | given)
     bench = Bench(split(images, fit, held), s, seeds)
     print(f"{dataset}: {fit} training images a class, {held} others to evaluate on")
     stored = [(m, codec, same) for m in methods if bench.optimises(m) for codec in (*CODECS, "cut")]
@@ -138,7 +139,7 @@ def main(dataset, methods, budgets, same, seeds, **given) -> None:
         method, codec, ipc = what
         print(f"{method} as {codec}, {ipc} images a class, {rows[-1]['bytes']} bytes: {result}", flush=True)
         if json_file:
-            chosen = asdict(s) | {"fit": fit, "held": held, "budgets": budgets, "same": same, "seeds": seeds}
+            chosen = s.flat() | {"fit": fit, "held": held, "budgets": budgets, "same": same, "seeds": seeds}
             chosen["label_bytes"] = LABEL_BYTES
             head = {"kind": "equal_bytes", "command": command_line("python benchmarks/equal_bytes.py"), **made}
             json_file.write_text(

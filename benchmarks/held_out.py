@@ -18,13 +18,14 @@ import click
 import torch
 
 from cl_condense.common.rng import Purpose
-from cl_condense.condensation.recipe import Recipe
 from cl_condense.data.datasets import load
 from cl_condense.data.imageset import ImageSet
+from cl_condense.methods.condense import condense
 from cl_condense.networks.convnet import MakeConvNet
-from cl_condense.runs.incremental import method_for, training_for
+from cl_condense.runs.build import method_for, training_for
+from cl_condense.runs.config import CondenseConfig, TrainConfig
+from cl_condense.runs.defaults import DEFAULTS, EPOCHS
 from cl_condense.runs.provenance import command_line, origin
-from cl_condense.runs.settings import DEFAULTS, EPOCHS, Settings
 from cl_condense.training.evaluate import score
 
 
@@ -39,20 +40,24 @@ def split(data: ImageSet, fit: int, held: int) -> tuple[ImageSet, ImageSet]:
 
 
 def accuracies(
-    method: str, parts: tuple[ImageSet, ImageSet], s: Settings, seed: int, changes: dict[str, float]
+    config: CondenseConfig,
+    train: TrainConfig,
+    parts: tuple[ImageSet, ImageSet],
+    seed: int,
+    changes: dict[str, float],
 ) -> tuple[torch.Tensor, float]:
     """Accuracies [evaluation, network], and the seconds that condensation took."""
     fit, held = parts
-    network = MakeConvNet(fit.shape, s.width, s.depth)
+    network = MakeConvNet(fit.shape, train.width, train.depth)
     start = time.perf_counter()
-    built = method_for(method, s)
-    built = replace(built, **changes) if isinstance(built, Recipe) else built
-    condensed = built(fit, ipc=s.ipc or 1, network=network, seed=seed)
+    built = method_for(config if config.optimises else replace(config, iterations=None))
+    built = built.with_settings(**changes) if built.optimises else built
+    condensed = condense(fit, built, ipc=config.ipc or 1, network=network, seed=seed)
     seconds = time.perf_counter() - start
     found = []
     for evaluation in EPOCHS:
-        training = training_for(replace(s, evaluation=evaluation))
-        options = {"network": network, "training": training, "networks": s.nets, "keys": (seed,)}
+        training = training_for(replace(train, evaluation=evaluation))
+        options = {"network": network, "training": training, "networks": train.networks, "keys": (seed,)}
         found.append(score(*condensed.decode(), held, **options).double())
     return torch.stack(found), seconds
 
@@ -89,18 +94,19 @@ def main(dataset, methods, seeds, changed, json_file, **given) -> None:
     fit, held = given.pop("fit"), given.pop("held")
     images = load(dataset, given.pop("data"))[0]
     held = held or min(200, min(images.counts) - fit)
-    settings = Settings(
-        dataset,
-        **{"economy": False} | DEFAULTS.get(dataset, {}) | {k: v for k, v in given.items() if v is not None},
-    )
+    values = {"dataset": dataset, "economy": False} | DEFAULTS.get(dataset, {})
+    values |= {k: v for k, v in given.items() if v is not None}
+    config, train = CondenseConfig.of(values), TrainConfig.of(values)
     parts = split(images, fit, held)
-    print(f"{dataset}: {fit} training images a class condensed to {settings.ipc}, {held} others to evaluate on")
-    chosen = asdict(settings) | {"methods": methods, "fit": fit, "held": held, "set": changes}
+    print(f"{dataset}: {fit} training images a class condensed to {config.ipc}, {held} others to evaluate on")
+    chosen = {k: v for k, v in {**asdict(config), **asdict(train)}.items() if k != "method"}
+    chosen |= {"methods": methods, "fit": fit, "held": held, "set": changes}
     head = {"kind": "held_out", "command": command_line("python benchmarks/held_out.py"), **made, "seed": 0}
     record = head | {"settings": chosen, "rows": []}
     for method in methods:
         try:
-            results = [accuracies(method, parts, settings, seed, changes) for seed in range(seeds)]
+            own = replace(config, method=method)
+            results = [accuracies(own, train, parts, seed, changes) for seed in range(seeds)]
         except ValueError as error:
             record["rows"].append({"method": method, "error": str(error)})
             print(f"{method}: {error}", flush=True)

@@ -12,7 +12,7 @@ are trained on what there is; their time does not count.
 import json
 import statistics
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -23,9 +23,10 @@ from cl_condense.condensation.engine import Condensation
 from cl_condense.condensation.view import joined
 from cl_condense.data.datasets import load
 from cl_condense.networks.convnet import MakeConvNet
-from cl_condense.runs.incremental import method_for, training_for
+from cl_condense.runs.build import method_for, training_for
+from cl_condense.runs.defaults import DEFAULTS
 from cl_condense.runs.provenance import command_line, origin
-from cl_condense.runs.settings import DEFAULTS, Settings
+from cl_condense.runs.run_config import RunConfig
 from cl_condense.training.evaluate import score
 
 WAYS = ("1:256", "1:64", "5:256", "5:64", "10:256")
@@ -63,23 +64,28 @@ def way(text):
 def follow(parts, s, running, times):
     """(iterations, seconds, accuracies) of one condensation after each of the times."""
     fit, held = parts
-    network = MakeConvNet(fit.shape, s.width, s.depth)
-    recipe = method_for(s.methods[0], replace(s, iterations=10**9))
-    job = (Running if running else Condensation)(fit, recipe, ipc=s.ipc, network=network, seed=s.seed)
+    network = MakeConvNet(fit.shape, s.main.width, s.main.depth)
+    recipe = method_for(replace(s.main, iterations=10**9))
+    job = (Running if running else Condensation)(fit, recipe, ipc=s.main.ipc, network=network, seed=s.seed)
     spent = 0.0
     for seconds in times:
         while spent < seconds:
             start = time.process_time()
             job.step()
             spent += time.process_time() - start
-        options = {"network": network, "training": training_for(s), "networks": s.nets, "keys": (s.seed,)}
-        yield job.iteration, spent, score(*job.result().decode(), held, **options).double().tolist()
+        options = {"training": training_for(s.train), "networks": s.train.networks, "keys": (s.seed,)}
+        yield (
+            job.iteration,
+            spent,
+            score(*job.result().decode(), held, network=network, **options).double().tolist(),
+        )
 
 
 def rows_of(parts, s, running, times, seeds):
     """A row a time: means of iterations and seconds, accuracies by condensation."""
-    each = [list(follow(parts, replace(s, seed=seed), running, times)) for seed in range(seeds)]
-    head = {"method": s.methods[0], "reuse": s.reuse, "real_per_class": s.real_per_class, "running": running}
+    each = [list(follow(parts, s.changed(seed=seed), running, times)) for seed in range(seeds)]
+    head = {"method": s.main.method, "reuse": s.main.reuse, "real_per_class": s.main.real_per_class}
+    head["running"] = running
     for same_time in zip(*each, strict=True):
         iterations, spent, accuracies = zip(*same_time, strict=True)
         means = {"iterations": round(statistics.mean(iterations)), "seconds": statistics.mean(spent)}
@@ -130,17 +136,18 @@ def main(dataset, ways, marks, json_file, plot_file, **given) -> None:
     images = load(dataset, given.pop("data"))[0]
     parts = split(images, fit, held)
     given = {k: v for k, v in given.items() if v is not None}
-    settings = Settings(dataset, (method,), **{"economy": False} | DEFAULTS.get(dataset, {}) | given)
+    settings = RunConfig.of(dataset, (method,), **{"economy": False} | DEFAULTS.get(dataset, {}) | given)
     ways, marks = ways or WAYS, sorted(marks or MARKS)
-    print(f"{dataset}: {fit} training images a class condensed to {settings.ipc}, {held} others to evaluate on")
+    ipc = settings.main.ipc
+    print(f"{dataset}: {fit} training images a class condensed to {ipc}, {held} others to evaluate on")
     for reuse, real, running in map(way, ways):
-        changed = replace(settings, reuse=reuse, real_per_class=real)
+        changed = settings.changed(reuse=reuse, real_per_class=real)
         for row in rows_of(parts, changed, running, [mark * seconds for mark in marks], seeds):
             rows.append(row)
             accuracy = 100 * torch.tensor(row["accuracies"]).flatten()
             result = f"{accuracy.mean():.1f} ± {accuracy.std(correction=0):.1f} (n = {len(accuracy)})"
             print(f"{name(row)}, {row['iterations']} iterations, {row['seconds']:.0f} s: {result}", flush=True)
-        chosen = asdict(settings) | {"fit": fit, "held": held, "ways": ways, "marks": marks, "seeds": seeds}
+        chosen = settings.flat() | {"fit": fit, "held": held, "ways": ways, "marks": marks, "seeds": seeds}
         head = {"kind": "less_work", "command": command_line("python benchmarks/less_work.py"), **made}
         if json_file:
             record = head | {"seed": 0, "settings": chosen, "rows": rows}

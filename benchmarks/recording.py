@@ -10,22 +10,17 @@ import re
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 
 from forms import FORMS
 
 from cl_condense.common.files import atomic
+from cl_condense.runs.defaults import default_epochs, defaults, economy_option
 from cl_condense.runs.provenance import together
 from cl_condense.runs.records import read
-from cl_condense.runs.settings import Settings, default_epochs, defaults, economy_option
+from cl_condense.runs.run_config import RunConfig
 
 HEAD = "kind command commit device threads versions date seed settings".split()
 SIDES = ("reference", "ours")
-_OPTIONS = (
-    *("steps", "ipc", "budget", "max_bytes", "codec", "shrink", "orders", "nets", "iterations", "epochs"),
-    "evaluation",
-    *("precision", "compiled", "reuse", "net", "width", "seed"),
-)
 _COLUMNS = "step classes_seen stored_images stored_bytes condense_seconds train_seconds accuracies".split()
 _JOB = (
     *("method", "classes", "ipc", "size", "width", "real", "images", "images_bytes"),
@@ -133,25 +128,23 @@ def run_command(settings):
     Raises:
         ValueError: for settings that the command line does not have.
     """
-    s = Settings.of(Settings.of(settings).values())
     option = economy_option(settings)
     chosen = {"": None, "--economy": True, "--papers": False}[option]
-    usual = Settings(s.dataset, **defaults(s.dataset, s.methods, chosen))
-    usual = usual if s.ipc else replace(usual, ipc=None)
-    usual = replace(usual, epochs=default_epochs(s.dataset, s.evaluation))
-    usual = replace(usual, methods=s.methods, economy=s.economy, reuse=None if s.economy else 1)
-    same = replace(usual, device=s.device, data=s.data)
+    said = RunConfig.read(settings).values()
+    dataset, methods = said["dataset"], said["methods"]
+    usual = RunConfig.of(dataset, methods, **defaults(dataset, methods, chosen)).values()
+    usual |= {"epochs": default_epochs(dataset, said["evaluation"]), "economy": said["economy"]}
+    usual |= {"reuse": None if said["economy"] else 1, "device": said["device"], "data": said["data"]}
+    usual |= {} if said["ipc"] else {"ipc": None}
     words = ["cl-condense", "run"]
-    words += [] if s.dataset == "digits" else ["--dataset", s.dataset, "--data", "DIR"]
+    words += [] if dataset == "digits" else ["--dataset", dataset, "--data", "DIR"]
     words += [option] if option else []
-    for name in _OPTIONS:
-        if getattr(s, name) != getattr(usual, name):
-            option = {"max_bytes": "--bytes"}.get(name, f"--{name}")
-            words += ["--compile"] if name == "compiled" else [option, str(getattr(s, name))]
-            same = replace(same, **{name: getattr(s, name)})
-    if same != s:
-        raise ValueError(f"a run of {s.dataset} with settings that no command has: records are of commands")
-    return shlex.join(words + [w for m in s.methods for w in ("--method", m)])
+    for name in (name for name in said if said[name] != usual[name]):
+        if said[name] is None:
+            raise ValueError(f"a run of {dataset} with settings that no command has: records are of commands")
+        option = {"max_bytes": "--bytes", "compiled": "--compile"}.get(name, f"--{name.replace('_', '-')}")
+        words += [option] if name == "compiled" else [option, str(said[name])]
+    return shlex.join(words + [w for m in methods for w in ("--method", m)])
 
 
 def _file(found):

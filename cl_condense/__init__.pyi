@@ -1,5 +1,5 @@
 from .common.progress import Progress as Progress
-from .common.progress import ProgressBar as ProgressBar
+from .common.progress_bar import ProgressBar as ProgressBar
 from .condensation.condensed_set import CondensedSet as CondensedSet
 from .condensation.paper_settings import Tuned as Tuned
 from .condensation.phases import Quiet as Quiet

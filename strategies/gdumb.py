@@ -15,12 +15,13 @@ from torch import Tensor, nn
 
 from cl_condense.common import numbers
 from cl_condense.common.devices import pick_device
+from cl_condense.common.progress import OnProgress
 from cl_condense.networks.init import Initialiser
 from cl_condense.strategies.buffer import CondensedBuffer
 from cl_condense.strategies.tensors import label_and_task
 from cl_condense.training.evaluate import fresh_networks, predict
 from cl_condense.training.protocol import Training
-from cl_condense.training.train import OnEpoch, train
+from cl_condense.training.train import train
 
 
 class CondensedGDumb(SupervisedTemplate):
@@ -39,7 +40,7 @@ class CondensedGDumb(SupervisedTemplate):
         networks: how many networks are trained on the same memory.
         seed: weights, shuffling and augmentation are drawn from it, the experience and the network's number.
         eval_mb_size, plugins, evaluator, eval_every: as in Avalanche.
-        on_epoch: called with (epochs done, epochs in all).
+        on_epoch: called with a Progress after every epoch, for example ``ProgressBar()``.
 
     Attributes:
         networks: the trained networks; ``model`` is the first of them.
@@ -62,9 +63,10 @@ class CondensedGDumb(SupervisedTemplate):
         plugins: Sequence[Any] | None = None,
         evaluator: EvaluationPlugin | Callable[[], EvaluationPlugin] | None = default_evaluator,
         eval_every: int = -1,
-        on_epoch: OnEpoch | None = None,
+        on_epoch: OnProgress | None = None,
     ) -> None:
-        networks, seed = numbers.whole("networks", networks, at_most=numbers.MOST["nets"]), numbers.seed(seed)
+        networks = numbers.whole("networks", networks, at_most=numbers.MOST["networks"])
+        seed = numbers.seed(seed)
         if isinstance(model, MultiTaskModule):
             raise ValueError(
                 f"{type(model).__name__} has a head for each task: give a network with a single head"

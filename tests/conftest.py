@@ -1,18 +1,35 @@
+"""What tests in several folders share. Torch is imported where it is used: xdist's first process needs none."""
+
 import importlib
+import os
 from pathlib import Path
 
+import hypothesis
 import pytest
-import torch
 from click.testing import CliRunner
 
-from cl_condense.data import datasets
+os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that tests start
+os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"  # else torch.compile starts processes of its own
 
-pytest.register_assert_rewrite("streams")
+# The same examples every time, however slow the machine; --hypothesis-profile=search looks for others.
+hypothesis.settings.register_profile(
+    "fixed",
+    derandomize=True,
+    deadline=None,
+    max_examples=40,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.register_profile("search", deadline=None, max_examples=2000)
+hypothesis.settings.load_profile("fixed")
+
+pytest.register_assert_rewrite("commands", "pages", "sets", "streams")
 
 
 @pytest.fixture(autouse=True, scope="session")
 def one_thread():
     """Tests work on tiny images, for which a second thread costs more than it does."""
+    import torch
+
     torch.set_num_threads(1)
 
 
@@ -45,6 +62,8 @@ def call(load):
 @pytest.fixture(scope="session")
 def digits_pair():
     """Training and test images of digits."""
+    from cl_condense.data import datasets
+
     return datasets.load("digits")
 
 

@@ -9,7 +9,14 @@ from typing import SupportsFloat, SupportsIndex, cast
 SEED_MAX = 2**32 - 1
 """The largest seed that numpy's RandomState takes, which draws class orders."""
 
-MOST = {"orders": 10_000, "nets": 1_000, "repetitions": 1_000, "width": 16_384, "depth": 16, "threads": 4_096}
+MOST = {
+    "orders": 10_000,
+    "networks": 1_000,
+    "repetitions": 1_000,
+    "width": 16_384,
+    "depth": 16,
+    "threads": 4_096,
+}
 """Above them a number is taken for a slip: memory would run out before anything is done."""
 
 

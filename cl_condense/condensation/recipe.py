@@ -151,7 +151,7 @@ class Recipe:
         own = {term.objective.__name__: plain(term.source) for term in self.terms if term.source}
         rest = {f.name: plain(getattr(self, f.name)) for f in fields(self) if f.name not in ("name", "terms")}
         terms = {name: plain(weight) for name, weight in weights.items()}
-        return {"name": self.name, "terms": terms, **({"networks": own} if own else {}), **rest}
+        return {"name": self.name, "terms": terms, **({"sources": own} if own else {}), **rest}
 
     def reusing(self, iterations: int) -> Recipe:
         """The recipe with each network, and what it makes of a real batch, kept for so many iterations.

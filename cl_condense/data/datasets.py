@@ -15,7 +15,7 @@ from sklearn.datasets import load_digits
 from torchvision.datasets import CIFAR10, CIFAR100, MNIST, SVHN, FashionMNIST
 from torchvision.datasets.utils import calculate_md5, download_and_extract_archive, download_url
 
-from cl_condense.data.decoding import OnProgress
+from cl_condense.common.progress import OnProgress
 from cl_condense.data.folder import Pair, Part, divided, flat, load_folder, one_line, pair
 from cl_condense.data.imagenet import SETS, load_imagenet
 
@@ -78,8 +78,8 @@ def load(
     keep their official split; their files lie in ``data`` as torchvision leaves them, and only the official
     files are read. ``download`` fetches those that are missing or damaged; an archive that lies where
     torchvision puts it is only unpacked. TinyImageNet and the ImageNets are
-    ``load_imagenet`` of ``data``, which decodes them once and calls
-    ``on_progress(done, total)`` meanwhile. ``folder`` is ``load_folder`` of ``data``.
+    ``load_imagenet`` of ``data``, which decodes them once; ``folder`` is ``load_folder`` of ``data``. Both tell
+    ``on_progress`` how many images are decoded, for example a ``ProgressBar``.
 
     Raises:
         ValueError: on an unknown name, and on files that are missing, damaged or not the official ones.
@@ -95,7 +95,7 @@ def load(
     if data is None:
         raise one_line(f"{name} is read from files: name the folder they are in with --data DIR")
     if name == "folder":
-        return load_folder(data)
+        return load_folder(data, on_progress=on_progress)
     if name in SETS:
         return load_imagenet(name, data, on_progress)
     source, root = SOURCES[name], _root(Path(data), SOURCES[name].folder)

@@ -7,7 +7,7 @@ import io
 import os
 import shutil
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -19,14 +19,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from torchvision.transforms import functional
 
+from cl_condense.common.progress import OnProgress, Progress
 from cl_condense.data.folder import one_line, opened
 
 try:
     import fcntl
 except ImportError:  # on Windows, where two processes must not decode the same images at once
     fcntl = None  # type: ignore[assignment]
-
-OnProgress = Callable[[int, int], None]  # images decoded, images in all
 
 CACHE = "CL_CONDENSE_CACHE"
 """The environment variable that names the folder for decoded images."""
@@ -129,7 +128,7 @@ def _decode(
             for pixels in pool.map(one, chunk):
                 out.write(pixels.data)
             if on_progress:
-                on_progress(start + len(chunk), len(files))
+                on_progress(Progress("decoding", start + len(chunk), len(files)))
     out.flush()
     os.fsync(out.fileno())
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from cl_condense.common.progress import OnProgress, Progress
 from cl_condense.common.rng import fold, permutation
 from cl_condense.data.imageset import ImageSet
 
@@ -23,7 +24,7 @@ _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 _FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
 
 
-def load_folder(path: str | Path, *, size: int | None = None) -> Pair:
+def load_folder(path: str | Path, *, size: int | None = None, on_progress: OnProgress | None = None) -> Pair:
     """The training and the test images of a folder, ``train/CLASS/*.png`` and ``test/CLASS/*.png``.
 
     Or ``CLASS/*.png``: then a fifth of each class, at least one image, is the test set; which ones depends on
@@ -31,7 +32,7 @@ def load_folder(path: str | Path, *, size: int | None = None) -> Pair:
     passed over. Images are uint8 ``[n, c, h, w]``, of one channel where every file is greyscale and else of
     three (transparency is dropped). All must have the same size, unless ``size`` is given: then the largest
     middle square of each is scaled to size x size. Labels follow the order of the class names, and the
-    normalisation is that of the training images.
+    normalisation is that of the training images. ``on_progress`` is told of every image that is decoded.
 
     Raises:
         ValueError: on a folder without that layout, a class without images or in one part only, an image that
@@ -53,7 +54,7 @@ def load_folder(path: str | Path, *, size: int | None = None) -> Pair:
     if not train:
         raise one_line(f"{root} has no class folders: put images in train/CLASS and test/CLASS, or in CLASS")
     (files, labels), (test_files, test_labels) = flat(train), flat(test)
-    images = _decoded(files + test_files, size)
+    images = _decoded(files + test_files, size, on_progress)
     return pair((images[: len(files)], labels), (images[len(files) :], test_labels), tuple(train))
 
 
@@ -128,7 +129,7 @@ def _files(folder: Path) -> Classes:
     return classes
 
 
-def _decoded(files: list[Path], size: int | None) -> NDArray[np.uint8]:
+def _decoded(files: list[Path], size: int | None, on_progress: OnProgress | None = None) -> NDArray[np.uint8]:
     """All images ``[n, c, h, w]``, of one channel where every one is greyscale."""
     arrays: list[NDArray[np.uint8]] = []
     with warnings.catch_warnings():
@@ -140,6 +141,8 @@ def _decoded(files: list[Path], size: int | None) -> NDArray[np.uint8]:
             if (h, w) != first:
                 expected = f"{first[1]} x {first[0]} as {files[0]}"
                 raise one_line(f"{file} is {w} wide x {h} high, not {expected}: resize all images to one size")
+            if on_progress:
+                on_progress(Progress("decoding", len(arrays), len(files)))
     if any(array.ndim == 3 for array in arrays):
         colour = [array if array.ndim == 3 else np.stack([array] * 3, 2) for array in arrays]
         return np.stack(colour).transpose(0, 3, 1, 2)

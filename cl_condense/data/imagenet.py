@@ -14,7 +14,8 @@ from pathlib import Path
 
 import torch
 
-from cl_condense.data.decoding import OnProgress, decoded
+from cl_condense.common.progress import OnProgress
+from cl_condense.data.decoding import decoded
 from cl_condense.data.folder import Pair, one_line
 from cl_condense.data.imageset import ImageSet
 
@@ -87,7 +88,7 @@ def load_imagenet(name: str, data: str | Path, on_progress: OnProgress | None = 
     from ImageNet's, whose is 50 images a class, as in MTT. Greyscale images become RGB. MTT and DDM scale
     normalised tensors, which torchvision did not smooth before its version 0.17; here scaling smooths. The
     images are decoded once and mapped from then on, see ``decoded``;
-    ``on_progress(done, total)`` is called meanwhile.
+    ``on_progress`` is told how many are.
 
     Raises:
         ValueError: on folders, classes or images that are missing, on images that are damaged, of too many

@@ -55,11 +55,12 @@ class FeatureScorer:
         images = real.take(torch.arange(len(real), device=real.device))
         targets = real.targets
 
-        def on_epoch(epoch: int, _: int) -> None:
+        def on_epoch(progress: Progress) -> None:
             if look:
                 self._looks.append(self._see(net, lambda part: net(part).argmax(1)) == targets)
             if self.on_iteration:
-                self.on_iteration(Progress("training", min(epoch * steps, self.iterations), self.iterations))
+                done = min(steps * progress.done, self.iterations)
+                self.on_iteration(progress._replace(done=done, total=self.iterations))
 
         training = Training(epochs=-(-self.iterations // steps), augment=None)
         train([net], images, targets, training, keys=(Purpose.SELECT, self.seed), on_epoch=on_epoch)

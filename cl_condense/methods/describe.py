@@ -69,7 +69,7 @@ def _settings(method: Method) -> Iterator[str]:
         return
     own = {term.objective.__name__: term.source for term in method.terms if term.source}
     rest = {f.name: getattr(method, f.name) for f in fields(method) if f.name not in ("name", "terms")}
-    for name, value in {"networks": own, **rest}.items():
+    for name, value in {"sources": own, **rest}.items():
         if value not in ("", (), {}):
             yield f"{name}: {list(value) if isinstance(value, tuple) else value}"
     why = why_not(method)

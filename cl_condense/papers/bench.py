@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cl_condense.common.progress import OnProgress
-from cl_condense.condensation.recipe import Recipe
+from cl_condense.condensation.recipe import Method, Recipe
 from cl_condense.methods.coresets import Coreset
 from cl_condense.methods.economy import lacking
 from cl_condense.methods.registry import build
@@ -20,10 +21,10 @@ from cl_condense.papers.published import Cell
 from cl_condense.papers.set_work import condensed_once, set_works
 from cl_condense.papers.stream_work import STEPS, incremental, stream_works
 from cl_condense.papers.work import Between, Json, Load, Work
-from cl_condense.runs.incremental import method_for
+from cl_condense.runs.build import method_for
+from cl_condense.runs.config import CondenseConfig, TrainConfig
 from cl_condense.runs.provenance import together
 from cl_condense.runs.records import lines
-from cl_condense.runs.settings import Settings
 from cl_condense.runs.ways import numbers
 
 ORDERS = 5
@@ -36,11 +37,13 @@ _ECONOMY_S = ("iterations", "real_per_class", "reuse")  # where they are not giv
 class Bench:
     """Results in a folder: ``sets/``, ``scores.jsonl``, ``streams/``. What is there is not computed again.
 
+    What a cell needs is worked out once for each bench: whoever wants other ``changes`` makes another bench.
+
     Attributes:
         folder: of the results.
         load: gives (train, test) of a data set.
-        changes: fields of Settings (``economy``, ``iterations``, ``width``, ``epochs``, ...) other than the
-            papers' protocol has, with economy where they do not say otherwise.
+        changes: fields of the configs (``economy``, ``iterations``, ``width``, ``epochs``, ...), and the
+            ``device``, other than the papers' protocol has; with economy where they do not say otherwise.
         repetitions: sets of each cell, with seeds from 0.
         orders: class orders of each class-incremental cell.
         steps: of class-incremental cells whose paper does not state them.
@@ -55,11 +58,10 @@ class Bench:
 
     def works(self, cell: Cell) -> list[Work]:
         """What a cell needs; nothing where it is not one of ours to run."""
-        if condensed_once(cell):
-            return [*set_works(cell, self.changes, self.repetitions)]
-        if incremental(cell):
-            return [*stream_works(cell, self.changes, self.orders, self.steps)]
-        return []
+        known = self._works
+        if cell not in known:
+            known[cell] = self._needs(cell)
+        return [*known[cell]]
 
     def scores(self) -> list[Json]:
         """All scores of sets, each once.
@@ -137,15 +139,14 @@ class Bench:
         Only what makes a difference; ``compiled`` makes none: it changes rounding alone. Numbers that are given
         beside economy do, the papers' too: they are not economy's.
         """
-        papers, found = replace(self, changes={"economy": False}, orders=ORDERS), {}
-        cells = list(cells)
+        cells, found = list(cells), {}
         for cell in cells:
-            for mine, theirs in zip(self.works(cell), papers.works(cell), strict=False):
-                usual = _effective(theirs.settings)
-                if mine.settings.economy_of(mine.settings.methods[0]):
-                    usual |= dict.fromkeys(_ECONOMY_S)
+            for mine, theirs in zip(self.works(cell), self._papers.works(cell), strict=False):
+                usual = _effective(theirs.condense, theirs.train)
+                if mine.condense.economical:
+                    usual = usual | dict.fromkeys(_ECONOMY_S)
                 for name in self.changes.keys() - {"device", "compiled", "economy"}:
-                    value = getattr(mine.settings, name)
+                    value = getattr(mine.train, name, getattr(mine.condense, name, None))
                     if name in usual and value != usual[name]:
                         found[name] = value
             if incremental(cell) and self.orders != ORDERS:
@@ -159,25 +160,42 @@ class Bench:
     def lacking(self, cells: Iterable[Cell]) -> str:
         """Which methods have no economy where it is on, and why; empty where there are none."""
         used = self._recipes(cells)
-        recipes = {recipe.name: recipe for recipe, s in used if s.economy}
+        recipes = {recipe.name: recipe for recipe, config in used if config.economy}
         return " ".join(f"{line}; the papers' settings." for line in lacking(recipes.values()))
 
     def _economy(self, cells: Iterable[Cell]) -> str:
         """The numbers of what condenses by economy, by method where they differ."""
         said: dict[str, dict[str, None]] = {}
-        for recipe, s in self._recipes(cells):
-            if s.economy_of(recipe.name):
-                said.setdefault(numbers(recipe, s), {})[recipe.name] = None
+        for recipe, config in self._recipes(cells):
+            if config.economical:
+                said.setdefault(_numbers(config), {})[recipe.name] = None
         if len(said) == 1:
             return next(iter(said))
         return "; ".join(f"{', '.join(names)}: {own}" for own, names in said.items())
 
-    def _recipes(self, cells: Iterable[Cell]) -> Iterator[tuple[Recipe, Settings]]:
+    def _recipes(self, cells: Iterable[Cell]) -> Iterator[tuple[Recipe, CondenseConfig]]:
         """What the works of cells condense with."""
         for work in self._all(cells):
-            method = method_for(work.settings.methods[0], work.settings)
+            method = _method(work.condense)
             if isinstance(method, Recipe):
-                yield method, work.settings
+                yield method, work.condense
+
+    @cached_property
+    def _works(self) -> dict[Cell, list[Work]]:
+        """What cells need, as far as it was asked for."""
+        return {}
+
+    @cached_property
+    def _papers(self) -> Bench:
+        """The bench of the papers' settings."""
+        return replace(self, changes={"economy": False}, orders=ORDERS)
+
+    def _needs(self, cell: Cell) -> list[Work]:
+        if condensed_once(cell):
+            return [*set_works(cell, self.changes, self.repetitions)]
+        if incremental(cell):
+            return [*stream_works(cell, self.changes, self.orders, self.steps)]
+        return []
 
     def _all(self, cells: Iterable[Cell]) -> list[Work]:
         return [*dict.fromkeys(work for cell in cells for work in self.works(cell))]
@@ -193,11 +211,24 @@ def _work_key(work: Any) -> str:
     return json.dumps(dict(work), sort_keys=True)
 
 
-def _effective(s: Settings) -> Json:
-    """The settings that have an effect, with the method's own numbers where they say None."""
-    method, found = build(s.methods[0], s.dataset), s.values()
+@cache
+def _method(c: CondenseConfig) -> Method:
+    return method_for(c)
+
+
+@cache
+def _numbers(c: CondenseConfig) -> str:
+    """The numbers that a recipe condenses with."""
+    method = _method(c)
+    return numbers(method, c) if isinstance(method, Recipe) else ""
+
+
+@cache
+def _effective(c: CondenseConfig, t: TrainConfig) -> Json:
+    """What has an effect on a work, with the method's own numbers where it says None."""
+    method, found = build(c.method, c.dataset), {**c.identity(), **asdict(t)}
     if isinstance(method, Recipe):
-        own = method.settled(s.ipc or 0)
+        own = method.settled(c.ipc or 0)
         return found | {"iterations": own.iterations, "real_per_class": own.real_per_class}
     for name in ("real_per_class", "precision", "reuse", "iterations"):
         found.pop(name)

@@ -99,6 +99,8 @@ class Comparison:
     @cached_property
     def pairs(self) -> list[Pair]:
         """The cells with a number of ours, by column and then by row; each once at the same settings."""
+        if not any(self._ours):
+            return []
         grid, found = pivot(self.cells), dict[tuple[Cell, str], Pair]()
         read = [bench.results(self.cells) for bench in self.benches]
         sides = [*zip(self.benches, read, self._ours, self.ways, strict=True)]
@@ -119,7 +121,7 @@ class Comparison:
         found = []
         for bench in self.benches:
             results = bench.results(self.cells)
-            ours = ((cell, bench.ours(cell, results)) for cell in self.cells)
+            ours = ((cell, bench.ours(cell, results)) for cell in self.cells if results)
             found.append({cell: own for cell, own in ours if len(own)})
         return found
 

@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from rich.console import Console
 
+from cl_condense.common.drawing import stderr
 from cl_condense.common.durations import words
 from cl_condense.common.files import writing
-from cl_condense.common.progress import LINES, Progress, ProgressBar
+from cl_condense.common.progress import Progress
+from cl_condense.common.progress_bar import ProgressBar
 from cl_condense.common.stopping import Limit, Stop
 from cl_condense.papers.bench import Bench
 from cl_condense.papers.forecast import Forecast, Planned
@@ -35,7 +37,7 @@ class Campaign:
     cells: Sequence[Cell]
     limit: Limit = field(default_factory=Limit)
     cheapest: bool = False
-    console: Console = field(default_factory=lambda: Console(stderr=True))
+    console: Console = field(default_factory=stderr)
     _planned: dict[Work, Planned] = field(default_factory=dict, init=False)
 
     def __call__(self) -> int:
@@ -87,7 +89,7 @@ class Campaign:
             forecast.learn(work, found)
 
     def _one(self, planned: Planned) -> tuple[list[Json], float]:
-        bar, begun = ProgressBar(str(planned.work), self.console, every=LINES), time.perf_counter()
+        begun = time.perf_counter()
 
         def on_iteration(progress: Progress) -> None:
             bar(progress)
@@ -98,10 +100,8 @@ class Campaign:
             if not self._fits(planned.pieces[number], first=False):
                 raise _Later
 
-        try:
+        with ProgressBar(str(planned.work), self.console) as bar:
             found = self.bench.do(planned.work, on_iteration, between)
-        finally:
-            bar.close()
         return found, time.perf_counter() - begun
 
     def _fits(self, piece: Piece, first: bool) -> bool:

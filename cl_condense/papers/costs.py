@@ -16,17 +16,18 @@ from cl_condense.data.imageset import ImageSet
 from cl_condense.methods import coresets
 from cl_condense.methods.coresets import Coreset
 from cl_condense.papers.timings import Looked, Shaped, Units
-from cl_condense.runs.incremental import method_for, training_for
-from cl_condense.runs.settings import Settings, network_for
+from cl_condense.runs.build import method_for, network_for, training_for
+from cl_condense.runs.config import CondenseConfig, TrainConfig
 from cl_condense.training.augment import DSA
 from cl_condense.training.protocol import Training
 
 
 @dataclass(frozen=True)
 class Costs:
-    """Estimates for settings on a data set, from timings on this machine, as if nothing were compiled."""
+    """Estimates for a condensation and a training, from timings here, as if nothing were compiled."""
 
-    settings: Settings
+    condense: CondenseConfig
+    scoring: TrainConfig
     train: ImageSet
     test: ImageSet
     units: Units
@@ -36,11 +37,11 @@ class Costs:
 
         ``iterations`` are the first ones of a method that optimises images; None: all.
         """
-        s, real = self.settings, self.train
+        c, real = self.condense, self.train
         counts = real.counts[:classes]
-        method = method_for(s.methods[0], s)
+        method = method_for(c)
         if isinstance(method, Recipe):
-            return self._recipe(method.settled(s.ipc or 0), counts, iterations)
+            return self._recipe(method.settled(c.ipc or 0), counts, iterations)
         if not isinstance(method, Coreset) or not method.iterations:
             return 0.0
         batches = -(-sum(counts) // 256)
@@ -52,19 +53,20 @@ class Costs:
     def training(self, classes: int | None = None, networks: int | None = None, jobs: int = 1) -> float:
         """Seconds in which networks are trained on the images of so many classes, and tested.
 
-        ``networks`` (those of the settings) for each of ``jobs`` that train side by side; the seconds are of
+        ``networks`` (those of the training) for each of ``jobs`` that train side by side; the seconds are of
         one of these.
         """
-        s, method = self.settings, method_for(self.settings.methods[0], self.settings)
+        t, method = self.scoring, method_for(self.condense)
         k = len(self.train.class_ids) if classes is None else classes
         factor = method.synthetic.factor if isinstance(method, Recipe) else 1
-        networks = (s.nets if networks is None else networks) * jobs
-        images, tested = k * (s.ipc or 0) * factor**2, sum(self.test.counts[:k])
-        seconds = s.epochs * self._epoch(self._nets(), training_for(s), images, networks)
-        return (seconds + networks * tested * self.units.tested(self._nets())) / jobs
+        networks = (t.networks if networks is None else networks) * jobs
+        images, tested = k * (self.condense.ipc or 0) * factor**2, sum(self.test.counts[:k])
+        nets = Shaped(network_for(t, self.train.shape), self.train.shape)
+        seconds = t.epochs * self._epoch(nets, training_for(t), images, networks)
+        return (seconds + networks * tested * self.units.tested(nets)) / jobs
 
     def _nets(self) -> Shaped:
-        return Shaped(network_for(self.settings, self.train.shape), self.train.shape)
+        return Shaped(network_for(self.condense, self.train.shape), self.train.shape)
 
     def _epoch(self, nets: Shaped, training: Training, images: int, networks: int = 1) -> float:
         unit = self.units.trained(nets, training, networks)
@@ -72,7 +74,7 @@ class Costs:
 
     def _recipe(self, recipe: Recipe, counts: Sequence[int], iterations: int | None) -> float:
         iterations = settled(recipe.iterations) if iterations is None else iterations
-        decoded = (self.settings.ipc or 0) * recipe.synthetic.factor**2
+        decoded = (self.condense.ipc or 0) * recipe.synthetic.factor**2
         looked_at = min(decoded, recipe.syn_per_class or decoded)
         seconds = 0.0
         for nets in dict.fromkeys(recipe.sources()):

@@ -33,7 +33,7 @@ PLAIN = frozenset(
 """Notes of the published numbers that are not shown."""
 
 
-_NAMES = {"nets": "networks", "orders": "class orders"}
+_NAMES = {"orders": "class orders"}
 
 
 def differences(cell: Cell) -> tuple[str, ...]:

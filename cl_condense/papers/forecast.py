@@ -50,7 +50,7 @@ class Forecast:
     def pieces(self, work: Work) -> list[Piece]:
         """What is missing of a work."""
         found = work.pieces(self._bench.folder, self._costs(work))
-        condensing, training = self._ratio(work.settings.methods[0]), self._ratio("training")
+        condensing, training = self._ratio(work.condense.method), self._ratio("training")
         return [
             p._replace(condensing=p.condensing * (1 if p.begun else condensing), training=p.training * training)
             for p in found
@@ -73,7 +73,7 @@ class Forecast:
         return planned
 
     def _costs(self, work: Work) -> Costs:
-        return Costs(work.settings, *self._bench.load(work.settings.dataset), self._units)
+        return Costs(work.condense, work.train, *self._bench.load(work.condense.dataset), self._units)
 
     def _ratio(self, kind: str) -> float:
         return float(np.median(self._ratios.get(kind, [1.0])))

@@ -4,47 +4,48 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
-from typing import Any
 
-from cl_condense.common.progress import OnProgress, Progress
+from cl_condense.common.progress import OnProgress
 from cl_condense.condensation.condensed_set import CondensedSet
-from cl_condense.condensation.recipe import Recipe
+from cl_condense.data.imageset import ImageSet
 from cl_condense.papers.costs import Costs
 from cl_condense.papers.printed import printed
 from cl_condense.papers.published import Cell
 from cl_condense.papers.work import Account, Between, Json, Load, Past, Piece
+from cl_condense.runs.checks import check_condensing, check_training
+from cl_condense.runs.config import CondenseConfig, TrainConfig, digest
+from cl_condense.runs.defaults import DEFAULTS, EVALUATIONS
 from cl_condense.runs.evaluate_sets import evaluate_set
-from cl_condense.runs.incremental import method_for
 from cl_condense.runs.records import append, mend
-from cl_condense.runs.settings import DEFAULTS, EVALUATIONS, OF_A_SET, Settings, key
 from cl_condense.runs.single import Job, run
-
-_SCORE = "nets epochs evaluation".split()
 
 
 @dataclass(frozen=True)
 class SetWork:
-    """A set condensed by ``settings``, in ``sets/``, and networks ``eval_net`` trained on it."""
+    """A condensed set, in ``sets/``, and networks that are trained on it."""
 
-    settings: Settings
-    eval_net: str
+    condense: CondenseConfig
+    train: TrainConfig
+    device: str = "cpu"
 
     def __str__(self) -> str:
-        s = self.settings
-        images = f"{s.ipc} image{'s' * (s.ipc != 1)} per class"
-        return f"{s.dataset}, {images}, {s.methods[0]}, {self.eval_net}, seed {s.seed}"
+        c = self.condense
+        images = f"{c.ipc} image{'s' * (c.ipc != 1)} per class"
+        return f"{c.dataset}, {images}, {c.method}, {self.train.network}, seed {c.seed}"
+
+    def check(self, train: ImageSet, test: ImageSet) -> None:
+        check_condensing(self.condense, train)
+        check_training(self.train, train, test)
 
     def set_name(self) -> str:
         """File name of its set: the same for the same condensation, compiled or not: that is rounding."""
-        s = self.settings
-        own = key({k: v for k, v in s.values().items() if k in OF_A_SET} | {"compiled": False})
-        return f"{s.dataset}-{s.methods[0]}-ipc{s.ipc}-seed{s.seed}-{own}.safetensors"
+        return _set_name(self.condense)
 
     def identity(self) -> Json:
-        values = {k: v for k, v in asdict(self.settings).items() if k in _SCORE}
-        return {"set": self.set_name(), "eval_net": self.eval_net, **values}
+        return {"set": self.set_name(), **self.train.identity()}
 
     def accuracies(self, results: Sequence[Json]) -> list[list[float]]:
         return [r["accuracies"] for r in self._own(results)]
@@ -65,18 +66,13 @@ class SetWork:
     def do(
         self, folder: Path, load: Load, on_iteration: OnProgress | None = None, between: Between | None = None
     ) -> list[Json]:
-        train, test = load(self.settings.dataset)
+        train, test = load(self.condense.dataset)
         path = folder / "sets" / self.set_name()
         if not path.exists():
-            run(Job(self.settings, path), train.to(self.settings.device), on_iteration)
+            run(Job(self.condense, path, device=self.device), train.to(self.device), on_iteration)
             if between:
                 between(1)
-
-        def on_epoch(epoch: int, epochs: int) -> None:
-            if on_iteration:
-                on_iteration(Progress("training", epoch, epochs))
-
-        found = evaluate_set(CondensedSet.load(path), test, self._scored(), on_epoch)
+        found = evaluate_set(CondensedSet.load(path), test, self.train, self.device, on_iteration)
         record = {"work": self.identity(), **found}
         mend(folder / "scores.jsonl")
         append(folder / "scores.jsonl", record)
@@ -86,35 +82,34 @@ class SetWork:
         return self.set_name()
 
     def pieces(self, folder: Path, costs: Costs) -> list[Piece]:
-        job, scoring = Job(self.settings, folder / "sets" / self.set_name()), Piece(0.0, self._training(costs))
+        job, scoring = Job(self.condense, folder / "sets" / self.set_name()), Piece(0.0, costs.training())
         if job.path.exists():
             return [scoring]
         done, spent = job.done()
         left = costs.condensing()
         if done:  # by what it took so far; its last iterations may cost more than its first ones
             left = spent * (left / costs.condensing(iterations=done) - 1)
-        recipe = isinstance(method_for(self.settings.methods[0], self.settings), Recipe)
-        return [Piece(left, resumable=recipe, begun=done > 0), scoring]
+        return [Piece(left, resumable=self.condense.optimises, begun=done > 0), scoring]
 
     def past(self, folder: Path, results: Sequence[Json], costs: Costs) -> list[Past]:
-        found, method = [], self.settings.methods[0]
+        found, method = [], self.condense.method
         for score, made in zip(self._own(results), self.account(folder, results).origins[-1:], strict=False):
             if made.get("seconds"):
                 found.append(Past(method, costs.condensing(), made["seconds"], made.get("device", "")))
             if score.get("seconds"):
-                own = Past("training", self._training(costs), score["seconds"], score.get("device", ""))
+                own = Past("training", costs.training(), score["seconds"], score.get("device", ""))
                 found.append(own)
         return found
-
-    def _scored(self) -> Settings:
-        return replace(self.settings, net=self.eval_net)
-
-    def _training(self, costs: Costs) -> float:
-        return replace(costs, settings=self._scored()).training()
 
     def _own(self, results: Sequence[Json]) -> list[Json]:
         identity = self.identity()
         return [r for r in results if r["work"] == identity]
+
+
+@cache
+def _set_name(c: CondenseConfig) -> str:
+    own = digest(c.identity() | {"compiled": False})
+    return f"{c.dataset}-{c.method}-ipc{c.ipc}-seed{c.seed}-{own}.safetensors"
 
 
 def condensed_once(cell: Cell) -> bool:
@@ -124,14 +119,11 @@ def condensed_once(cell: Cell) -> bool:
 
 def set_works(cell: Cell, changes: Json, repetitions: int) -> list[SetWork]:
     """What such a cell needs: sets with seeds from 0, by the papers' protocol but for ``changes``."""
-    name, way = cell.name or "", printed(cell)
-    chosen: dict[str, Any] = {
-        "evaluation": way.evaluation,
-        "epochs": EVALUATIONS[way.evaluation],
-        "nets": 5,
-        "depth": way.depth,
-    }
-    chosen |= {k: v for k, v in DEFAULTS.get(cell.dataset, {}).items() if k == "augment"}
-    chosen |= {"net": "convnet" if cell.condense_net == "selection" else cell.condense_net, "steps": 1}
-    s = Settings(cell.dataset, methods=(name,), ipc=cell.ipc, **chosen | changes)
-    return [SetWork(replace(s, seed=i), cell.eval_net) for i in range(repetitions)]
+    way, augment = printed(cell), DEFAULTS.get(cell.dataset, {}).get("augment", CondenseConfig.augment)
+    usual = {"dataset": cell.dataset, "depth": way.depth, "augment": augment, **changes}
+    network = "convnet" if cell.condense_net == "selection" else cell.condense_net
+    condense = CondenseConfig.of({"method": cell.name, "ipc": cell.ipc, "network": network, **usual})
+    trained = {"networks": 5, "evaluation": way.evaluation, "epochs": EVALUATIONS[way.evaluation]}
+    train = TrainConfig.of({**trained, "network": cell.eval_net, **usual})
+    seeded = ((replace(condense, seed=i), replace(train, seed=i)) for i in range(repetitions))
+    return [SetWork(*each, changes.get("device", "cpu")) for each in seeded]

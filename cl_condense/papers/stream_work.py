@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from cl_condense.common.progress import OnProgress, Progress
+from cl_condense.common.progress import OnProgress
+from cl_condense.data.imageset import ImageSet
 from cl_condense.papers.costs import Costs
 from cl_condense.papers.published import Cell
 from cl_condense.papers.work import Account, Between, Json, Load, Past, Piece
-from cl_condense.runs import records
+from cl_condense.runs import config_file, records
+from cl_condense.runs.checks import check_run
+from cl_condense.runs.config import CondenseConfig, TrainConfig, digest
+from cl_condense.runs.defaults import DEFAULTS
 from cl_condense.runs.incremental import Event, Run
-from cl_condense.runs.settings import DEFAULTS, Settings, key
+from cl_condense.runs.run_config import RunConfig
 from cl_condense.runs.stream import step_sizes
+from cl_condense.runs.watching import in_units
 
 STEPS = 5
 """Steps where a paper does not state them: the baselines beside DDM's figure are DM's numbers of 5 steps."""
@@ -30,30 +36,39 @@ class StreamWork:
     networks trained from scratch on the memory, all methods, coresets too, with augmentation.
     """
 
-    settings: Settings
+    run: RunConfig
+
+    @property
+    def condense(self) -> CondenseConfig:
+        return self.run.condense[0]
+
+    @property
+    def train(self) -> TrainConfig:
+        return self.run.train
+
+    def check(self, train: ImageSet, test: ImageSet) -> None:
+        check_run(self.run, train, test)
 
     def __str__(self) -> str:
-        s = self.settings
-        steps, orders, nets = (
+        c, s = self.condense, self.run.stream
+        steps, orders, networks = (
             f"{n} {noun}{'s' * (n != 1)}"
-            for n, noun in ((s.steps, "step"), (s.orders, "order"), (s.nets, "network"))
+            for n, noun in ((s.steps, "step"), (s.orders, "order"), (self.train.networks, "network"))
         )
-        images = f"{s.ipc} image{'s' * (s.ipc != 1)} per class"
-        return f"{s.dataset} in {steps}, {images}, {s.methods[0]}, {orders} x {nets}"
+        images = f"{c.ipc} image{'s' * (c.ipc != 1)} per class"
+        return f"{c.dataset} in {steps}, {images}, {c.method}, {orders} x {networks}"
 
     def out(self, folder: Path) -> Path:
         """The folder of its run: the same for any number of orders and on any device."""
-        s = self.settings
-        own = key({k: v for k, v in s.values().items() if k not in _ELSEWHERE})
-        return folder / "streams" / f"{s.dataset}-{s.methods[0]}-steps{s.steps}-ipc{s.ipc}-{own}"
+        return folder / "streams" / _name(self.run)
 
     def identity(self) -> Json:
-        return {"stream": self.out(Path()).name}
+        return {"stream": _name(self.run)}
 
     def accuracies(self, results: Sequence[Json]) -> list[list[float]]:
         own = self._own(results)
-        last = [r["accuracies"] for r in own if r["step"] == self.settings.steps]
-        return last if len(own) == self.settings.orders * self.settings.steps else []
+        last = [r["accuracies"] for r in own if r["step"] == self.run.stream.steps]
+        return last if len(own) == self.run.stream.orders * self.run.stream.steps else []
 
     def account(self, folder: Path, results: Sequence[Json]) -> Account:
         own = self._own(results)
@@ -69,13 +84,14 @@ class StreamWork:
     def do(
         self, folder: Path, load: Load, on_iteration: OnProgress | None = None, between: Between | None = None
     ) -> list[Json]:
-        run = Run(self.settings, *load(self.settings.dataset), self.out(folder))
+        run = Run(self.run, *load(self.run.dataset), self.out(folder))
+        config_file.write(run.out / "config.toml", config_file.options(run.settings))
         missing, done = len(run.missing()), 0
+        tell = in_units(missing, on_iteration or (lambda progress: None))
 
         def watch(event: Event) -> None:
             nonlocal done
-            if on_iteration:  # in thousandths of a unit
-                on_iteration(Progress("running", round(1000 * (done + event.share)), 1000 * missing))
+            tell(event)
             done += event.record is not None
             if between and event.phase == "done" and event.share == 1 and done < missing:
                 between(done)
@@ -88,7 +104,7 @@ class StreamWork:
 
     def pieces(self, folder: Path, costs: Costs) -> list[Piece]:
         have = {(r["order"], r["step"]) for r in self._own(self.kept(folder))}
-        s = self.settings
+        s = self.run.stream
         units = [(order, step) for order in range(s.orders) for step in range(1, s.steps + 1)]
         each = {step: self._piece(costs, step) for step in {step for unit in units for step in unit[1:]}}
         return [each[step] for order, step in units if (order, step) not in have]
@@ -97,22 +113,29 @@ class StreamWork:
         found = []
         for record in self._own(results):
             piece, device = self._piece(costs, record["step"]), record.get("device", "")
-            method = self.settings.methods[0]
+            method = self.condense.method
             found.append(Past(method, piece.condensing, record["condense_seconds"], device))
             if record.get("train_seconds"):
                 found.append(Past("training", piece.training, record["train_seconds"], device))
         return found
 
     def _piece(self, costs: Costs, step: int) -> Piece:
-        sizes = step_sizes(len(costs.train.class_ids), self.settings.steps)
-        jobs = self.settings.orders if costs.units.device.type == "cuda" else 1
+        sizes = step_sizes(len(costs.train.class_ids), self.run.stream.steps)
+        jobs = self.run.stream.orders if costs.units.device.type == "cuda" else 1
         seen = sum(sizes[:step])
         return Piece(costs.condensing(sizes[step - 1]), costs.training(seen, jobs=jobs))
 
     def _own(self, results: Sequence[Json]) -> list[Json]:
         """Its records of the orders that are asked for."""
         identity = self.identity()
-        return [r for r in results if r["work"] == identity and r["order"] < self.settings.orders]
+        return [r for r in results if r["work"] == identity and r["order"] < self.run.stream.orders]
+
+
+@cache
+def _name(run: RunConfig) -> str:
+    c = run.condense[0]
+    own = digest({k: v for k, v in run.values().items() if k not in _ELSEWHERE})
+    return f"{c.dataset}-{c.method}-steps{run.stream.steps}-ipc{c.ipc}-{own}"
 
 
 def incremental(cell: Cell) -> bool:
@@ -124,7 +147,8 @@ def incremental(cell: Cell) -> bool:
 def stream_works(cell: Cell, changes: Json, orders: int, steps: int) -> list[StreamWork]:
     """What such a cell needs, by the papers' protocol but for ``changes``; ``steps`` where none are stated."""
     chosen: dict[str, Any] = {k: v for k, v in DEFAULTS.get(cell.dataset, {}).items() if k == "augment"}
-    chosen |= {"steps": cell.steps or steps, "orders": orders, "net": cell.eval_net}
+    chosen |= {"steps": cell.steps or steps, "orders": orders, "network": cell.eval_net}
     # 3 is what images of 32 pixels get anyway; not said, `cl-condense run` can go on in the folder.
     chosen |= {"depth": None if cell.depth == 3 else cell.depth}
-    return [StreamWork(Settings(cell.dataset, methods=(cell.name or "",), ipc=cell.ipc, **chosen | changes))]
+    own = {"methods": (cell.name or "",), "ipc": cell.ipc}
+    return [StreamWork(RunConfig.of(cell.dataset, **own | chosen | changes))]

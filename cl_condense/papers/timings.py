@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from cl_condense.common.progress import Progress
 from cl_condense.condensation.engine import Condensation
 from cl_condense.condensation.objectives import mean_matching
 from cl_condense.condensation.recipe import Recipe, Term
@@ -182,7 +183,7 @@ class Units:
         for n in (max(2, most // 4), most):
             ends: list[float] = []
 
-            def on_epoch(*_: int, ends: list[float] = ends) -> None:
+            def on_epoch(_: Progress, ends: list[float] = ends) -> None:
                 self._wait()
                 ends.append(time.perf_counter())
 

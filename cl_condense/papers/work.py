@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 from cl_condense.common.progress import OnProgress
 from cl_condense.data.imageset import ImageSet
 from cl_condense.papers.costs import Costs
-from cl_condense.runs.settings import Settings
+from cl_condense.runs.config import CondenseConfig, TrainConfig
 
 Json = dict[str, Any]
 
@@ -72,8 +72,15 @@ class Work(Protocol):
     """
 
     @property
-    def settings(self) -> Settings:
-        """What it computes with."""
+    def condense(self) -> CondenseConfig:
+        """How its images are condensed."""
+
+    @property
+    def train(self) -> TrainConfig:
+        """How networks are trained on them."""
+
+    def check(self, train: ImageSet, test: ImageSet) -> None:
+        """Raises ValueError where it makes no sense or does not fit the data."""
 
     def identity(self) -> Json:
         """What its results have to say of themselves, as their ``work``."""

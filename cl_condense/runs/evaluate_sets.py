@@ -5,24 +5,26 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from cl_condense.common.devices import pick_device
 from cl_condense.common.files import writable, writing
+from cl_condense.common.progress import OnProgress, Progress
 from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.condensation.formats.read import check_options, has_pairs, read
 from cl_condense.condensation.formats.reading import Reading
 from cl_condense.data import datasets
 from cl_condense.data.class_names import classes_of
 from cl_condense.data.imageset import ImageSet
-from cl_condense.runs.incremental import training_for
+from cl_condense.runs.build import network_for, training_for
+from cl_condense.runs.checks import check_training
+from cl_condense.runs.config import TrainConfig
+from cl_condense.runs.defaults import DEFAULTS, default_epochs
 from cl_condense.runs.provenance import origin
 from cl_condense.runs.records import append
-from cl_condense.runs.settings import DEFAULTS, Settings, default_epochs, network_for
 from cl_condense.training.evaluate import score
-from cl_condense.training.train import OnEpoch
 
 
 def evaluate_files(
@@ -32,17 +34,18 @@ def evaluate_files(
     download: bool,
     *,
     records: Path | None,
+    device: str = "auto",
     pair: int | None = None,
     factor: int | None = None,
     space: str = "auto",
-    watch: Callable[[str], OnEpoch] | None = None,
+    watch: Callable[[str], OnProgress] | None = None,
     **given: Any,
 ) -> Iterator[str]:
     """Evaluates every file, after all have been read, and yields a line for each: mean ± std (n).
 
     Classes go by name where a file has names. ``pair``, ``factor`` and ``space`` are those of
-    ``read``; lines and records say what was assumed. ``watch`` makes what is called
-    after every epoch, from the name of a file.
+    ``read``; lines and records say what was assumed. ``watch`` makes, from the name of a
+    file or a data set, what is told how far it is: ``ProgressBar``, say.
 
     Raises:
         ValueError: for a file that is no condensed set, or does not fit the data set or these options, before
@@ -53,14 +56,9 @@ def evaluate_files(
         writable(records, "--records")
     if pair is not None and not any(map(has_pairs, files)):
         raise ValueError(f"--pair {pair}: .pt files have pairs, and none is given: leave --pair out")
-    train, test = datasets.load(dataset, data, download=download)
-    chosen = DEFAULTS.get(dataset, {}) | {k: v for k, v in given.items() if v is not None}
-    s = replace(Settings(dataset), **{k: v for k, v in chosen.items() if k != "networks"})
-    usual = default_epochs(dataset, s.evaluation)
-    s = replace(s, epochs=usual if given["epochs"] is None else given["epochs"])
-    training_for(s)  # raises for epochs without sense, and the next for a network that does not fit
-    s = replace(s, nets=given["networks"], device=str(pick_device(s.device)))
-    network_for(s, test.shape)(len(test.class_ids))
+    train, test = datasets.load(dataset, data, download=download, on_progress=watch(dataset) if watch else None)
+    config, device = training_config(dataset, **given), str(pick_device(device))
+    check_training(config, train, test)
     constants, classes = (train.mean, train.std), classes_of(test)
     readings = []
     for file in files:
@@ -69,38 +67,50 @@ def evaluate_files(
         readings.append(_fitting(file, found, test))
     with writing(records, "--records") if records else nullcontext():
         for file, reading in zip(files, readings, strict=True):
-            record = evaluate_set(reading.set, test, s, watch(file.name) if watch else None)
+            record = evaluate_set(reading.set, test, config, device, watch(file.name) if watch else None)
             yield _line(file, reading, record)  # first, since it is lost where nothing can be appended
             if records:
                 append(records, {"file": str(file), "read": reading.record(), **record})
 
 
+def training_config(dataset: str, **given: Any) -> TrainConfig:
+    """How networks are trained on a data set's condensed sets; what is None is its own, or the published.
+
+    Raises:
+        ValueError: for an unknown way to evaluate, and numbers out of their range.
+    """
+    chosen = DEFAULTS.get(dataset, {}) | {k: v for k, v in given.items() if v is not None}
+    evaluation = chosen.get("evaluation", TrainConfig.evaluation)
+    chosen["epochs"] = given.get("epochs") or default_epochs(dataset, evaluation)
+    return TrainConfig.of({**chosen, "dataset": dataset})
+
+
 def evaluate_set(
-    made: CondensedSet, test: ImageSet, s: Settings, on_epoch: OnEpoch | None = None
+    made: CondensedSet,
+    test: ImageSet,
+    config: TrainConfig,
+    device: str,
+    on_progress: OnProgress | None = None,
 ) -> dict[str, Any]:
-    """A record of the accuracies of ``s.nets`` networks trained on a set, by the protocol of ``s``."""
+    """A record of the accuracies of networks trained on a set."""
     begun = time.perf_counter()
-    images, labels = (x.to(s.device) for x in made.decode())
+    if on_progress:  # a first epoch may take long
+        on_progress(Progress("training", 0, config.epochs))
+    images, labels = (x.to(device) for x in made.decode())
     # Test images as the set's own were normalised, which a published set may do in another way.
-    test = replace(test.to(s.device), mean=made.mean, std=made.std)
-    make = network_for(s, test.shape)
-    own: Any = {"network": make, "training": training_for(s), "networks": s.nets, "keys": (s.seed,)}
-    found = score(images, labels, test, **own, on_epoch=on_epoch)
+    test = replace(test.to(device), mean=made.mean, std=made.std)
+    make = network_for(config, test.shape)
+    own: Any = {"network": make, "training": training_for(config), "networks": config.networks}
+    found = score(images, labels, test, **own, keys=(config.seed,), on_progress=on_progress)
     return {
         "recipe": made.recipe,
         "codec": made.codec,
-        "dataset": s.dataset,
+        **asdict(config),
         "accuracies": [round(a, 6) for a in found.tolist()],
         "mean": float(found.double().mean()),
         "std": float(found.double().std(correction=0)),
-        "evaluation": s.evaluation,
-        "epochs": s.epochs,
-        "net": s.net,
-        "width": s.width,
-        "compiled": s.compiled,
-        "seed": s.seed,
         "seconds": round(time.perf_counter() - begun, 3),
-        **origin(s.device),
+        **origin(device),
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,19 +16,15 @@ from cl_condense.common.files import atomic, unused, writing
 from cl_condense.common.numbers import MOST, whole
 from cl_condense.common.progress import OnProgress, Progress
 from cl_condense.common.rng import subseed
-from cl_condense.condensation.recipe import Method, Recipe
 from cl_condense.data.imageset import ImageSet
 from cl_condense.memory.class_memory import ClassMemory
-from cl_condense.methods.coresets import Coreset
-from cl_condense.methods.economy import economical
-from cl_condense.methods.registry import build
+from cl_condense.runs.build import method_for, network_for, training_for
+from cl_condense.runs.checks import check_run, fingerprint
 from cl_condense.runs.provenance import commit, origin
 from cl_condense.runs.records import Record, Unit, append, mend, read
-from cl_condense.runs.settings import Settings, check, fingerprint, network_for
+from cl_condense.runs.run_config import RunConfig
 from cl_condense.runs.stream import ClassStream, step_sizes
 from cl_condense.runs.trial import Trial
-from cl_condense.training.augment import DSA
-from cl_condense.training.protocol import TRAININGS, Training
 from cl_condense.training.train import train_together
 
 
@@ -60,32 +56,32 @@ class Run:
             made and when it is called, a folder that another process writes in.
     """
 
-    settings: Settings
+    settings: RunConfig
     train: ImageSet
     test: ImageSet
     out: Path
     records: list[Record] = field(init=False)
 
     def __post_init__(self) -> None:
-        check(self.settings, self.train, self.test)
+        check_run(self.settings, self.train, self.test)
         self.out = Path(self.out)
         device = str(pick_device(self.settings.device))
-        data = self.settings.data or fingerprint(self.train, self.test)
-        self.settings = replace(self.settings, device=device, data=data)
-        self._methods = {name: method_for(name, self.settings) for name in self.settings.methods}
+        data = self.settings.main.data or fingerprint(self.train, self.test)
+        self.settings = self.settings.changed(device=device, data=data)
+        self._methods = {each.method: method_for(each) for each in self.settings.condense}
         self.records = self._open()
         commit()  # of the code that is loaded now
 
     @property
     def sizes(self) -> list[int]:
         """Number of new classes of each step."""
-        return step_sizes(len(self.train.class_ids), self.settings.steps)
+        return step_sizes(len(self.train.class_ids), self.settings.stream.steps)
 
     @property
     def units(self) -> list[Unit]:
         """All pieces of work, in the order in which they are done."""
-        s = self.settings
-        return [Unit(o, m, t) for o in range(s.orders) for m in s.methods for t in range(1, s.steps + 1)]
+        orders, steps = range(self.settings.stream.orders), range(1, self.settings.stream.steps + 1)
+        return [Unit(o, m, t) for o in orders for m in self.settings.methods for t in steps]
 
     def missing(self) -> list[Unit]:
         """Pieces of work without a record."""
@@ -124,18 +120,18 @@ class Run:
         Elsewhere each alone: only those for at most 16 pixels are joined there, and with one channel accuracies
         would differ by rounding when a run goes on with more orders.
         """
-        orders = [*range(self.settings.orders)]
-        together = self.settings.net == "convnet" and self.settings.device.startswith("cuda")
+        orders = [*range(self.settings.stream.orders)]
+        together = self.settings.train.network == "convnet" and self.settings.device.startswith("cuda")
         return [orders] if together else [[order] for order in orders]
 
     def _trial(self, start: Unit, due: list[int]) -> Trial:
-        s, network = self.settings, network_for(self.settings, self.train.shape)
+        s, network = self.settings, network_for(self.settings.train, self.train.shape)
         memory = ClassMemory(
-            s.budget,
-            per_class=s.ipc,
-            max_bytes=s.max_bytes,
-            codec=s.codec,
-            shrink=s.shrink,
+            s.stream.budget,
+            per_class=s.main.ipc,
+            max_bytes=s.stream.max_bytes,
+            codec=s.main.codec,
+            shrink=s.stream.shrink,
             dataset=s.dataset,
             method=self._methods[start.method],
             network=network,
@@ -143,7 +139,7 @@ class Run:
             seed=subseed(s.seed, start.order),
         )
         stream = ClassStream.of(self.train, self.test, self.sizes, s.seed + start.order)
-        return Trial(start, due, stream, memory, network, s.nets, self.memory_file)
+        return Trial(start, due, stream, memory, network, s.train.networks, self.memory_file)
 
     def _step(self, trials: list[Trial], step: int, on_event: Callable[[Event], None]) -> None:
         """Condenses a step of each trial, trains their networks together, and evaluates each."""
@@ -151,11 +147,11 @@ class Run:
         for trial, condensing in zip(trials, _shares(units, on_event), strict=True):
             trial.condense(step, condensing)
 
-        def training(epoch: int, epochs: int) -> None:
-            on_event(Event(units[0], "train", len(trials) * (1 + epoch / epochs) / 2))
+        def training(progress: Progress) -> None:
+            on_event(Event(units[0], "train", len(trials) * (1 + progress.done / progress.total) / 2))
 
         start, jobs = time.perf_counter(), [trial.job(step) for trial in trials]
-        train_together(jobs, training_for(self.settings), training)
+        train_together(jobs, training_for(self.settings.train), training)
         seconds = (time.perf_counter() - start) / len(trials)
         for done, (trial, job) in enumerate(zip(trials, jobs, strict=True)):
             record = self._record(units[done], trial.memory, trial.accuracies(job, step), seconds)
@@ -181,7 +177,7 @@ class Run:
             "condense_seconds": round(memory.seconds, 3),
             "train_seconds": round(seconds, 3),
             "recipe": made.recipe,  # settled for its images per class
-            "economy": self.settings.economy_of(unit.method),
+            "economy": self.settings.of_method(unit.method).economical,
             "seed": self.settings.seed,
             **origin(self.settings.device),
         }
@@ -198,14 +194,13 @@ class Run:
                 with atomic(self.out / "settings.json") as temporary:
                     temporary.write_text(json.dumps(mine, indent=2) + "\n")
             mend(path)
-            return [r for r in read(path) if r["order"] < self.settings.orders]
+            return [r for r in read(path) if r["order"] < self.settings.stream.orders]
 
     def _mine(self, theirs: dict[str, Any]) -> dict[str, Any]:
         """What ``settings.json`` is to say: no fewer orders than it does."""
-        orders = max(self.settings.orders, theirs.get("orders", 0))
+        orders = max(self.settings.stream.orders, theirs.get("orders", 0))
         threads = theirs.get("threads", _threads(self.train))
-        own = {"methods": list(self.settings.methods), "orders": orders, "threads": threads}
-        return self.settings.values() | own
+        return self.settings.values() | {"orders": orders, "threads": threads}
 
     def _theirs(self) -> dict[str, Any]:
         """What ``settings.json`` says; nothing where the folder is fresh.
@@ -219,7 +214,7 @@ class Run:
                 raise ValueError(f"{self.out} is not empty and holds no run: give another --out")
             return {}
         try:
-            theirs = {"economy": False} | dict(json.loads(path.read_text()))
+            theirs = dict(json.loads(path.read_text()))
             whole("orders", theirs["orders"])
             whole("threads", theirs.get("threads", 1), at_most=MOST["threads"])
         except (KeyError, ValueError, TypeError):
@@ -246,38 +241,6 @@ def _shares(units: list[Unit], on_event: Callable[[Event], None]) -> Iterator[On
             on_event(Event(unit, "condense", (before + progress.done / progress.total) / 2))
 
         yield condensing
-
-
-def method_for(name: str, s: Settings) -> Method:
-    """The method of a name as these settings want it."""
-    method = build(name, s.dataset)
-    if isinstance(method, Coreset):
-        alone = not any(isinstance(build(other), Recipe) for other in s.methods)
-        if alone and method.iterations and s.iterations:
-            return replace(method, iterations=s.iterations)
-        return method
-    if not isinstance(method, Recipe):
-        return method
-    given = {k: getattr(s, k) for k in ("iterations", "real_per_class", "precision", "compiled")}
-    given = {k: v for k, v in given.items() if v is not None}
-    # Of the method's own augmentation what fits the data set: no flips for digits.
-    words = [word for word in method.augment.groups if word in DSA(s.augment).groups]
-    own = replace(method, augment=replace(method.augment, strategy="_".join(words) or "none"))
-    made = replace(economical(own) if s.economy else own, **given)
-    if s.real_per_class and made.quiet:  # in every step: what does not fit a memory would not fit it at the end
-        made = replace(made, quiet=replace(made.quiet, real_per_class=s.real_per_class))
-    return made if s.reuse is None else replace(made, source=own.source, reuse=1).reusing(s.reuse)
-
-
-def training_for(s: Settings) -> Training:
-    """How these settings train networks on a memory.
-
-    Raises:
-        ValueError: for an unknown way to evaluate.
-    """
-    if s.evaluation not in TRAININGS:
-        raise ValueError(f"evaluation {s.evaluation!r}: use {' or '.join(TRAININGS)}")
-    return replace(TRAININGS[s.evaluation](s.epochs, s.augment), compiled=s.compiled)
 
 
 def _threads(images: ImageSet) -> int:

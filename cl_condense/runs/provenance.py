@@ -82,7 +82,7 @@ def command_line(program: str) -> str:
         elif isinstance(parameter, click.Argument):
             words += map(str, value if parameter.nargs != 1 else [value])
         elif getattr(parameter, "is_flag", False):
-            words.append(name)
+            words.append(name if value else parameter.secondary_opts[0])
         else:
             for each in value if parameter.multiple else [value]:
                 words += [name, str(each)]

@@ -25,33 +25,39 @@ from cl_condense.condensation.recipe import Method, Recipe
 from cl_condense.condensation.sources.contract import State
 from cl_condense.data.imageset import ImageSet, check_ipc
 from cl_condense.methods.condense import condense
-from cl_condense.runs.incremental import method_for
+from cl_condense.runs import config_file
+from cl_condense.runs.build import method_for, network_for
+from cl_condense.runs.config import CondenseConfig
 from cl_condense.runs.provenance import commit, origin
-from cl_condense.runs.settings import OF_A_SET, Settings, network_for
 
-_FORMAT = "cl-condense checkpoint 2"
+_FORMAT = "cl-condense checkpoint 3"
 _EVERY = 30.0  # seconds between checkpoints
 _LOSSES = 200  # points of a loss curve; each waits for the device
 
 
 @dataclass(frozen=True)
 class Job:
-    """A standalone condensation: ``settings`` for the images, ``method`` and the files to write.
+    """A standalone condensation and the files to write.
 
     Attributes:
-        settings: of its fields those that a condensation depends on; ``methods`` has one name.
-        path: of the set, a safetensors file; picture, record and checkpoint lie beside it.
-        start: a set to go on from, with ``settings.iterations`` more and new random numbers.
+        config: what the images depend on.
+        path: of the set, a safetensors file; picture, record, options and checkpoint lie beside it.
+        start: a set to go on from, with ``config.iterations`` more and new random numbers.
+        device: where to compute, for the record; the images lie there.
+        data: folder of the data set's files, for the options that repeat it.
     """
 
-    settings: Settings
+    config: CondenseConfig
     path: Path
     start: Path | None = None
+    device: str = "cpu"
+    data: Path | None = None
 
     def files(self) -> dict[str, Path]:
         """What it writes, by kind."""
-        suffixes = {"set": ".safetensors", "picture": ".png", "record": ".json", "checkpoint": ".checkpoint"}
-        return {kind: self.path.with_suffix(suffix) for kind, suffix in suffixes.items()}
+        suffixes = {"set": "safetensors", "picture": "png", "record": "json", "options": "toml"}
+        suffixes["checkpoint"] = "checkpoint"
+        return {kind: self.path.with_suffix(f".{suffix}") for kind, suffix in suffixes.items()}
 
     def done(self) -> tuple[int, float]:
         """The iterations that a checkpoint has, and the seconds that they took.
@@ -64,8 +70,12 @@ class Job:
 
     def identity(self) -> dict[str, Any]:
         """What has to be the same for an interrupted job to go on."""
-        chosen = {k: v for k, v in self.settings.values().items() if k in OF_A_SET}
-        return chosen | {"methods": list(self.settings.methods), "start": self.start and str(self.start)}
+        return {**self.config.identity(), "start": self.start and str(self.start)}
+
+    def options(self) -> dict[str, Any]:
+        """The options of ``cl-condense condense`` that repeat it."""
+        more = {"data": self.data, "from": self.start, "device": self.device}
+        return {**config_file.options(self.config), **{k: str(v) for k, v in more.items() if v}}
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,17 +121,15 @@ def run(job: Job, real: ImageSet, on_iteration: OnProgress | None = None) -> dic
         ValueError: before any work, where the set is there already, a checkpoint is of other settings, another
             process writes the set, and where it cannot be written.
     """
-    s = job.settings
+    c = job.config
     _absent(job)
-    check_ipc(s.ipc or 0, real)
-    method = method_for(s.methods[0], s)
+    check_ipc(c.ipc or 0, real)
+    method, seed = method_for(c), c.seed
     if isinstance(method, Recipe):
-        warn_borrowed(method, s.dataset, s.ipc or 0)
+        warn_borrowed(method, c.dataset, c.ipc or 0)
         method, seed = _start(job, method)
     elif job.start:
-        raise ValueError(f"{s.methods[0]} selects real images: there is nothing to go on with from {job.start}")
-    else:
-        seed = s.seed
+        raise ValueError(f"{c.method} selects real images: there is nothing to go on with from {job.start}")
     with writing(job.path):
         _absent(job)  # another process may have been here since
         before = _checkpointed(job) if isinstance(method, Recipe) else _Before()
@@ -137,17 +145,17 @@ def _absent(job: Job) -> None:
 def _write(
     job: Job, method: Method, seed: int, real: ImageSet, *, before: _Before, on_iteration: OnProgress | None
 ) -> dict[str, Any]:
-    s, files, begun = job.settings, job.files(), time.perf_counter() - before.seconds
+    c, files, begun = job.config, job.files(), time.perf_counter() - before.seconds
     commit()  # of the code that is loaded now
-    make, losses = network_for(s, real.shape), [*before.losses]
+    make, losses = network_for(c, real.shape), [*before.losses]
     if isinstance(method, Recipe):
-        work = Condensation(real, method, ipc=s.ipc or 0, network=make, seed=seed)
+        work = Condensation(real, method, ipc=c.ipc or 0, network=make, seed=seed)
         if before.state:
             work.restore(before.state)
         made = _finish(job, work, losses, begun, on_iteration)
     else:
-        made = condense(real, method, ipc=s.ipc or 0, network=make, seed=seed, on_iteration=on_iteration)
-    made = made.coded(s.codec)
+        made = condense(real, method, ipc=c.ipc or 0, network=make, seed=seed, on_iteration=on_iteration)
+    made = made.coded(c.codec)
     record = {
         **job.identity(),
         "recipe": made.recipe,
@@ -155,9 +163,10 @@ def _write(
         "bytes": made.nbytes,
         "losses": losses,
         "seconds": round(time.perf_counter() - begun, 3),
-        **origin(s.device),
+        **origin(job.device),
     }
     made.save_png(files["picture"])
+    config_file.write(files["options"], job.options())
     with atomic(files["record"]) as temporary:
         temporary.write_text(json.dumps(record, indent=2) + "\n")
     made.save(files["set"])  # last: where the set is, all is
@@ -168,10 +177,10 @@ def _write(
 def _start(job: Job, recipe: Recipe) -> tuple[Recipe, int]:
     """The recipe and the seed, from a saved set where there is one."""
     if job.start is None:
-        return recipe, job.settings.seed
+        return recipe, job.config.seed
     saved = CondensedSet.load(job.start)
     before = whole(f"{job.start}: iterations", saved.recipe.get("iterations", 0), 0)
-    return replace(recipe, synthetic=Saved(saved)), subseed(job.settings.seed, before)
+    return replace(recipe, synthetic=Saved(saved)), subseed(job.config.seed, before)
 
 
 def _finish(
@@ -227,7 +236,7 @@ def _checkpointed(job: Job) -> _Before:
             if meta.get("format") != _FORMAT:
                 raise ValueError(f"its format is {meta.get('format')!r}, not {_FORMAT!r}")
             header = json.loads(meta["header"])
-            theirs, seconds = {"economy": False} | dict(header["job"]), float(header["seconds"])
+            theirs, seconds = dict(header["job"]), float(header["seconds"])
             losses = tuple([int(i), float(loss)] for i, loss in header["losses"])
             threads = whole("threads", header["threads"], at_most=MOST["threads"])
             state: State = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118

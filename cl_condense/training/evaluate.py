@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from cl_condense.common.progress import OnProgress, Progress
 from cl_condense.common.rng import Purpose, isolated
 from cl_condense.data.imageset import ImageSet
 from cl_condense.networks.contract import MakeNetwork, at_once
 from cl_condense.networks.init import Initialiser
 from cl_condense.training.protocol import Training
-from cl_condense.training.train import OnEpoch, forward_of, parts, train
+from cl_condense.training.train import forward_of, parts, train
 
 
 @torch.no_grad()
@@ -35,7 +36,14 @@ def fresh_networks(
     return nets
 
 
-def count_right(nets: Sequence[nn.Module], test: ImageSet, rows: Tensor, *, compiled: bool = False) -> Tensor:
+def count_right(
+    nets: Sequence[nn.Module],
+    test: ImageSet,
+    rows: Tensor,
+    *,
+    compiled: bool = False,
+    on_progress: OnProgress | None = None,
+) -> Tensor:
     """How many of the images at ``rows`` of ``test`` each network gets right: ``[r]`` int64, on their device.
 
     The networks are left in evaluation mode.
@@ -43,10 +51,13 @@ def count_right(nets: Sequence[nn.Module], test: ImageSet, rows: Tensor, *, comp
     device = next(nets[0].parameters()).device
     for net in nets:
         net.eval()
-    targets, right = test.targets, torch.zeros(len(nets), dtype=torch.int64, device=device)
+    targets, right, done = test.targets, torch.zeros(len(nets), dtype=torch.int64, device=device), 0
     for part in rows.split(512):
         logits = predict(nets, test.take(part).to(device), compiled=compiled)
         right += (logits.argmax(-1) == targets[part].to(device)).sum(1)
+        done += len(part)
+        if on_progress:
+            on_progress(Progress("evaluating", done, len(rows)))
     return right
 
 
@@ -59,7 +70,7 @@ def score(
     training: Training,
     networks: int,
     keys: tuple[int, ...],
-    on_epoch: OnEpoch | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Tensor:
     """Accuracies ``[networks]`` on ``test`` of fresh networks trained on ``images``, after their last epoch.
 
@@ -71,10 +82,10 @@ def score(
         training: the protocol.
         networks: trained side by side.
         keys: what everything random is drawn from, with the number of the network.
-        on_epoch: called after every epoch.
+        on_progress: told of the training, epoch by epoch, then of the images that are evaluated.
     """
     nets = fresh_networks(lambda: network(len(test.class_ids)), networks, keys=keys, device=test.device)
     ids = torch.tensor(test.class_ids, device=test.device)
-    train(nets, images, torch.searchsorted(ids, labels), training, keys=keys, on_epoch=on_epoch)
+    train(nets, images, torch.searchsorted(ids, labels), training, keys=keys, on_epoch=on_progress)
     rows = torch.arange(len(test), device=test.device)
-    return count_right(nets, test, rows, compiled=training.compiled) / len(test)
+    return count_right(nets, test, rows, compiled=training.compiled, on_progress=on_progress) / len(test)

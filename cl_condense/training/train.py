@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cl_condense.common.progress import OnProgress, Progress
 from cl_condense.common.rng import Key, Purpose, isolated, permutation
 from cl_condense.networks.contract import at_once
 from cl_condense.networks.convnet import ConvNet
@@ -17,9 +18,6 @@ from cl_condense.networks.joined import forward_joined, joinable
 from cl_condense.training.compiling import compiled_logits, plain_logits
 from cl_condense.training.cutmix import cutmix
 from cl_condense.training.protocol import Training
-
-OnEpoch = Callable[[int, int], None]
-"""Called with (epochs done, epochs in all)."""
 
 Momentum = list[Tensor]
 """SGD's momentum of a network that trains again and again: a tensor for each of its parameters."""
@@ -48,7 +46,7 @@ def train(
     *,
     keys: tuple[int, ...],
     momenta: Sequence[Momentum] = (),
-    on_epoch: OnEpoch | None = None,
+    on_epoch: OnProgress | None = None,
 ) -> Tensor:
     """Trains networks side by side, each in its own order and with its own augmentation.
 
@@ -60,7 +58,7 @@ def train(
         keys: what shuffling, augmentation and mixing are drawn from, with the number of the network.
         momenta: of each network, for one that goes on where another call left it: changed in place, as the
             weights are. Without them every network starts ``at_rest``.
-        on_epoch: called after every epoch.
+        on_epoch: told of the training after every epoch.
 
     Returns:
         float32 ``[len(nets)]``, on the device: the share of the images that each network got right in the last
@@ -70,7 +68,7 @@ def train(
 
 
 def train_together(
-    jobs: Sequence[TrainJob], training: Training, on_epoch: OnEpoch | None = None
+    jobs: Sequence[TrainJob], training: Training, on_epoch: OnProgress | None = None
 ) -> list[Tensor]:
     """Gives what ``train`` gives for each job; joined where their networks and images allow it.
 
@@ -87,7 +85,7 @@ def train_together(
 
         def count(epoch: int, before: int = number * training.epochs) -> None:
             if on_epoch:
-                on_epoch(before + epoch, len(groups) * training.epochs)
+                on_epoch(Progress("training", before + epoch, len(groups) * training.epochs))
 
         right = _train(_Rows([jobs[i] for i in members], training.compiled), training, count)
         found |= zip(members, right.split([len(jobs[i].nets) for i in members]), strict=True)

@@ -69,6 +69,7 @@ def test_condense_compares_every_method_that_has_a_reference(measure):
     assert record["printed"].count("  ratio ") == 4
 
 
+@pytest.mark.slow
 def test_memory_is_that_of_a_process_of_its_own(measure):
     record = measure("condense", "--method", "dm", "--classes", "2", *CONDENSING, memory=True)
     check(record["condense"][0])

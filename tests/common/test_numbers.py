@@ -17,10 +17,11 @@ from cl_condense.condensation.sources.untrained import RandomNets
 from cl_condense.condensation.storage import Partition
 from cl_condense.data.imageset import ImageSet
 from cl_condense.memory.budgets import Budget
+from cl_condense.methods.condense import condense
 from cl_condense.methods.coresets import Coreset, random
 from cl_condense.methods.registry import build
 from cl_condense.networks.convnet import MakeConvNet
-from cl_condense.runs.settings import Settings
+from cl_condense.runs.run_config import RunConfig
 from cl_condense.training.augment import DSA
 from cl_condense.training.protocol import Training
 
@@ -76,18 +77,21 @@ WHOLE = {  # place: (what takes a number, below, above or None, some that are ri
     },
     "Budget.max_size": (Budget, 0, None, (1, 100)),
     "Budget.max_bytes": (changed(Budget, "max_bytes"), 0, None, (1, 10**6)),
-    "Settings.max_bytes": (changed(partial(Settings, "digits", ipc=None), "max_bytes"), 0, None, (1,)),
+    "RunConfig.max_bytes": (changed(partial(RunConfig.of, "digits", ipc=None), "max_bytes"), 0, None, (1,)),
     "Training.epochs": (changed(Training, "epochs"), 0, None, (1, 1000)),
     "Training.batch_size": (changed(Training, "batch_size"), 0, None, (1, 256)),
     "settled": (lambda value: build("dm", iterations=Tuned((("a", 1, value),))).settled(1), 0, None, (1, 9)),
     **{
-        f"Settings.{name}": (changed(partial(Settings, "digits"), name), 0, MOST.get(name), (1,))
-        for name in "steps ipc budget orders nets iterations real_per_class epochs width depth reuse".split()
+        f"RunConfig.{name}": (changed(partial(RunConfig.of, "digits"), name), 0, MOST.get(name), (1,))
+        for name in "steps ipc budget orders networks iterations real_per_class".split()
+        + "epochs width depth reuse".split()
     },
     "seed": (seed, -1, SEED_MAX, (0, SEED_MAX)),
-    "Settings.seed": (changed(partial(Settings, "digits", orders=1), "seed"), -1, SEED_MAX, (0, SEED_MAX)),
+    "RunConfig.seed": (changed(partial(RunConfig.of, "digits", orders=1), "seed"), -1, SEED_MAX, (0, SEED_MAX)),
 }
-OPTIONAL = [f"Settings.{name}" for name in "ipc budget max_bytes iterations real_per_class depth reuse".split()]
+OPTIONAL = [
+    f"RunConfig.{name}" for name in "ipc budget max_bytes iterations real_per_class depth reuse".split()
+]
 OPTIONAL += ["Budget.max_size", "Budget.max_bytes"]
 
 FINITE = {  # place: (what takes a number, some out of range, some in it)
@@ -150,16 +154,18 @@ def test_a_finite_number_is_one_in_its_range_and_all_else_is_one_line(place):
 def test_images_per_class_and_seeds_are_checked_before_any_work(value, real):
     network = MakeConvNet((1, 8, 8), 4, 1)
     for method in (build("dm", iterations=1), build("random")):
-        refused(lambda v, m=method: m(real, ipc=v, network=network), value)
+        refused(lambda v, m=method: condense(real, m, ipc=v, network=network), value)
         if not (isinstance(value, int) and value == 0 and value is not False):
-            refused(lambda v, m=method: m(real, ipc=1, network=network, seed=v), value)
+            refused(lambda v, m=method: condense(real, m, ipc=1, network=network, seed=v), value)
     refused(lambda v: Condensation(real, build("dm"), ipc=v, network=network), value)
 
 
 @pytest.mark.parametrize("value", [-1, SEED_MAX + 1])
 def test_a_seed_has_32_bits(value, real):
     for method in (build("dm", iterations=1), build("random")):
-        refused(lambda v, m=method: m(real, ipc=1, network=MakeConvNet((1, 8, 8), 4, 1), seed=v), value)
+        refused(
+            lambda v, m=method: condense(real, m, ipc=1, network=MakeConvNet((1, 8, 8), 4, 1), seed=v), value
+        )
     highest = build("random")(real, ipc=1, network=MakeConvNet((1, 8, 8), 4, 1), seed=SEED_MAX)
     assert highest.seed == SEED_MAX
 
@@ -167,14 +173,14 @@ def test_a_seed_has_32_bits(value, real):
 def test_numbers_of_numpy_are_plain_ones_in_records():
     settings = build("dm", iterations=np.int64(7), lr=np.float32(0.5), momentum=np.float64(0.25)).settings()
     assert [type(settings[k]) for k in ("iterations", "lr", "momentum")] == [int, float, float]
-    assert type(Settings("digits", ipc=np.int64(3)).ipc) is int
+    assert type(RunConfig.of("digits", ipc=np.int64(3)).main.ipc) is int
 
 
 def test_the_seeds_of_all_class_orders_are_in_range():
-    assert Settings("digits", seed=SEED_MAX - 4, orders=5).seed == SEED_MAX - 4
+    assert RunConfig.of("digits", seed=SEED_MAX - 4, orders=5).seed == SEED_MAX - 4
     words = f"seed {SEED_MAX - 3} with 5 orders: give a seed of at most {SEED_MAX - 4}"
     with pytest.raises(ValueError, match=words):
-        Settings("digits", seed=SEED_MAX - 3, orders=5)
+        RunConfig.of("digits", seed=SEED_MAX - 3, orders=5)
 
 
 def test_subseeds_are_seeds_and_differ():

@@ -1,10 +1,11 @@
 """Classes of a set among those of a data set: the right label, or a refusal; never another label."""
 
-import random
 import unicodedata
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from cl_condense.condensation.formats.class_match import match_folders, match_labels
 from cl_condense.data.class_names import classes_of, safe
@@ -132,31 +133,33 @@ def matched(folders, classes):
         return None if "may be one of" in str(error) else error
 
 
-@pytest.mark.parametrize("seed", range(200))
-def test_exported_folders_and_names_find_their_classes_among_any(seed):
-    draw = random.Random(seed)
-    names = draw.sample(POOL, draw.randint(1, len(POOL)))
-    labels = sorted(draw.sample(range(2000), len(names))) if seed % 2 else range(len(names))
+def some(values):
+    """Some of the values, in any order."""
+    return st.lists(st.sampled_from(values), min_size=1, unique=True)
+
+
+@settings(max_examples=200)
+@given(some(POOL), st.data())
+def test_exported_folders_and_names_find_their_classes_among_any(names, data):
+    numbers = st.lists(st.integers(0, 2000), min_size=len(names), max_size=len(names), unique=True)
+    labels = sorted(data.draw(st.just(range(len(names))) | numbers))
     classes = dict(zip(labels, names, strict=True))
-    digits = draw.choice([1, 4])
+    digits = data.draw(st.sampled_from([1, 4]))
     exported = {f"{label:0{digits}d}-{safe(name)}": label for label, name in classes.items()}
-    folders = draw.sample(sorted(exported), len(exported))
+    folders = data.draw(st.permutations(sorted(exported)))
     right = tuple(exported[folder] for folder in folders)
     assert match_folders(folders, classes).labels == right
-    part = draw.randint(1, len(folders))
+    part = data.draw(st.integers(1, len(folders)))
     assert matched(folders[:part], classes) in (right[:part], None)
-    order = draw.sample(labels, len(labels))
-    own = draw.sample(range(len(labels)), len(labels))
+    order, own = (data.draw(st.permutations(list(each))) for each in (labels, range(len(labels))))
     assert match_labels(own, [classes[label] for label in order], classes).labels == tuple(order)
 
 
-@pytest.mark.parametrize("seed", range(50))
-def test_bare_names_in_any_order_find_their_classes(seed):
-    draw = random.Random(seed)
-    names = draw.sample(POOL, draw.randint(1, len(POOL)))
-    order = draw.sample(range(len(names)), draw.randint(1, len(names)))
-    classes = dict(enumerate(names))
-    match = match_folders([names[label] for label in order], classes)
+@settings(max_examples=100)
+@given(some(POOL), st.data())
+def test_bare_names_in_any_order_find_their_classes(names, data):
+    order = data.draw(some(range(len(names))))
+    match = match_folders([names[label] for label in order], dict(enumerate(names)))
     assert (match.labels, match.by) == (tuple(order), "name")
 
 

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import save_file
+from sets import same
 
 from cl_condense.condensation.condensed_set import CondensedSet, read_header
 from cl_condense.data.imageset import ImageSet
@@ -33,15 +34,6 @@ def sample(counts=(2, 1, 3), factor=1, names=("ant", "bee", "cat"), seed=0, shap
         seed=2**62,
         versions={"torch": "2"},
     )
-
-
-def same(a, b):
-    assert a.stored.keys() == b.stored.keys()
-    assert all(torch.equal(a.stored[name], b.stored[name]) for name in a.stored)
-    for field in fields(CondensedSet):
-        if field.name != "stored":
-            assert getattr(a, field.name) == getattr(b, field.name)
-            assert type(getattr(a, field.name)) is type(getattr(b, field.name))
 
 
 @pytest.mark.parametrize("name", ["a.safetensors", "ein Gedächtnis.safetensors", "no suffix"])

@@ -3,13 +3,17 @@
 import pickle
 import random
 from dataclasses import replace
+from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from cl_condense.common.progress import Progress
 from cl_condense.common.rng import Purpose
+from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.condensation.engine import Condensation
 from cl_condense.condensation.recipe import Recipe
 from cl_condense.condensation.sources.contract import SourceContext
@@ -92,12 +96,30 @@ def generators():
     return [torch.get_rng_state().tolist(), random.getstate(), str(np.random.get_state())]
 
 
+class Seen(NamedTuple):
+    """A condensation, what it reported, and the global generators before it and after."""
+
+    result: CondensedSet
+    reported: list[Progress]
+    before: list
+    after: list
+
+
+@cache
+def seen(name):
+    """One condensation of each method, that several tests look at: seed 5, all classes in one forward pass."""
+    reported, before = [], generators()
+    result = run(name, problem(), seed=5, chunk=len(CLASSES), on_iteration=reported.append)
+    return Seen(result, reported, before, generators())
+
+
 def close(a, b):
     torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("counts", [(9, 9, 9), (4, 13, 7)], ids=["balanced", "unbalanced"])
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize(
+    ("shape", "counts"), [(SHAPES[0], (9, 9, 9)), (SHAPES[1], (4, 13, 7))], ids=["balanced", "unbalanced"]
+)
 @pytest.mark.parametrize("name", ["random", *INDEPENDENT])
 def test_the_images_of_a_class_do_not_depend_on_the_other_classes(name, shape, counts):
     real = problem(shape, counts)
@@ -109,27 +131,21 @@ def test_the_images_of_a_class_do_not_depend_on_the_other_classes(name, shape, c
 @pytest.mark.parametrize("chunk", [1, 2])
 @pytest.mark.parametrize("name", OPTIMISED)
 def test_the_images_do_not_depend_on_the_classes_of_a_forward_pass(name, chunk):
-    real = problem()
-    options = {"ipc": IPC, "network": MakeConvNet(real.shape, width=8)}
-    parts = [condense(real, method(name), **options, chunk=n).pixels for n in (chunk, 3)]
-    close(*parts)
+    close(run(name, problem(), seed=5, chunk=chunk).pixels, seen(name).result.pixels)
 
 
 @pytest.mark.parametrize("name", EVERY)
 def test_a_seed_gives_the_same_images_whatever_the_global_generators(name):
-    real = problem()
-    torch.manual_seed(1)
-    first = run(name, real, seed=5).pixels
-    torch.manual_seed(2)
-    assert torch.equal(first, run(name, real, seed=5).pixels)
-    assert not torch.equal(first, run(name, real, seed=6).pixels)
+    first = seen(name).result.pixels
+    torch.manual_seed(torch.initial_seed() + 1)
+    again, other = (run(name, problem(), seed=seed, chunk=len(CLASSES)).pixels for seed in (5, 6))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
 
 
 @pytest.mark.parametrize("name", EVERY)
 def test_the_global_generators_are_left_alone(name):
-    before = generators()
-    run(name, problem())
-    assert generators() == before
+    assert seen(name).before == seen(name).after
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32], ids=str)
@@ -138,7 +154,7 @@ def test_what_is_stored_is_the_budget_and_nothing_else(name, dtype):
     real = problem(dtype=dtype)
     kept = real.images.clone()
     made = method(name) if name != "partition" else partition()
-    result = made(real, ipc=IPC, network=MakeConvNet(real.shape, width=8), seed=4)
+    result = condense(real, made, ipc=IPC, network=MakeConvNet(real.shape, width=8), seed=4)
     assert result.class_ids == CLASSES
     assert result.counts == (IPC,) * 3
     assert result.labels.tolist() == [c for c in CLASSES for _ in range(IPC)]
@@ -189,7 +205,7 @@ def test_divergence_is_an_error_that_names_the_method(name):
     real = problem()
     wild = replace(method(name, iterations=3), lr=1e30)
     with pytest.raises(ValueError, match="diverged") as error:
-        wild(real, ipc=IPC, network=MakeConvNet(real.shape, width=8))
+        condense(real, wild, ipc=IPC, network=MakeConvNet(real.shape, width=8))
     assert str(error.value).startswith(f"{name} ")
     assert "1e+30" in str(error.value)
     assert "\n" not in str(error.value)
@@ -205,10 +221,9 @@ def test_a_network_without_features_is_an_error(name):
 
 @pytest.mark.parametrize("name", OPTIMISED)
 def test_every_iteration_is_reported_with_its_loss(name):
-    seen = []
-    run(name, problem(), on_iteration=seen.append)
-    assert [(p.done, p.total) for p in seen] == [(1, 2), (2, 2)]
-    assert all(p.loss.shape == () and torch.isfinite(p.loss) for p in seen)
+    reported = seen(name).reported
+    assert [(p.done, p.total) for p in reported] == [(1, 2), (2, 2)]
+    assert all(p.loss.shape == () and torch.isfinite(p.loss) for p in reported)
 
 
 def test_the_reported_loss_is_that_of_all_classes():
@@ -219,21 +234,30 @@ def test_the_reported_loss_is_that_of_all_classes():
     assert losses[:2] == pytest.approx(losses[2:], rel=1e-4)
 
 
-@pytest.mark.parametrize("at", [1, 4])
+def interruptible(name):
+    options = {"ipc": IPC, "network": MakeConvNet(SHAPES[0], width=8), "seed": 3}
+    return Condensation(problem(), replace(method(name, iterations=7), lr=1e-3), **options)
+
+
+def to_the_end(job):
+    while job.iteration < job.iterations:
+        job.step()
+    return job.result().pixels
+
+
 @pytest.mark.parametrize("name", OPTIMISED)
-def test_an_interrupted_condensation_goes_on_and_ends_bit_equal(name, at):
-    real = problem()
-    options = {"ipc": IPC, "network": MakeConvNet(real.shape, width=8), "seed": 3}
-    recipe = replace(method(name, iterations=7), lr=1e-3)
-    jobs = [Condensation(real, recipe, **options) for _ in range(2)]
-    for _ in range(at):
-        jobs[0].step()
-    state = {key: value.clone() for key, value in jobs[0].state().items()}
-    jobs[1].restore(state)
-    for job in jobs:
-        while job.iteration < job.iterations:
-            job.step()
-    assert torch.equal(jobs[0].result().pixels, jobs[1].result().pixels)
+def test_an_interrupted_condensation_goes_on_and_ends_bit_equal(name):
+    whole, states = interruptible(name), {}
+    for at in (1, 4):
+        while whole.iteration < at:
+            whole.step()
+        states[at] = {key: value.clone() for key, value in whole.state().items()}
+    expected = to_the_end(whole)
+    for at, state in states.items():
+        again = interruptible(name)
+        again.restore(state)
+        assert again.iteration == at
+        assert torch.equal(to_the_end(again), expected), f"interrupted after {at}"
 
 
 @pytest.mark.parametrize(("name", "ipc"), [("dm", 1), ("dm", 4), ("idm", 3)])
@@ -265,8 +289,7 @@ def test_the_images_come_to_match_their_class_better_than_they_started(synthetic
     work = Condensation(real, recipe, ipc=2, network=MakeConvNet(real.shape, width=8))
     start = work.result()
     assert torch.equal(synthetic.start(real, 2, 0).flatten(0, 1), start.pixels)
-    while work.iteration < work.iterations:
-        work.step()
+    to_the_end(work)
     means = [
         class_mean_distance(real, [made.only([c]).decode()[0] for c in CLASSES], seed=999)
         for made in (start, work.result())
@@ -332,17 +355,20 @@ def test_the_images_that_a_step_looks_at_do_not_depend_on_the_other_classes():
     real = problem()
     recipe = replace(method("dm", 4), synthetic=Partition(2), syn_per_class=5)
     options = {"ipc": IPC, "network": MakeConvNet(real.shape, width=8)}
-    together = recipe(real, **options)
+    together = condense(real, recipe, **options)
     for c in CLASSES:
-        close(together.only([c]).pixels, recipe(real.only([c]), **options).pixels)
+        close(together.only([c]).pixels, condense(real.only([c]), recipe, **options).pixels)
     close(condense(real, recipe, **options, chunk=1).pixels, together.pixels)
 
 
 def test_where_a_class_has_no_more_images_all_are_looked_at():
     real = problem()
     pixels = [
-        replace(method("ddm"), synthetic=Partition(2), syn_per_class=most)(
-            real, ipc=IPC, network=MakeConvNet(real.shape, width=8)
+        condense(
+            real,
+            replace(method("ddm"), synthetic=Partition(2), syn_per_class=most),
+            ipc=IPC,
+            network=MakeConvNet(real.shape, width=8),
         ).pixels
         for most in (None, 12, 11)
     ]
@@ -381,10 +407,7 @@ def test_iterations_that_share_real_images_go_on_bit_equal_after_an_interruption
     for _ in range(at):
         jobs[0].step()
     jobs[1].restore({key: value.clone() for key, value in jobs[0].state().items()})
-    for job in jobs:
-        while job.iteration < job.iterations:
-            job.step()
-    assert torch.equal(jobs[0].result().pixels, jobs[1].result().pixels)
+    assert torch.equal(*map(to_the_end, jobs))
 
 
 @pytest.mark.parametrize(
@@ -413,7 +436,7 @@ def test_reduced_precision_condenses_images_that_train_as_well(name):
     accuracies, sets = [], []
     for precision in ("float32", "bfloat16"):
         recipe = replace(build(name, "digits", iterations=40, real_per_class=32), precision=precision)
-        sets.append(recipe(train, ipc=2, network=network))
+        sets.append(condense(train, recipe, ipc=2, network=network))
         training = Training(epochs=60, augment=DSA("color_crop_cutout_scale_rotate"))
         options = {"network": network, "training": training, "networks": 4, "keys": (0,)}
         accuracies.append(score(*sets[-1].decode(), test, **options).mean().item())

@@ -151,7 +151,8 @@ def test_value_and_gradient_equal_the_loops_over_images(name, k, ipc):
 def test_derivatives_are_those_of_finite_differences(name):
     net = convnet((1, 4, 4), 2, width=2)
     real, syn = images(2, 3, 3, (1, 4, 4)), images(2, 2, 4, (1, 4, 4)).requires_grad_()
-    assert torch.autograd.gradcheck(lambda x: value_of(name, real, x, net=net), syn)
+    # Along a random direction, which a wrong derivative of any pixel shows in.
+    assert torch.autograd.gradcheck(lambda x: value_of(name, real, x, net=net), syn, fast_mode=True)
 
 
 @each(CONSTANT_BANDWIDTH)

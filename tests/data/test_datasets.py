@@ -448,7 +448,9 @@ def test_size_takes_the_middle_square(tmp_path):
     train, test = load_folder(tmp_path, size=4)
     assert train.shape == (1, 4, 4)
     assert int(train.images.min()) == int(test.images.min()) == 255
-    assert load_folder(tmp_path, size=7)[1].shape == (1, 7, 7)
+    told = []
+    assert load_folder(tmp_path, size=7, on_progress=told.append)[1].shape == (1, 7, 7)
+    assert told == [("decoding", i, 4, None) for i in (1, 2, 3, 4)]
 
 
 @pytest.mark.parametrize("size", [0, -3])

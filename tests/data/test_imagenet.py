@@ -243,11 +243,11 @@ def test_a_second_load_decodes_nothing(tmp_path, monkeypatch, decodings):
     root = tiny(tmp_path, wnids)
     monkeypatch.setattr(decoding, "_CHUNK", 4)
     seen = []
-    train, test = load("tinyimagenet", tmp_path, on_progress=lambda *at: seen.append(at))
+    train, test = load("tinyimagenet", tmp_path, on_progress=seen.append)
     assert sorted(decodings) == sorted(map(str, root.glob("[tv][ra]*/**/*.JPEG")))
-    assert seen == [(4, 9), (8, 9), (9, 9)]
+    assert seen == [("decoding", i, 9, None) for i in (4, 8, 9)]
     decodings.clear(), seen.clear()
-    again, test_again = load("tinyimagenet", root, on_progress=lambda *at: seen.append(at))
+    again, test_again = load("tinyimagenet", root, on_progress=seen.append)
     assert decodings == seen == []
     assert torch.equal(train.images, again.images)
     assert torch.equal(test.images, test_again.images)
@@ -322,7 +322,7 @@ def test_an_interrupted_decoding_goes_on(error, tmp_path, monkeypatch, decodings
     cached.unlink(), decodings.clear()
     monkeypatch.setattr(decoding, "_CHUNK", 4)
 
-    def stop(done, total):
+    def stop(progress):
         raise error
 
     with pytest.raises(error):

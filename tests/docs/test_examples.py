@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
@@ -28,12 +30,14 @@ def test_every_example_is_tested():
     assert [path.name for path in EXAMPLES.glob("*.py") if f'"{path.name}"' not in here] == []
 
 
+@pytest.mark.slow
 def test_a_condensed_replay_memory_beats_one_of_real_images(tmp_path):
     shown = output("avalanche_replay.py", tmp_path)
     accuracies = dict(re.findall(r"^(\w+): accuracy ([\d.]+), .*20 images$", shown, re.MULTILINE))
     assert float(accuracies["CondensedBuffer"]) > float(accuracies["ClassBalancedBuffer"]) > 0.3
 
 
+@pytest.mark.slow
 def test_images_of_ones_own_are_condensed_saved_and_shown(tmp_path):
     shown = output("own_dataset.py", tmp_path)
     accuracies = dict(re.findall(r"^(\w+): accuracy ([\d.]+)", shown, re.MULTILINE))
@@ -43,6 +47,7 @@ def test_images_of_ones_own_are_condensed_saved_and_shown(tmp_path):
         assert (tmp_path / "runs/own_dataset" / f"{name}.safetensors").stat().st_size > 3 * 3 * 16 * 16 * 4
 
 
+@pytest.mark.slow
 def test_an_objective_of_ones_own_is_used_in_a_memory(tmp_path):
     lines = dict(line.split(" ", 1) for line in output("own_objective.py", tmp_path).splitlines())
     assert set(lines) == {"dm", "dm+variance"}

@@ -1,21 +1,19 @@
 """benchmarks/reproducibility.py: what commands write becomes records, and records become REPRODUCIBILITY.md."""
 
 import json
-from dataclasses import asdict, replace
 
+import made_up
 import numpy as np
 import pytest
-import torch
 from campaigns import MADE
 from click.testing import CliRunner
+from commands import one_line
 
 from cl_condense.cli.main import main as cl_condense
-from cl_condense.data.imageset import ImageSet
-from cl_condense.runs.settings import DEFAULTS, Settings
+from cl_condense.runs.defaults import DEFAULTS
+from cl_condense.runs.run_config import RunConfig
 
-DIGITS = replace(
-    Settings("digits", **DEFAULTS["digits"]), methods=("dm", "ddm"), steps=2, orders=2, device="cpu"
-)
+DIGITS = RunConfig.of("digits", **DEFAULTS["digits"], methods=("dm", "ddm"), steps=2, orders=2, device="cpu")
 
 
 @pytest.fixture
@@ -56,7 +54,7 @@ LINES = [
 
 def write_run(folder, lines=LINES, settings=DIGITS):
     folder.mkdir(exist_ok=True)
-    (folder / "settings.json").write_text(json.dumps(asdict(settings)))
+    (folder / "settings.json").write_text(json.dumps(settings.values()))
     (folder / "records.jsonl").write_text("".join(json.dumps(each) + "\n" for each in lines))
     return folder
 
@@ -125,15 +123,16 @@ def test_a_run_that_goes_on_keeps_its_half_line(run, shown):
     "words",
     [
         "--method dm",
-        "--ipc 3 --orders 1 --method dm --method dm+sm",
+        "--orders 1 --ipc 3 --method dm --method dm+sm",
         "--budget 20 --shrink prefix --seed 4 --method dm",
-        "--epochs 7 --evaluation plain --width 8 --method random",
+        "--width 8 --epochs 7 --evaluation plain --method random",
+        "--real-per-class 8 --depth 1 --augment crop --method dm",
     ],
 )
 def test_a_real_run_says_its_command(words, home, tmp_path, load, monkeypatch):
     """The folder that the command leaves before its work starts."""
     monkeypatch.setattr("cl_condense.runs.incremental.Run.__call__", lambda run, show: None)
-    monkeypatch.setattr("cl_condense.cli.main._show", lambda *_: None)
+    monkeypatch.setattr("cl_condense.cli.run._show", lambda *_: None)
     with pytest.raises(SystemExit):
         cl_condense(["run", *words.split(), "--device", "cpu", "--out", str(tmp_path / "run")])
     settings = json.loads((tmp_path / "run/settings.json").read_text())
@@ -143,11 +142,11 @@ def test_a_real_run_says_its_command(words, home, tmp_path, load, monkeypatch):
 
 def test_settings_that_no_command_has_are_refused(load):
     with pytest.raises(ValueError, match="settings that no command has"):
-        load("recording").run_command(asdict(replace(DIGITS, real_per_class=8)))
+        load("recording").run_command(DIGITS.changed(depth=None).values())
 
 
 def test_a_run_by_its_command_becomes_a_table(home, tmp_path, shown):
-    words = "run --steps 2 --orders 1 --nets 2 --epochs 2 --width 8 --seed 3 --method random".split()
+    words = "run --steps 2 --orders 1 --width 8 --seed 3 --networks 2 --epochs 2 --method random".split()
     with pytest.raises(SystemExit) as stop:
         cl_condense([*words, "--device", "cpu", "--out", str(tmp_path / "run")])
     assert stop.value.code == 0
@@ -225,15 +224,8 @@ def test_steps_between_two_visits_are_a_usage_error(load, steps):
     assert f"--steps {steps}: a visit trains for 2 steps" in result.output
 
 
-def made_up(name, data=None, *, download=False, on_progress=None):
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randint(0, 256, (140, 3, 32, 32), dtype=torch.uint8, generator=generator)
-    labels = torch.arange(10).repeat_interleave(14)
-    return ImageSet.of(images, labels), ImageSet.of(images[::7], labels[::7])
-
-
 def test_a_papers_table_becomes_a_table(home, tmp_path, shown, monkeypatch):
-    monkeypatch.setattr("cl_condense.data.datasets.load", made_up)
+    monkeypatch.setattr("cl_condense.data.datasets.load", made_up.load)
     quick = "--networks 2 --iterations 2 --real-per-class 4 --epochs 2 --width 8 --device cpu"
     path, results = tmp_path / "table.json", tmp_path / "results"
     for methods in ("--method dm", "--method random --method dm"):  # the second time one is there
@@ -294,13 +286,6 @@ def test_an_edited_page_is_told_and_mended(run, home, call, shown):
         assert path.read_text() == text
     path.unlink()
     assert call("--check").exit_code == 1
-
-
-def one_line(result, message):
-    assert result.exit_code == 2, result.output
-    assert result.output.startswith("Error: ")
-    assert result.output.count("\n") == 1
-    assert message in result.output
 
 
 @pytest.mark.parametrize(
@@ -392,8 +377,8 @@ def test_a_file_that_makes_no_record_is_refused(text, message, tmp_path, home, c
 
 def test_equal_bytes_become_tables_and_a_plot(load, tmp_path, shown):
     path, picture = tmp_path / "bytes.json", tmp_path / "bytes.png"
-    words = "--method random --method dm --ipc 4 --ipc 8 --same 5 --seeds 2 --iterations 2 --epochs 2 --nets 2"
-    options = f"{words} --width 4 --fit 20 --held 5 --json {path} --plot {picture}"
+    words = "--method random --method dm --ipc 4 --ipc 8 --same 5 --seeds 2 --iterations 2 --epochs 2"
+    options = f"{words} --networks 2 --width 4 --fit 20 --held 5 --json {path} --plot {picture}"
     result = CliRunner().invoke(load("equal_bytes").main, options.split())
     assert result.exit_code == 0, result.output
     rows = json.loads(path.read_text())["rows"]

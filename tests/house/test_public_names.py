@@ -15,6 +15,7 @@ def fresh(code):
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
+@pytest.mark.slow
 def test_every_name_can_be_imported_first_in_a_fresh_process():
     code = """
 import subprocess, sys, cl_condense
@@ -31,6 +32,7 @@ if sys.argv[1:]:
     assert fresh(code) == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["CondensedBuffer", "CondensedGDumb"])
 def test_the_adapters_can_be_imported_first(name):
     assert fresh(f"from cl_condense import {name}; print({name}.__name__)") == name

@@ -37,10 +37,11 @@ def python(package, code):
     ).stdout
 
 
+@pytest.mark.slow
 def test_the_example_is_a_method_that_composes_and_runs(package):
     code = """
 import cl_condense, torch
-from cl_condense import ImageSet, MakeConvNet, build
+from cl_condense import ImageSet, MakeConvNet, condense
 print(cl_condense.__file__)
 real = ImageSet.of(torch.rand(12, 1, 8, 8, generator=torch.Generator().manual_seed(0)), [0, 1] * 6)
 for name in ("dm", "dm+variance", "idm+variance"):
@@ -55,6 +56,7 @@ for name in ("dm", "dm+variance", "idm+variance"):
     assert dm.split()[2] != variance.split()[2]
 
 
+@pytest.mark.slow
 def test_the_command_line_lists_the_example(package):
     shown = python(package, "from cl_condense.cli.main import main; main(['methods'])")
     assert re.search(r"\+variance +variances of embeddings +A\. N\. Author, arXiv:0000\.00000", shown)

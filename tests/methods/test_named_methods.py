@@ -277,7 +277,7 @@ def test_settings_are_plain_data(name, ipc):
     settings = method.settings()
     assert json.loads(json.dumps(settings)) == settings
     assert [text for text in strings(settings) if re.match(r"\w+\(|\[", text)] == []
-    for part in ("nets", "synthetic", "augment") if isinstance(method, Recipe) else ():
+    for part in ("source", "synthetic", "augment") if isinstance(method, Recipe) else ():
         assert settings[part]["kind"] == type(getattr(method, part)).__name__
 
 
@@ -286,7 +286,7 @@ def test_settled_settings_have_the_numbers_of_the_budget():
     for ipc, weight, push in ((1, 0.5, 5), (50, 0.1, 30)):
         settings = recipe.settled(ipc).settings()
         assert settings["terms"] == {"mean_matching": 1.0, "class_aware_regularisation": weight}
-        assert settings["nets"] == {
+        assert settings["source"] == {
             "kind": "ModelQueue",
             "push_every": push,
             "train_steps": 10,

@@ -2,6 +2,7 @@ from itertools import pairwise
 
 import pytest
 import torch
+from noise import images
 from torch import nn
 from torchvision.models.vgg import cfgs, make_layers
 
@@ -10,10 +11,6 @@ from cl_condense.networks.init import Initialiser
 
 MAPS = frozenset({"maps"})
 COLOUR, GREY = (3, 32, 32), (1, 28, 28)
-
-
-def images(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
 def scatter(net):

@@ -2,15 +2,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 import torchvision.models
+from noise import images
 
 from cl_condense.networks.densenet import DenseNet
 from cl_condense.networks.init import Initialiser
 
 BLOCKS = (6, 12, 24, 16)
-
-
-def images(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
 def size(net):

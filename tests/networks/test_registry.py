@@ -2,6 +2,7 @@ import pickle
 
 import pytest
 import torch
+from noise import images
 from torch import nn
 
 from cl_condense.condensation.view import View
@@ -58,10 +59,6 @@ BATCH_NORM = {
     "resnet10",
     "densenet121",
 }
-
-
-def images(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
 def size(net):

@@ -3,6 +3,7 @@ import pickle
 import pytest
 import torch
 import torch.nn.functional as F
+from noise import images
 from torch import nn
 from torchvision.models import resnet18
 from torchvision.models.resnet import BasicBlock as TheirBlock
@@ -13,10 +14,6 @@ from cl_condense.networks.init import Initialiser
 from cl_condense.networks.resnet import MakeResNet, ResNet
 
 MAPS = frozenset({"maps"})
-
-
-def images(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
 def small(size=16, classes=5, keys=(0,), **options):

@@ -6,28 +6,17 @@ import time
 from itertools import pairwise
 from pathlib import Path
 
+import made_up
 import pytest
 import torch
-from rich.console import Console
+from commands import call
+from made_up import DDM, QUICK, REDUCED, cells, load, shown
 
-from cl_condense.cli.main import main
 from cl_condense.condensation.condensed_set import CondensedSet
-from cl_condense.data.imageset import ImageSet
 from cl_condense.papers import set_work
 from cl_condense.papers.bench import Bench, runnable
-from cl_condense.papers.beside import Comparison, side_by_side
 from cl_condense.papers.forecast import Forecast
 from cl_condense.papers.published import published, tables
-
-REDUCED = {"iterations": 2, "real_per_class": 4, "epochs": 2, "width": 8, "nets": 2, "device": "cpu"}
-
-
-def load(name, data=None, *, download=False, on_progress=None):
-    """Made-up images in the shape of CIFAR-10."""
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randint(0, 256, (140, 3, 32, 32), dtype=torch.uint8, generator=generator)
-    labels = torch.arange(10).repeat_interleave(14)
-    return ImageSet.of(images, labels), ImageSet.of(images[::7], labels[::7])
 
 
 @pytest.fixture
@@ -35,24 +24,13 @@ def bench(tmp_path):
     return Bench(tmp_path / "results", load, REDUCED)
 
 
-def cells(*methods):
-    return [cell for method in methods for cell in published("ddm-1", "cifar10", 10, method)]
-
-
-def shown(cells, bench):
-    console = Console(width=200)
-    with console.capture() as capture:
-        console.print(side_by_side("ddm-1", Comparison(cells, [bench])))
-    return capture.get()
-
-
 def test_cells_are_done_once_and_shown_beside_the_published(bench):
     wanted = cells("random", "dm")
     assert "26.0 ± 1.2 | not measured" in shown(wanted, bench)
     missing = bench.missing(wanted)
-    assert [(w.settings.methods, w.settings.evaluation, w.settings.depth) for w in missing] == [
-        (("random",), "plain", 3),
-        (("dm",), "augmented", 3),
+    assert [(w.condense.method, w.train.evaluation, w.train.depth) for w in missing] == [
+        ("random", "plain", 3),
+        ("dm", "augmented", 3),
     ]
     records = [record for work in missing for record in bench.do(work)]
     assert bench.missing(wanted) == []
@@ -77,7 +55,7 @@ def test_a_set_that_is_there_is_scored_and_not_made_again(bench, monkeypatch):
 
 def test_other_settings_are_other_results(bench):
     bench.do(bench.missing(cells("random"))[0])
-    for change in ({"epochs": 3}, {"width": 4}, {"nets": 3}):
+    for change in ({"epochs": 3}, {"width": 4}, {"networks": 3}):
         assert len(Bench(bench.folder, load, REDUCED | change).missing(cells("random"))) == 1
     assert len(Bench(bench.folder, load, REDUCED, repetitions=3).missing(cells("random"))) == 2
 
@@ -92,8 +70,8 @@ def test_ours_within_the_published_spread_is_not_marked(bench, monkeypatch):
 
 def test_a_network_for_evaluation_alone_shares_the_set(bench):
     cross = published("ddm-4", method="dm")
-    works = {work.eval_net: work for cell in cross for work in bench.works(cell)}
-    own = [work.set_name() for work in works.values() if work.settings.net == "convnet"]
+    works = {work.train.network: work for cell in cross for work in bench.works(cell)}
+    own = [work.set_name() for work in works.values() if work.condense.network == "convnet"]
     assert {"convnet", "resnet18", "vgg11", "alexnet"} <= set(works)
     assert len(set(own)) == 1
 
@@ -107,7 +85,7 @@ def test_every_table_can_be_shown_without_results(bench):
 
 
 def test_each_row_trains_as_its_paper(bench):
-    table = [(c, w.settings) for c in published("m3d-2") for w in bench.works(c)]
+    table = [(c, w.train) for c in published("m3d-2") for w in bench.works(c)]
     ways = dict.fromkeys("random herding k_center dc".split(), ("plain", "dc_mnist"))
     ways |= {"cafe": ("cafe", "dc_mnist"), "m3d": ("mixed", "idc_mnist")}
     for cell, s in table:
@@ -121,9 +99,9 @@ def test_each_row_trains_as_its_paper(bench):
         ("ddm-5", "datadam datadam+sm", "datadam"),
     ):
         works = [w for m in methods.split() for c in published(name, method=m) for w in bench.works(c)]
-        assert {w.settings.evaluation for w in works} == {way}
+        assert {w.train.evaluation for w in works} == {way}
     full = Bench(bench.folder, load, {})
-    epochs = {w.settings.epochs for name in ("m3d-2", "ddm-5") for c in published(name) for w in full.works(c)}
+    epochs = {w.train.epochs for name in ("m3d-2", "ddm-5") for c in published(name) for w in full.works(c)}
     assert epochs == {300, 600, 1000, 1800}
 
 
@@ -134,17 +112,7 @@ def test_an_estimate_is_positive_and_leaves_nothing(bench):
     assert not bench.folder.exists()
 
 
-def call(*words):
-    with pytest.raises(SystemExit) as stop:
-        main([str(word) for word in words])
-    return stop.value.code
-
-
-QUICK = "--iterations 2 --real-per-class 4 --epochs 2 --width 8 --networks 2 --device cpu".split()
-DDM = "table ddm-1 --only cifar10 --ipc 10 --method random --method dm".split()
-
-
-def test_the_command_lists_does_and_shows(tmp_path, capsys, monkeypatch):
+def test_the_command_lists_does_and_shows(tmp_path, capsys, monkeypatch, quick):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("cl_condense.data.datasets.load", load)
     assert call("table") == 0
@@ -163,7 +131,7 @@ def test_the_command_lists_does_and_shows(tmp_path, capsys, monkeypatch):
 
 
 @pytest.mark.parametrize("given", [True, False])
-def test_the_command_fetches_data_where_it_is_told_to(given, tmp_path, monkeypatch):
+def test_the_command_fetches_data_where_it_is_told_to(given, tmp_path, monkeypatch, quick):
     asked = []
 
     def fetch(name, folder=None, *, download=False, **options):
@@ -218,21 +186,22 @@ def test_a_set_that_is_scored_twice_counts_once(bench):
 
 TWO = """
 import sys
-sys.path.insert(0, {tests!r})
-import test_bench
+sys.path.insert(0, {support!r})
+import made_up
 from cl_condense.data import datasets
 from cl_condense.cli.main import main
-datasets.load = test_bench.load
+datasets.load = made_up.load
 main(sys.argv[1:])
 """
 
 
-def test_two_processes_do_not_write_in_one_folder_of_results(tmp_path, capsys, monkeypatch):
+@pytest.mark.slow
+def test_two_processes_do_not_write_in_one_folder_of_results(tmp_path, capsys, monkeypatch, quick):
     monkeypatch.setattr("cl_condense.data.datasets.load", load)
     results = tmp_path / "results"
     words = [*DDM, *QUICK, "--results", str(results)]
     slow = ["2000" if word == "2" and before == "--epochs" else word for before, word in pairwise(["", *words])]
-    command = [sys.executable, "-c", TWO.format(tests=str(Path(__file__).parent)), *slow]
+    command = [sys.executable, "-c", TWO.format(support=str(Path(made_up.__file__).parent)), *slow]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as other:
         try:
             deadline = time.monotonic() + 120

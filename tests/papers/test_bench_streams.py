@@ -5,10 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
-from test_bench import call, shown
+from commands import call
+from made_up import REDUCED, SELECT, load_more, shown, stream_cells
 
-from cl_condense.data.imageset import ImageSet
 from cl_condense.papers.bench import Bench
 from cl_condense.papers.costs import Costs
 from cl_condense.papers.forecast import Forecast
@@ -17,25 +16,12 @@ from cl_condense.reports.html import write
 from cl_condense.runs import incremental
 from cl_condense.runs.incremental import Run
 
-REDUCED = {"iterations": 2, "real_per_class": 4, "epochs": 2, "width": 4, "nets": 2, "device": "cpu"}
-CLASSES = 10
-
-
-def load(name, data=None, *, download=False, on_progress=None):
-    """Made-up images in the shape of CIFAR, of fewer classes, and enough of them for 20 in a memory."""
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randint(0, 256, (24 * CLASSES, 3, 32, 32), dtype=torch.uint8, generator=generator)
-    labels = torch.arange(CLASSES).repeat_interleave(24)
-    return ImageSet.of(images, labels), ImageSet.of(images[::8], labels[::8])
+NARROW = REDUCED | {"width": 4}
 
 
 @pytest.fixture
 def bench(tmp_path):
-    return Bench(tmp_path / "results", load, REDUCED, orders=2)
-
-
-def cells(*methods, table="ddm-fig3b"):
-    return [cell for method in methods for cell in published(table, method=method)]
+    return Bench(tmp_path / "results", load_more, NARROW, orders=2)
 
 
 def plain(records):
@@ -47,14 +33,17 @@ class Stop(BaseException):
 
 
 def test_the_papers_protocol():
-    bench = Bench("results", load, {})
-    works = {work.settings.methods[0]: work.settings for cell in cells(None) for work in bench.works(cell)}
+    bench = Bench("results", load_more, {})
+    works = {work.condense.method: work.run for cell in stream_cells(None) for work in bench.works(cell)}
     assert list(works) == ["random", "herding", "dsa", "dm", "ddm"]
-    for s in works.values():
-        assert (s.steps, s.ipc, s.orders, s.nets, s.epochs, s.evaluation) == (5, 20, 5, 3, 1000, "augmented")
-        assert (s.net, s.depth, s.width, s.iterations, s.seed) == ("convnet", None, 128, None, 0)
+    for run in works.values():
+        c, t = run.main, run.train
+        assert (run.stream.steps, c.ipc, run.stream.orders, t.networks) == (5, 20, 5, 3)
+        assert (t.epochs, t.evaluation) == (1000, "augmented")
+        assert (c.network, c.depth, c.width, c.iterations, c.seed) == ("convnet", None, 128, None, 0)
+        assert (t.network, t.depth, t.width, t.seed) == ("convnet", None, 128, 0)
     names = [
-        (work.settings.methods[0], work.settings.steps)
+        (work.condense.method, work.run.stream.steps)
         for c in published("idm-fig8")
         for work in replace(bench, steps=7).works(c)
     ]
@@ -62,17 +51,18 @@ def test_the_papers_protocol():
 
 
 def test_cells_are_done_once_and_shown_beside_the_published(bench):
-    wanted = cells("random", "dm")
+    wanted = stream_cells("random", "dm")
     assert "34.4 | not measured" in shown(wanted, bench)
     missing = bench.missing(wanted)
     assert [str(work) for work in missing] == [
         f"cifar100 in 5 steps, 20 images per class, {m}, 2 orders x 2 networks" for m in ("random", "dm")
     ]
-    progress = []
     for work in missing:
+        progress = []
         assert len(bench.do(work, progress.append)) == 2 * 5
     assert bench.missing(wanted) == []
-    assert progress[-1].done == progress[-1].total == 10_000
+    assert progress[-1] == ("dm, order 2, step 5: evaluated", 10, 10, None)
+    assert progress == sorted(progress, key=lambda each: each.done)
     for cell, work in zip(wanted, missing, strict=True):
         lines = (work.out(bench.folder) / "records.jsonl").read_text().splitlines()
         last = [r["accuracies"] for r in map(json.loads, lines) if r["step"] == 5]
@@ -89,25 +79,32 @@ def test_cells_are_done_once_and_shown_beside_the_published(bench):
 
 
 def test_a_run_of_two_tables_is_one(bench):
-    (work,) = bench.missing(cells("random"))
+    (work,) = bench.missing(stream_cells("random"))
     bench.do(work)
-    assert [w.settings.steps for w in bench.missing(cells("random", table="idm-fig8"))] == [10]
+    assert [w.run.stream.steps for w in bench.missing(stream_cells("random", table="idm-fig8"))] == [10]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The records of a run that nothing interrupted."""
+    bench = Bench(tmp_path_factory.mktemp("whole"), load_more, NARROW, orders=2)
+    (work,) = bench.missing(stream_cells("dm"))
+    return plain(bench.do(work))
 
 
 @pytest.mark.parametrize("phase", ["condense", "train"])
-def test_an_interrupted_run_goes_on_and_ends_with_the_same_records(phase, bench, tmp_path, monkeypatch):
-    (work,) = bench.missing(cells("dm"))
-    whole = plain(Bench(tmp_path / "whole", load, REDUCED, orders=2).do(work))
+def test_an_interrupted_run_goes_on_and_ends_with_the_same_records(phase, whole, bench, monkeypatch):
+    (work,) = bench.missing(stream_cells("dm"))
     steps = []
 
     def stop(progress):
-        if progress.done >= (6_100 if phase == "condense" else 6_600):
+        if progress.done >= (6.1 if phase == "condense" else 6.6):
             raise Stop
 
     with pytest.raises(Stop):
         bench.do(work, stop)
-    assert not bench.ours(cells("dm")[0], bench.results(cells("dm"))).size
-    assert bench.missing(cells("dm")) == [work]
+    assert not bench.ours(stream_cells("dm")[0], bench.results(stream_cells("dm"))).size
+    assert bench.missing(stream_cells("dm")) == [work]
     append = incremental.append
     monkeypatch.setattr(incremental, "append", lambda *words: (steps.append(1), append(*words)))
     assert plain(bench.do(work)) == whole
@@ -115,7 +112,7 @@ def test_an_interrupted_run_goes_on_and_ends_with_the_same_records(phase, bench,
 
 
 def test_more_orders_add_to_those_that_are_there(bench, monkeypatch):
-    wanted = cells("random")
+    wanted = stream_cells("random")
     (first,) = [bench.do(work) for work in replace(bench, orders=1).missing(wanted)]
     (work,) = bench.missing(wanted)
     assert len(Forecast(bench, wanted).pieces(work)) == 5
@@ -130,16 +127,16 @@ def test_more_orders_add_to_those_that_are_there(bench, monkeypatch):
 
 
 def test_other_settings_are_other_runs(bench):
-    (work,) = bench.missing(cells("random"))
+    (work,) = bench.missing(stream_cells("random"))
     bench.do(work)
-    for change in ({"epochs": 3}, {"width": 8}, {"nets": 1}):
-        assert len(replace(bench, changes=REDUCED | change).missing(cells("random"))) == 1
-    assert len(replace(bench, steps=2).missing(cells("random"))) == 1
-    assert replace(bench, changes=REDUCED | {"device": "cuda"}).missing(cells("random")) == []
+    for change in ({"epochs": 3}, {"width": 8}, {"networks": 1}):
+        assert len(replace(bench, changes=NARROW | change).missing(stream_cells("random"))) == 1
+    assert len(replace(bench, steps=2).missing(stream_cells("random"))) == 1
+    assert replace(bench, changes=NARROW | {"device": "cuda"}).missing(stream_cells("random")) == []
 
 
 def test_an_estimate_is_of_what_is_missing_and_leaves_nothing(bench):
-    wanted = cells("random", "herding", "dm")
+    wanted = stream_cells("random", "herding", "dm")
     works, forecast = bench.missing(wanted), Forecast(bench, wanted)
     assert all(each.seconds() > 0 for each in forecast.plan(works, cheapest=False))
     assert not bench.folder.exists()
@@ -148,29 +145,28 @@ def test_an_estimate_is_of_what_is_missing_and_leaves_nothing(bench):
 
 
 def test_an_estimate_counts_orders_steps_classes_and_stored_images(bench, monkeypatch):
-    (work,) = bench.missing(cells("dm"))
+    (work,) = bench.missing(stream_cells("dm"))
     monkeypatch.setattr(Costs, "condensing", lambda self, classes: 3.0 + 5.0 * classes)
     monkeypatch.setattr(Costs, "training", lambda self, classes, jobs: 0.25 * 20 * classes)
     condense, train = 3.0 + 5.0 * 2, [0.25 * 20 * seen for seen in (2, 4, 6, 8, 10)]
-    pieces = Forecast(bench, cells("dm")).pieces(work)
+    pieces = Forecast(bench, stream_cells("dm")).pieces(work)
     assert [piece.seconds() for piece in pieces] == pytest.approx(2 * [condense + own for own in train])
 
 
 def test_a_damaged_record_is_named(bench):
-    (work,) = bench.missing(cells("random"))
+    (work,) = bench.missing(stream_cells("random"))
     work.out(bench.folder).mkdir(parents=True)
     (work.out(bench.folder) / "records.jsonl").write_text('{"order": 1}\n')
     with pytest.raises(ValueError, match=r"records\.jsonl is damaged in line 1"):
-        bench.missing(cells("random"))
+        bench.missing(stream_cells("random"))
 
 
-SELECT = "--epochs 2 --width 8 --networks 2 --device cpu".split()
 FIGURE = "table idm-fig8 --method random --orders 1".split()
 
 
-def test_the_command_lists_does_and_shows_and_the_page_finds_it(tmp_path, capsys, monkeypatch):
+def test_the_command_lists_does_and_shows_and_the_page_finds_it(tmp_path, capsys, monkeypatch, quick):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("cl_condense.data.datasets.load", load)
+    monkeypatch.setattr("cl_condense.data.datasets.load", load_more)
     assert call(*FIGURE, *SELECT, "--dry-run") == 0
     assert "2 to do, about" in capsys.readouterr().out
     assert list(tmp_path.iterdir()) == []
@@ -194,9 +190,9 @@ def test_the_command_lists_does_and_shows_and_the_page_finds_it(tmp_path, capsys
     assert "could not be read" not in text
 
 
-def test_steps_that_are_not_stated_can_be_given(tmp_path, capsys, monkeypatch):
+def test_steps_that_are_not_stated_can_be_given(tmp_path, capsys, monkeypatch, quick):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("cl_condense.data.datasets.load", load)
+    monkeypatch.setattr("cl_condense.data.datasets.load", load_more)
     words = "table ddm-fig3b --method random --orders 1 --steps 2".split()
     assert call(*words, *SELECT, "--dry-run") == 0
     out = capsys.readouterr().out
@@ -218,7 +214,7 @@ def test_steps_that_are_not_stated_can_be_given(tmp_path, capsys, monkeypatch):
 )
 def test_bad_input_gets_one_line_and_exit_code_2(words, message, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("cl_condense.data.datasets.load", load)
+    monkeypatch.setattr("cl_condense.data.datasets.load", load_more)
     assert call(*words.split()) == 2
     err = capsys.readouterr().err
     assert err.startswith("Error: ")

@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 from campaigns import PAPERS, fill
+from commands import call
+from made_up import cells, load
 from rich.console import Console
-from test_bench import call, load
 
 from cl_condense.papers.bench import Bench, runnable
 from cl_condense.papers.beside import Comparison, axis, filled, side_by_side
@@ -16,10 +17,6 @@ from cl_condense.reports.html.dots import dot_plot
 from cl_condense.reports.html.found import benches
 
 DDM = published("ddm-1", "cifar10", 10)
-
-
-def cells(*methods):
-    return [cell for method in methods for cell in published("ddm-1", "cifar10", 10, method)]
 
 
 def refuse(name, why):
@@ -88,7 +85,7 @@ def test_other_settings_have_a_row_for_each(tmp_path):
     ]
 
 
-@pytest.mark.parametrize("changes", [{}, {"nets": 3}])
+@pytest.mark.parametrize("changes", [{}, {"networks": 3}])
 def test_what_has_no_economy_stands_beside_what_has(changes, tmp_path):
     fill(tmp_path, cells("random", "dm", "dsa"), changes=changes)
     (bench,) = benches(tmp_path, refuse)

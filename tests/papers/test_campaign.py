@@ -10,17 +10,17 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
+import made_up
 import pytest
 import torch
+from commands import call
+from made_up import DDM, QUICK, REDUCED, SELECT, cells, load, load_more, stream_cells
 from rich.console import Console
-from test_bench import DDM, QUICK, REDUCED, call, cells, load
-from test_bench_streams import SELECT
-from test_bench_streams import cells as figure
 
-from cl_condense.cli.tabling import chosen
+from cl_condense.cli.table_cells import chosen
 from cl_condense.common import durations
+from cl_condense.common.drawing import Rhythm
 from cl_condense.common.stopping import Limit, Stop
-from cl_condense.papers import campaign
 from cl_condense.papers.bench import Bench
 from cl_condense.papers.campaign import Campaign
 from cl_condense.papers.costs import Costs
@@ -29,7 +29,7 @@ from cl_condense.papers.published import published
 from cl_condense.papers.timings import Units
 from cl_condense.papers.work import Past, Piece
 from cl_condense.runs import single
-from cl_condense.runs.settings import Settings
+from cl_condense.runs.config import CondenseConfig, TrainConfig
 
 CPU = torch.device("cpu")
 SOME = {**REDUCED, "iterations": 6}
@@ -51,13 +51,6 @@ class Checks(Limit):
 @pytest.fixture
 def bench(tmp_path):
     return Bench(tmp_path / "results", load, SOME)
-
-
-@pytest.fixture
-def quick(monkeypatch):
-    """Estimates without timings: a second for each work, and for each piece of one."""
-    monkeypatch.setattr(Costs, "condensing", lambda *_, **__: 1.0)
-    monkeypatch.setattr(Costs, "training", lambda *_, **__: 1.0)
 
 
 def quietly(*args):
@@ -131,7 +124,7 @@ def test_a_campaign_that_is_cut_ends_with_the_same_scores(bench, tmp_path, quick
 
 def test_what_stops_a_condensation_between_iterations_leaves_the_last_one(bench, monkeypatch):
     (work,) = bench.missing(cells("dm"))
-    job = single.Job(work.settings, bench.folder / "sets" / work.set_name())
+    job = single.Job(work.condense, bench.folder / "sets" / work.set_name())
 
     def stop(progress):
         if progress.done == 4:
@@ -141,7 +134,7 @@ def test_what_stops_a_condensation_between_iterations_leaves_the_last_one(bench,
         bench.do(work, stop)
     done, seconds = job.done()
     assert done == 4
-    costs = Costs(work.settings, *load(""), Units(CPU))
+    costs = Costs(work.condense, work.train, *load(""), Units(CPU))
     first, _ = work.pieces(bench.folder, costs)
     assert first.begun
     assert first.resumable
@@ -152,10 +145,8 @@ def test_what_stops_a_condensation_between_iterations_leaves_the_last_one(bench,
 
 
 def test_a_run_is_cut_between_its_pieces(tmp_path, monkeypatch, quick):
-    from test_bench_streams import load
-
-    bench = Bench(tmp_path / "results", load, REDUCED, orders=1)
-    (cell,) = figure("random")
+    bench = Bench(tmp_path / "results", load_more, REDUCED, orders=1)
+    (cell,) = stream_cells("random")
 
     class Two(Limit):
         pieces = 0
@@ -182,7 +173,7 @@ def test_a_run_is_cut_between_its_pieces(tmp_path, monkeypatch, quick):
     assert [r["step"] for r in work.kept(bench.folder)] == [1, 2]
     monkeypatch.setattr(Bench, "do", do)
     assert quietly(bench, [cell]) == 0
-    whole = Bench(tmp_path / "whole", load, REDUCED, orders=1)
+    whole = Bench(tmp_path / "whole", load_more, REDUCED, orders=1)
     whole.do(work)
     assert scores(bench, [cell]) == scores(whole, [cell])
 
@@ -203,15 +194,15 @@ def test_networks_that_do_not_fit_the_time_are_not_begun(bench, monkeypatch):
 
 def test_the_cheapest_comes_first_and_what_is_shared_counts_once(bench, monkeypatch):
     cost = {"random": 5.0, "dm": 1.0}
-    monkeypatch.setattr(Costs, "condensing", lambda self: cost[self.settings.methods[0]])
-    monkeypatch.setattr(Costs, "training", lambda self: 2.0 if self.settings.net == "convnet" else 3.0)
+    monkeypatch.setattr(Costs, "condensing", lambda self: cost[self.condense.method])
+    monkeypatch.setattr(Costs, "training", lambda self: 2.0 if self.scoring.network == "convnet" else 3.0)
     wanted = cells("random", "dm")
     forecast = Forecast(bench, wanted)
     for cheapest, order in ((True, ["dm", "random"]), (False, ["random", "dm"])):
         plan = forecast.plan(bench.missing(wanted), cheapest)
-        assert [each.work.settings.methods[0] for each in plan] == order
+        assert [each.work.condense.method for each in plan] == order
     nets = published("ddm-4", method="dm")
-    crossed = [w for w in bench.missing(nets) if w.settings.net == "convnet" and w.settings.seed == 0]
+    crossed = [w for w in bench.missing(nets) if w.condense.network == "convnet" and w.condense.seed == 0]
     plan = Forecast(bench, nets).plan(crossed, cheapest=True)
     assert [each.seconds() for each in plan] == [1.0 + 2.0, *[3.0] * (len(crossed) - 1)]
 
@@ -234,7 +225,7 @@ def test_records_say_what_was_done(bench, quick):
     wanted = cells("dm")
     (work,) = bench.missing(wanted)
     found = bench.do(work)
-    costs = Costs(work.settings, *load(""), Units(CPU))
+    costs = Costs(work.condense, work.train, *load(""), Units(CPU))
     first, second = work.past(bench.folder, found, costs)
     assert (first.kind, second.kind) == ("dm", "training")
     assert first.seconds > 0
@@ -307,44 +298,55 @@ def test_a_table_says_which_settings_are_not_the_papers(bench):
     wanted, papers = cells("dm"), {"economy": False}
     own = {"device": "cpu", "width": 128, "epochs": 1000}
     assert Bench(Path("x"), load, papers | own).unlike(wanted) == {}
-    usual = {"iterations": 20_000, "real_per_class": 256, "nets": 5, "compiled": True, "reuse": 1}
+    usual = {"iterations": 20_000, "real_per_class": 256, "networks": 5, "compiled": True, "reuse": 1}
     assert Bench(Path("x"), load, papers | usual).unlike(wanted) == {}
     other = {"iterations": 9, "reuse": 5, "precision": "bfloat16"}
     assert Bench(Path("x"), load, papers | other | {"device": "cpu"}).unlike(wanted) == other
-    assert Bench(Path("x"), load, papers, orders=2).unlike(figure("dm")) == {"orders": 2}
-    assert bench.unlike(cells("random")).keys() == {"epochs", "width", "nets"}
+    assert Bench(Path("x"), load, papers, orders=2).unlike(stream_cells("dm")) == {"orders": 2}
+    assert bench.unlike(cells("random")).keys() == {"epochs", "width", "networks"}
 
 
-SLOW = """
+CHILD = """
 import sys
-sys.path.insert(0, {tests!r})
-import test_bench, torch
+sys.path.insert(0, {support!r})
+import made_up
 from cl_condense.data import datasets
+from cl_condense.papers.costs import Costs
 from cl_condense.cli.main import main
-torch.set_num_threads(1)
-datasets.load = test_bench.load
+datasets.load = made_up.load
+Costs.condensing = Costs.training = lambda *_, **__: 1.0
 main(sys.argv[1:])
 """
 
 
+@pytest.fixture(scope="module")
+def uncut(tmp_path_factory):
+    """The accuracies of LONG where nothing ends it."""
+    results = tmp_path_factory.mktemp("uncut")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cl_condense.data.datasets.load", load)
+        patch.setattr(Costs, "condensing", lambda *_, **__: 1.0)
+        patch.setattr(Costs, "training", lambda *_, **__: 1.0)
+        assert call(*LONG, "--results", results) == 0
+    return json.loads((results / "scores.jsonl").read_text())["accuracies"]
+
+
+LONG = ["100" if before == "--iterations" else word for before, word in pairwise(["", *QUICK])]
+LONG = ["table", "ddm-1", "--only", "cifar10", "--ipc", "1", "--method", "dm", *LONG]
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="it has no SIGTERM that can be handled")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_leaves_a_checkpoint_and_the_same_command_goes_on(number, code, tmp_path, capsys, monkeypatch):
+def test_a_signal_leaves_a_checkpoint_and_the_same_command_goes_on(
+    number, code, uncut, tmp_path, monkeypatch, quick
+):
     monkeypatch.setattr("cl_condense.data.datasets.load", load)
-    words = [*DDM[:-4], "--method", "dm", *QUICK]
-    words = ["100" if before == "--iterations" else word for before, word in pairwise(["", *words])]
-    cut, whole = tmp_path / "cut", tmp_path / "whole"
-    command = [
-        sys.executable,
-        "-c",
-        SLOW.format(tests=str(Path(__file__).parent)),
-        *words,
-        "--results",
-        str(cut),
-    ]
+    words = [*LONG, "--results", str(tmp_path)]
+    command = [sys.executable, "-c", CHILD.format(support=str(Path(made_up.__file__).parent)), *words]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as other:
         try:
-            while "[1/1] cifar10, 10 images per class, dm" not in (line := other.stderr.readline()):
+            while "[1/1] cifar10, 1 image per class, dm" not in (line := other.stderr.readline()):
                 assert line, "it ended"
             other.send_signal(number)
             out, err = other.communicate(timeout=120)
@@ -354,23 +356,20 @@ def test_a_signal_leaves_a_checkpoint_and_the_same_command_goes_on(number, code,
     assert out == ""
     assert "Stopped: 0 of 1 done, 1 to do, about " in err
     assert "Traceback" not in err
-    assert len(list((cut / "sets").glob("*.checkpoint"))) == 1
-    for results in (cut, whole):
-        assert call(*words, "--results", results) == 0
-    capsys.readouterr()
-    own = [json.loads((results / "scores.jsonl").read_text())["accuracies"] for results in (cut, whole)]
-    assert own[0] == own[1]
+    assert len(list((tmp_path / "sets").glob("*.checkpoint"))) == 1
+    assert call(*words) == 0
+    assert json.loads((tmp_path / "scores.jsonl").read_text())["accuracies"] == uncut
 
 
 def test_a_second_signal_ends_at_once():
-    limit = Limit()
+    limit, before = Limit(), signal.getsignal(signal.SIGINT)
     with limit.watching():
         signal.raise_signal(signal.SIGTERM)
         with pytest.raises(Stop):
             limit.check()
         with pytest.raises(Stop):
             signal.raise_signal(signal.SIGTERM)
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="it needs an alarm")
@@ -382,10 +381,11 @@ def test_what_does_not_look_is_ended_after_the_grace(monkeypatch):
 
 @pytest.mark.parametrize("method", "dm idm dsa idc cafe ddm dm+iid herding forgetting random".split())
 def test_every_kind_of_method_has_an_estimate_that_grows_with_its_iterations(method):
-    s = Settings("cifar10", methods=(method,), ipc=2, width=4, nets=2, epochs=3, real_per_class=4)
+    c = CondenseConfig("cifar10", method, ipc=2, width=4, real_per_class=4)
+    t = TrainConfig("cifar10", networks=2, epochs=3, width=4)
     units = Units(CPU, most=-1.0 if method == "dm+iid" else 25.0)
-    costs = Costs(replace(s, iterations=10), *load(""), units)
-    more = replace(costs, settings=replace(s, iterations=10_000))
+    costs = Costs(replace(c, iterations=10), t, *load(""), units)
+    more = replace(costs, condense=replace(c, iterations=10_000))
     assert costs.training() > 0
     assert more.training() == costs.training()
     if method == "random":
@@ -397,17 +397,19 @@ def test_every_kind_of_method_has_an_estimate_that_grows_with_its_iterations(met
 
 def test_timings_are_done_once_and_then_taken_from_what_is_like_them(monkeypatch):
     units = Units(CPU, most=0.0)
-    s = Settings("cifar10", methods=("dm",), ipc=2, width=4)
-    first = Costs(s, *load(""), units).training()
+    c, t = CondenseConfig("cifar10", "dm", ipc=2), TrainConfig("cifar10", width=4)
+    first = Costs(c, t, *load(""), units).training()
     monkeypatch.setattr(Units, "_trained", lambda *_: pytest.fail("timed again"))
-    assert Costs(s, *load(""), units).training() == first
-    assert Costs(replace(s, width=16), *load(""), units).training() > first
+    assert Costs(c, t, *load(""), units).training() == first
+    assert Costs(c, replace(t, width=16), *load(""), units).training() > first
 
 
 def test_a_log_gets_a_line_from_time_to_time(bench, monkeypatch, quick):
-    monkeypatch.setattr(campaign, "LINES", 0.0)
-    console = Console(width=200, record=True, file=io.StringIO())
+    monkeypatch.setattr("cl_condense.common.drawing.Log.rhythm", Rhythm(first=0, every=0, beat=30, looks=True))
+    console = Console(width=40, file=io.StringIO())
     assert Campaign(bench, cells("dm"), console=console)() == 0
-    text = console.export_text()
-    assert "  4 of 6, loss " in text or "  4 of 6" in text
+    text = console.file.getvalue()
+    assert "cifar10, 10 images per class, dm, convnet, seed 0: condensing 4 of 6, loss " in text
+    assert ", seed 0: training 2 of 2, " in text
+    assert ", seed 0: evaluating " in text
     assert "(n = 2), " in text

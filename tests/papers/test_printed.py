@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 from campaigns import PAPERS, fill
+from commands import call
+from made_up import REDUCED, load
 from rich.console import Console
-from test_bench import REDUCED, call, load
 
 from cl_condense.papers import printed as module
 from cl_condense.papers.bench import Bench, runnable
@@ -19,8 +20,9 @@ from cl_condense.papers.printed import NETWORKS, TABLES, printed, protocols
 from cl_condense.papers.published import published, tables
 from cl_condense.papers.set_work import condensed_once, set_works
 from cl_condense.reports.html import write
-from cl_condense.runs.incremental import training_for
-from cl_condense.runs.settings import EVALUATIONS, Settings
+from cl_condense.runs.build import training_for
+from cl_condense.runs.config import TrainConfig
+from cl_condense.runs.defaults import EVALUATIONS
 from cl_condense.training.augment import DSA
 from cl_condense.training.protocol import DC_AUGMENT, TRAININGS, Training, mixed_training
 
@@ -132,11 +134,11 @@ def test_notes_are_sentences_on_both():
 
 
 def test_depth_is_that_of_the_row():
-    depths = {c.name: {w.settings.depth for w in set_works(c, {}, 1)} for c in published("iid-2") if c.name}
+    depths = {c.name: {w.train.depth for w in set_works(c, {}, 1)} for c in published("iid-2") if c.name}
     assert {k for k, v in depths.items() if v == {3}} == {"idm", "dm+iid", "idm+iid"}
     assert {k for k, v in depths.items() if v == {None}} == depths.keys() - {"idm", "dm+iid", "idm+iid"}
     assert {
-        w.settings.depth for c in published("idm-1", "tinyimagenet") for w in set_works(c, {}, 1) if c.name
+        w.train.depth for c in published("idm-1", "tinyimagenet") for w in set_works(c, {}, 1) if c.name
     } == {3}
 
 
@@ -156,10 +158,12 @@ def test_every_way_to_evaluate_trains_as_published():
         "idc_mnist": replace(mixed_training(1000, no_flip), cutmix=0.0),
     }
     for name, epochs in EVALUATIONS.items():
-        s = Settings("mnist", evaluation=name, epochs=epochs, augment=no_flip)
+        s = TrainConfig("mnist", evaluation=name, epochs=epochs, augment=no_flip)
         assert training_for(s) == wanted[name]
-    with pytest.raises(ValueError, match="evaluation 'mist': use augmented or plain or mixed or dc_mnist"):
-        training_for(Settings("mnist", evaluation="mist"))
+    with pytest.raises(
+        ValueError, match="unknown evaluation 'mist': did you mean 'dc_mnist'\\? known are augmented, plain, "
+    ):
+        training_for(TrainConfig("mnist", evaluation="mist"))
 
 
 def test_dc_augments_by_four_pixels_a_fifth_and_45_degrees():

@@ -2,12 +2,31 @@
 
 import json
 import shutil
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 from campaigns import fill
+from click.testing import CliRunner
+from commands import one_line
+from made_up import cells
 
 from cl_condense.papers.bench import runnable
-from cl_condense.papers.published import TITLES, published, tables
+from cl_condense.papers.published import published, tables
+from cl_condense.papers.titles import TITLES
+from cl_condense.reports.html.dots import dot_plot
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+
+def sketch(pairs):
+    """A picture in no time, which says what it is of."""
+    return b"\x89PNG" + repr([pair.label for pair in pairs]).encode()
+
+
+@pytest.fixture(autouse=True)
+def sketched(load, monkeypatch):
+    monkeypatch.setattr(load("campaign"), "dot_plot", sketch)
 
 
 @pytest.fixture
@@ -20,7 +39,7 @@ def page(home, call):
     """The page of a template that shows a table."""
 
     def write(table):
-        (home / "docs/reproducibility.md").write_text(f"Before.\n\n<!-- campaign: {table} -->\n\nAfter.\n")
+        template(home, table)
         result = call()
         assert result.exit_code == 0, result.output
         assert call("--check").exit_code == 0
@@ -31,22 +50,41 @@ def page(home, call):
     return write
 
 
-def cells(*methods, ipc=10):
-    return [cell for method in methods for cell in published("ddm-1", "cifar10", ipc, method)]
+def template(home, table):
+    (home / "docs/reproducibility.md").write_text(f"Before.\n\n<!-- campaign: {table} -->\n\nAfter.\n")
 
 
-def one_line(result, message):
-    assert result.exit_code == 2, result.output
-    assert result.output.startswith("Error: ")
-    assert result.output.count("\n") == 1
-    assert message in result.output
+@pytest.fixture(scope="module")
+def once(tmp_path_factory):
+    """Results that were added to the campaign of a home, and its page with a table of them."""
+    folder = tmp_path_factory.mktemp("once")
+    (folder / "home/docs").mkdir(parents=True)
+    fill(folder / "results", cells("random", "dm"))
+    fill(folder / "results", published("ddm-fig3b", method="dm"))
+    template(folder / "home", "ddm-1")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(BENCHMARKS)
+        script = import_module("reproducibility")
+        patch.setattr(script, "HOME", folder / "home")
+        patch.setattr(import_module("campaign"), "dot_plot", sketch)
+        for words in (["campaign", str(folder / "results")], []):
+            result = CliRunner().invoke(script.main, words)
+            assert result.exit_code == 0, result.output
+    return folder
+
+
+@pytest.fixture
+def added(once, results, home):
+    shutil.copytree(once / "results", results)
+    shutil.copytree(once / "home", home, dirs_exist_ok=True)
 
 
 def files(folder):
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
-def test_the_small_records_are_copied_and_the_page_has_the_table(results, home, call, page):
+def test_the_small_records_are_copied_and_the_page_has_the_table(results, home, call, page, load, monkeypatch):
+    monkeypatch.setattr(load("campaign"), "dot_plot", dot_plot)
     fill(results, cells("random"), off=2)
     fill(results, published("ddm-fig3b", method="dm"))
     result = call("campaign", results)
@@ -141,12 +179,10 @@ def damage(name):
         (shutil.rmtree, "holds no scores.jsonl and no streams: name what table --results was given"),
     ],
 )
+@pytest.mark.usefixtures("added")
 def test_what_is_damaged_or_differs_is_refused_and_nothing_is_written(change, message, results, home, call):
-    fill(results, cells("random"))
-    fill(results, published("ddm-fig3b", method="dm"))
-    assert call("campaign", results).exit_code == 0
     before = files(home)
-    fill(results, cells("dm"))
+    fill(results, cells("dsa"))
     change(results)
     one_line(call("campaign", results), message)
     assert files(home) == before
@@ -165,10 +201,9 @@ def test_what_is_damaged_or_differs_is_refused_and_nothing_is_written(change, me
         ("remarks.json", '{"table": "ddm-1"}', "remarks.json is damaged"),
     ],
 )
-def test_a_damaged_campaign_makes_no_page(name, text, message, results, home, call, page):
-    fill(results, cells("random"))
-    call("campaign", results)
-    before = page("ddm-1")
+@pytest.mark.usefixtures("added")
+def test_a_damaged_campaign_makes_no_page(name, text, message, home, call):
+    before = (home / "REPRODUCIBILITY.md").read_text()
     (home / "docs/campaign" / name).write_text(text)
     one_line(call(), message)
     assert (home / "REPRODUCIBILITY.md").read_text() == before
@@ -209,10 +244,8 @@ def test_a_remark_stands_below_its_table_and_beside_its_number(results, home, ca
         ({"more": 3}, "remarks.json is damaged"),
     ],
 )
-def test_a_remark_on_what_is_not_there_is_refused(changes, message, results, home, call, page):
-    fill(results, cells("dm"))
-    call("campaign", results)
-    page("idm-1")
+@pytest.mark.usefixtures("added")
+def test_a_remark_on_what_is_not_there_is_refused(changes, message, home, call):
     (home / "docs/campaign/remarks.json").write_text(json.dumps([remark(**changes)]))
     one_line(call(), message)
 

@@ -6,17 +6,17 @@ import json
 import re
 import shlex
 import shutil
-from dataclasses import asdict, replace
-from html.parser import HTMLParser
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 import torch
 from campaigns import fill
+from commands import call
+from made_up import REDUCED, load
+from pages import Page
 from PIL import Image
-from test_bench import REDUCED, load
 
-from cl_condense.cli.main import main
 from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.data import datasets
 from cl_condense.papers.bench import Bench
@@ -24,41 +24,10 @@ from cl_condense.papers.published import published
 from cl_condense.reports.html import write
 from cl_condense.reports.html.words import options
 from cl_condense.runs.incremental import Run
-from cl_condense.runs.settings import Settings
+from cl_condense.runs.run_config import RunConfig
 from cl_condense.runs.single import Job, run
 
 HOSTILE = '<script src="http://x.example/a.js">&"\'|`*\ud800\x00'
-VOID = {"meta", "img", "br", "link", "input", "hr"}
-
-
-class Page(HTMLParser):
-    """The tags of a page, whether they are balanced, and its text."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.tags, self.texts = [], [], []
-        self.feed(text)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if self.open[-1:] != ["style"]:
-            self.texts.append(data)
-
-    @property
-    def text(self):
-        return " ".join(" ".join(self.texts).split())
-
-    def all(self, tag):
-        return [attrs for name, attrs in self.tags if name == tag]
 
 
 @pytest.fixture(scope="module")
@@ -69,11 +38,11 @@ def made(tmp_path_factory):
     for work in bench.missing([c for m in ("random", "dm") for c in published("ddm-1", "cifar10", 10, m)]):
         bench.do(work)
     train, test = datasets.load("digits")
-    few = {"steps": 1, "iterations": 4, "real_per_class": 4, "width": 4, "depth": 2, "device": "cpu"}
-    s = Settings("digits", methods=("dm+sm",), ipc=2, **few)
-    run(Job(s, folder / "digits.safetensors"), train)
-    run(Job(replace(s, iterations=3), folder / "more.safetensors", folder / "digits.safetensors"), train)
-    s = replace(s, methods=("random", "dm"), steps=2, ipc=1, orders=2, nets=2, epochs=2)
+    few = {"ipc": 2, "iterations": 4, "real_per_class": 4, "width": 4, "depth": 2, "device": "cpu"}
+    s = RunConfig.of("digits", ("dm+sm",), **few)
+    run(Job(s.main, folder / "digits.safetensors"), train)
+    run(Job(replace(s.main, iterations=3), folder / "more.safetensors", folder / "digits.safetensors"), train)
+    s = s.changed(methods=("random", "dm"), steps=2, ipc=1, orders=2, networks=2, epochs=2)
     Run(s, train, test, folder / "run")()
     return folder
 
@@ -88,8 +57,15 @@ def report(folder, **options):
     return Page(html.read_text("utf-8")), markdown.read_text("utf-8")
 
 
-def test_the_page_has_each_piece(results):
-    page, markdown = report(results)
+@pytest.fixture(scope="module")
+def written(made, tmp_path_factory):
+    """A folder with its report, for those who only read it."""
+    folder = shutil.copytree(made, tmp_path_factory.mktemp("written") / "results")
+    return folder, *report(folder)
+
+
+def test_the_page_has_each_piece(written):
+    _, page, markdown = written
     headings = (
         "DDM: ddm-1",
         "digits, 2 steps, 1 images per class: random, dm",
@@ -105,7 +81,7 @@ def test_the_page_has_each_piece(results):
         assert re.search(r"Zhao and Bilen, WACV 2023, \[?arXiv:2110.04181", text)
         assert "cl-condense table ddm-1 --only cifar10 --ipc 10 --method random --method dm --data DATA" in text
         assert "--networks 2 --repetitions 1 --results results/table" in text
-        budget = "--steps 2 --ipc 1 --codec uint8 --orders 2 --nets 2 --iterations 4"
+        budget = "--steps 2 --ipc 1 --codec uint8 --orders 2 --networks 2 --iterations 4"
         assert f"--method random --method dm --economy {budget}" in text
         assert "cl-condense condense --dataset digits --method dm+sm --economy --ipc 2 --iterations 4" in text
         assert "could not be read" not in text
@@ -116,8 +92,8 @@ def test_the_page_has_each_piece(results):
     assert any("before: images of results/digits.safetensors" in alt for alt in alts)
 
 
-def test_ours_stand_beside_the_published_as_in_the_bench(results):
-    page, markdown = report(results)
+def test_ours_stand_beside_the_published_as_in_the_bench(written):
+    results, page, markdown = written
     scores = Bench(results / "table", load, REDUCED).scores()
     for score in scores:
         ours = 100 * torch.tensor(score["accuracies"], dtype=torch.float64)
@@ -130,7 +106,7 @@ def test_ours_stand_beside_the_published_as_in_the_bench(results):
 
 
 def test_the_commands_make_what_is_there(results, monkeypatch, capsys):
-    small = "--orders 1 --nets 1 --steps 2 --iterations 1 --epochs 1 --width 4 --device cpu".split()
+    small = "--orders 1 --networks 1 --steps 2 --iterations 1 --epochs 1 --width 4 --device cpu".split()
     assert call("run", *small, "--out", results / "again") == 0
     assert call("condense", *small[6:8], *small[10:], "--out", results / "one.safetensors") == 0
     first = CondensedSet.load(results / "one.safetensors")
@@ -149,15 +125,21 @@ def test_the_commands_make_what_is_there(results, monkeypatch, capsys):
     assert call(*condense[1:]) == 0
     assert torch.equal(CondensedSet.load(results / "one.safetensors").pixels, first.pixels)
     own = markdown.split("### results/one.safetensors")[1].split("###")[0]
-    assert "has no option" not in own
-    assert "The command has no option for real per class 4, augment" in markdown
+    assert "--augment" not in own
+    (command,) = [line for line in markdown.splitlines() if line.strip().startswith("cl-condense run ")][:1]
+    assert "--real-per-class 4" in command
+    assert "--augment color_crop_cutout_flip_scale_rotate" in command
 
 
 def test_full_settings_are_not_called_reduced(results):
     path = results / "table" / "scores.jsonl"
     bench = Bench(results / "table", load, {"iterations": 2, "real_per_class": 4, "width": 8, "device": "cpu"})
     work = bench.missing(published("ddm-1", "cifar10", 10, "random"))[0]
-    full = replace(work, settings=replace(work.settings, iterations=None, real_per_class=None, width=128))
+    full = replace(
+        work,
+        condense=replace(work.condense, iterations=None, real_per_class=None, width=128),
+        train=replace(work.train, width=128),
+    )
     first = json.loads(path.read_text().splitlines()[0])
     record = json.loads((results / "table" / "sets" / first["work"]["set"]).with_suffix(".json").read_text())
     record |= {"iterations": None, "real_per_class": None, "width": 128}
@@ -169,8 +151,8 @@ def test_full_settings_are_not_called_reduced(results):
     assert "| Random | 26.0 ± 1.2 \\| 26.0 ± 1.0 (2)<br>" in markdown
 
 
-def test_the_page_loads_nothing(results):
-    page, _ = report(results)
+def test_the_page_loads_nothing(written):
+    results, page, _ = written
     assert page.all("script") == page.all("link") == page.all("iframe") == []
     assert page.all("img")
     for tag, attrs in page.tags:
@@ -190,8 +172,8 @@ def test_the_page_loads_nothing(results):
     assert "image-rendering: pixelated" in style
 
 
-def test_headings_tables_and_links_are_in_order(results):
-    page, _ = report(results)
+def test_headings_tables_and_links_are_in_order(written):
+    _, page, _ = written
     levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch(r"h\d", tag)]
     assert levels[0] == 1
     assert levels.count(1) == 1
@@ -207,9 +189,8 @@ def test_headings_tables_and_links_are_in_order(results):
     assert "Results in results" in page.text
 
 
-def test_what_is_wide_stays_on_the_page(results):
-    report(results)
-    html = (results / "report.html").read_text("utf-8")
+def test_what_is_wide_stays_on_the_page(written):
+    html = (written[0] / "report.html").read_text("utf-8")
     assert re.search(r"</table></div><figcaption>mean ± std over n = 4", html), "it does not scroll away"
     assert "<span>--real-per-class</span> 4" in html, "an option is not broken after its hyphens"
     paper = '<a href="https://arxiv.org/abs/2110.04181">arXiv:2110.04181</a>'
@@ -225,8 +206,8 @@ def test_what_is_wide_stays_on_the_page(results):
     assert columns == ["before: images of results/digits.safetensors", "stored images"]
 
 
-def test_small_images_are_shown_large_enough(results):
-    page, _ = report(results)
+def test_small_images_are_shown_large_enough(written):
+    _, page, _ = written
     sizes = [(int(i["width"]), int(i["height"])) for i in page.all("img") if "stored images" in i["alt"]]
     assert sizes
     assert all(height >= 48 for _, height in sizes)
@@ -235,8 +216,8 @@ def test_small_images_are_shown_large_enough(results):
 def test_published_finals_stand_beside_runs_on_cifar100(tmp_path):
     folder = tmp_path / "r" / "cl"
     folder.mkdir(parents=True)
-    s = Settings("cifar100", methods=("dm",), steps=10, ipc=20, device="cpu")
-    (folder / "settings.json").write_text(json.dumps(asdict(s)))
+    s = RunConfig.of("cifar100", methods=("dm",), steps=10, ipc=20, device="cpu")
+    (folder / "settings.json").write_text(json.dumps(s.values()))
     base = {
         "method": "dm",
         "dataset": "cifar100",
@@ -318,12 +299,6 @@ def test_a_page_is_written_again_over_the_old(results, tmp_path):
     assert sorted(p.name for p in out.parent.iterdir()) == ["page.html", "page.md"]
 
 
-def call(*words):
-    with pytest.raises(SystemExit) as stop:
-        main([str(word) for word in words])
-    return stop.value.code
-
-
 def test_the_command_says_what_it_wrote(results, capsys):
     assert call("report", results) == 0
     assert capsys.readouterr().out == f"wrote {results}/report.html\nwrote {results}/report.md\n"
@@ -352,7 +327,7 @@ def test_bad_input_gets_one_line_and_exit_code_2(tmp_path, capsys):
 
 
 def test_a_command_names_what_is_not_at_rest():
-    rest = {"precision": "float32", "compiled": False, "reuse": 1, "net": "convnet", "ipc": None}
+    rest = {"precision": "float32", "compiled": False, "reuse": 1, "network": "convnet", "ipc": None}
     assert options(rest) == []
     assert options({**rest, "compiled": True, "reuse": 5, "ipc": 1}) == ["--compile", "--reuse", 5, "--ipc", 1]
     # Economy has a reuse of its own, which 1 is not.
@@ -377,9 +352,8 @@ def test_a_number_that_several_tables_print_stands_in_the_first(tmp_path):
     assert "| Random | 26.0 ± 1.2 " in both
 
 
-def test_results_come_first_and_settings_are_folded(results):
-    report(results)
-    html = (results / "report.html").read_text("utf-8")
+def test_results_come_first_and_settings_are_folded(written):
+    html = (written[0] / "report.html").read_text("utf-8")
     for part in html.split("<h3>")[1:]:
         first = min(part.index(tag) for tag in ("<table", "<img") if tag in part)
         assert first < part.index("<details>")

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from test_page import Page, call
+from commands import call
+from pages import Page
 
 from cl_condense.common.devices import device_name
 from cl_condense.condensation.condensed_set import CondensedSet
@@ -14,26 +15,39 @@ from cl_condense.condensation.engine import Condensation
 from cl_condense.data import datasets
 from cl_condense.reports.html import probe, tsne, write
 from cl_condense.reports.html.realdata import RealData, started
-from cl_condense.runs.incremental import method_for
-from cl_condense.runs.settings import Settings, fingerprint, network_for
+from cl_condense.runs.build import method_for, network_for
+from cl_condense.runs.checks import fingerprint
+from cl_condense.runs.config import CondenseConfig
 from cl_condense.runs.single import Job, run
 
-FEW = {"steps": 1, "ipc": 2, "iterations": 2, "real_per_class": 4, "width": 4, "depth": 2, "device": "cpu"}
+FEW = {"ipc": 2, "iterations": 2, "real_per_class": 4, "width": 4, "depth": 2}
+
+
+def few_and_small(patch):
+    """A report looks through four filters after one epoch, at 15 real images of each class."""
+    patch.setattr(probe, "EPOCHS", 1)
+    patch.setattr(probe, "WIDTH", 4)
+    patch.setattr(tsne, "REAL", 15)
 
 
 @pytest.fixture(autouse=True)
-def quick(small_probe, monkeypatch):
-    monkeypatch.setattr(tsne, "REAL", 15)
+def quick(monkeypatch):
+    few_and_small(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory, digits_pair):
+    """A condensed and a selected set of digits, with the fingerprint of the images."""
+    folder, (train, _) = tmp_path_factory.mktemp("made"), digits_pair
+    for method in ("dm", "random"):
+        s = CondenseConfig("digits", method, data=fingerprint(train), **FEW)
+        run(Job(s, folder / f"{method}.safetensors"), train)
+    return folder
 
 
 @pytest.fixture
-def results(tmp_path, digits_pair):
-    """A condensed and a selected set of digits, with the fingerprint of the images."""
-    train, _ = digits_pair
-    for method in ("dm", "random"):
-        s = Settings("digits", methods=(method,), data=fingerprint(train), **FEW)
-        run(Job(s, tmp_path / "results" / f"{method}.safetensors"), train)
-    return tmp_path / "results"
+def results(made, tmp_path):
+    return shutil.copytree(made, tmp_path / "results")
 
 
 def report(folder, **options):
@@ -41,12 +55,21 @@ def report(folder, **options):
     return Page(html.read_text("utf-8")), markdown.read_text("utf-8").replace("\\", "")
 
 
+@pytest.fixture(scope="module")
+def measured(made, tmp_path_factory):
+    """A folder whose sets were measured, with its page."""
+    folder = shutil.copytree(made, tmp_path_factory.mktemp("measured") / "results")
+    with pytest.MonkeyPatch.context() as patch:
+        few_and_small(patch)
+        return folder, *report(folder)
+
+
 @pytest.mark.parametrize("method", ["dm", "idm", "dc"])
 def test_the_start_is_where_the_condensation_started(method, digits_pair, tmp_path):
     train, _ = digits_pair
-    s = Settings("digits", methods=(method,), seed=3, **{**FEW, "iterations": 1})
+    s = CondenseConfig("digits", method, seed=3, **{**FEW, "iterations": 1})
     record = run(Job(s, tmp_path / "set.safetensors"), train)
-    work = Condensation(train, method_for(method, s), ipc=2, network=network_for(s, train.shape), seed=3)
+    work = Condensation(train, method_for(s), ipc=2, network=network_for(s, train.shape), seed=3)
     first = started(train, json.loads(json.dumps(record)))
     assert torch.equal(first.pixels, work.result().pixels)
     assert not torch.equal(first.pixels, CondensedSet.load(tmp_path / "set.safetensors").pixels)
@@ -54,17 +77,18 @@ def test_the_start_is_where_the_condensation_started(method, digits_pair, tmp_pa
 
 def test_a_start_of_another_recipe_is_not_shown(digits_pair, tmp_path):
     train, _ = digits_pair
-    record = run(Job(Settings("digits", methods=("dm",), **FEW), tmp_path / "set.safetensors"), train)
+    record = run(Job(CondenseConfig("digits", "dm", **FEW), tmp_path / "set.safetensors"), train)
     assert started(train, record) is not None
     assert (
         started(train, {**record, "recipe": {**record["recipe"], "synthetic": "Partition(factor=2)"}}) is None
     )
-    record = run(Job(Settings("digits", methods=("random",), **FEW), tmp_path / "random.safetensors"), train)
+    record = run(Job(CondenseConfig("digits", "random", **FEW), tmp_path / "random.safetensors"), train)
     assert started(train, record) is None
 
 
-def test_the_page_has_the_figures_with_their_sources(results):
-    page, text = report(results)
+@pytest.mark.slow
+def test_the_page_has_the_figures_with_their_sources(measured):
+    _, page, text = measured
     alts = [img["alt"] for img in page.all("img")]
     assert sum(alt.startswith("t-SNE: 150 real and 20 condensed images of 10 classes") for alt in alts) == 2
     assert sum(alt.startswith("Style drift") for alt in alts) == 2
@@ -88,8 +112,10 @@ def trained(*args, **kwargs):
     raise RuntimeError("trained again")
 
 
-def test_what_was_measured_is_not_measured_again(results, monkeypatch):
-    first = report(results)[1]
+@pytest.mark.slow
+def test_what_was_measured_is_not_measured_again(measured, tmp_path, monkeypatch):
+    folder, _, first = measured
+    results = shutil.copytree(folder, tmp_path / "results")
     before = (results / "dm.figures.json").read_text()
     with monkeypatch.context() as patch:
         patch.setattr(probe, "train", trained)
@@ -99,9 +125,10 @@ def test_what_was_measured_is_not_measured_again(results, monkeypatch):
             report(results)
     (results / "random.figures.json").write_text("{")
     told = []
-    report(results, watch=lambda what: lambda progress: told.append((what, *progress[:2])))
-    assert ("a network on real images", 1, 1) in told
-    assert told.count(("figures of a condensed set", 4, 4)) == 2
+    report(results, watch=lambda what: lambda progress: told.append((what, *progress[:3])))
+    assert ("digits", "training", 1, 1) in told
+    assert ("digits", "looking at images", 6, 6) in told
+    assert told.count(("digits", "measuring a set", 4, 4)) == 2
     again = json.loads((results / "dm.figures.json").read_text())
     assert {k: v for k, v in again.items() if k != "seconds"} == {
         k: v for k, v in json.loads(before).items() if k != "seconds"

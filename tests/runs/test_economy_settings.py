@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_bench import QUICK, REDUCED, cells
-from test_bench import load as made_up
-from test_commands import call
-from test_incremental import TINY, few
+from commands import call
+from made_up import QUICK, REDUCED, cells
+from made_up import load as made_up
+from small_runs import TINY, few
 
 from cl_condense.condensation.phases import Quiet
 from cl_condense.condensation.sources.untrained import RandomNets
@@ -22,8 +22,11 @@ from cl_condense.papers.published import published
 from cl_condense.papers.set_work import set_works
 from cl_condense.papers.stream_work import incremental, stream_works
 from cl_condense.papers.timings import Units
-from cl_condense.runs.incremental import Run, method_for
-from cl_condense.runs.settings import DEFAULTS, Settings, defaults, economy_option
+from cl_condense.runs.build import method_for
+from cl_condense.runs.config import CondenseConfig, TrainConfig
+from cl_condense.runs.defaults import DEFAULTS, defaults, economy_option
+from cl_condense.runs.incremental import Run
+from cl_condense.runs.run_config import RunConfig
 from cl_condense.runs.ways import ways
 from cl_condense.strategies import CondensedBuffer
 from cl_condense.training.augment import DSA
@@ -31,78 +34,68 @@ from cl_condense.training.augment import DSA
 DM = "2,500 iterations, 64 real images a class, reuse 10, the last 400 with 256 real images at 0.1 of the rate"
 
 
-def settled(s, name="dm"):
-    return method_for(name, s).settled(s.ipc or 10)
+def settled(config):
+    return method_for(config).settled(config.ipc or 10)
 
 
-def numbers(s, name="dm"):
-    found = settled(s, name)
+def numbers(**changes):
+    found = settled(CondenseConfig(**{"dataset": "cifar10", "method": "dm", **changes}))
     return found.iterations, found.real_per_class, found.reuse, found.source, found.quiet
 
 
-# what settings make of a method
+# what configs make of a method
 
 
 def test_economy_is_how_methods_condense_unless_the_papers_are_asked_for():
-    assert numbers(Settings("cifar10")) == (2500, 64, 10, RandomNets(10), Quiet(0.16, 0.1, 256))
-    assert method_for("dm", Settings("cifar10", economy=False)) == build("dm", "cifar10")
-    assert method_for("idm", Settings("cifar10")) == build("idm", "cifar10")
+    assert numbers() == (2500, 64, 10, RandomNets(10), Quiet(0.16, 0.1, 256))
+    assert method_for(CondenseConfig("cifar10", "dm", economy=False)) == build("dm", "cifar10")
+    assert method_for(CondenseConfig("cifar10", "idm")) == build("idm", "cifar10")
 
 
 def test_what_is_given_stands():
-    given = Settings("cifar10", iterations=1000, real_per_class=32)
-    assert numbers(given) == (1000, 32, 10, RandomNets(10), Quiet(0.16, 0.1, 32))
-    assert numbers(Settings("cifar10", reuse=5))[2:4] == (5, RandomNets(5))
-    assert numbers(Settings("cifar10", reuse=1))[2:4] == (1, RandomNets(1))
-    assert numbers(Settings("cifar10", reuse=1), "m3d")[2:4] == (1, RandomNets(5))
-    assert numbers(Settings("cifar10", iterations=9000))[0] == 9000
-    assert numbers(Settings("cifar10", economy=False, reuse=4))[:4] == (20_000, 256, 4, RandomNets(4))
+    assert numbers(iterations=1000, real_per_class=32) == (1000, 32, 10, RandomNets(10), Quiet(0.16, 0.1, 32))
+    assert numbers(reuse=5)[2:4] == (5, RandomNets(5))
+    assert numbers(reuse=1)[2:4] == (1, RandomNets(1))
+    assert numbers(reuse=1, method="m3d")[2:4] == (1, RandomNets(5))
+    assert numbers(iterations=9000)[0] == 9000
+    assert numbers(economy=False, reuse=4)[:4] == (20_000, 256, 4, RandomNets(4))
 
 
 @pytest.mark.parametrize("name", ["dm", "ddm", "idm", "dc"])
 def test_digits_keep_their_own_settings(name):
-    s = Settings("digits", (name,), **defaults("digits", (name,)))
+    config = CondenseConfig.of({"dataset": "digits", "method": name, **defaults("digits", (name,))})
     own = build(name, "digits", iterations=200, real_per_class=32)
-    words = [word for word in own.augment.groups if word in DSA(s.augment).groups]
-    assert method_for(name, s) == replace(own, augment=replace(own.augment, strategy="_".join(words) or "none"))
+    words = [word for word in own.augment.groups if word in DSA(config.augment).groups]
+    assert method_for(config) == replace(own, augment=replace(own.augment, strategy="_".join(words) or "none"))
     assert DEFAULTS["digits"]["economy"] is False
 
 
 def test_a_choice_takes_the_numbers_of_a_data_set_away():
     for economy, found in ((True, (2500, 64, 10)), (False, (20_000, 256, 1))):
-        s = Settings("digits", ("dm",), **defaults("digits", ("dm",), economy) | {"economy": economy})
-        assert numbers(s)[:3] == found
-        assert (s.ipc, s.width) == (2, 32)
+        chosen = defaults("digits", ("dm",), economy) | {"economy": economy}
+        config = RunConfig.of("digits", ("dm",), **chosen).main
+        assert numbers(**vars(config))[:3] == found
+        assert (config.ipc, config.width) == (2, 32)
 
 
 @pytest.mark.parametrize("value", [0, -1, 1.5, True, "10"])
 def test_a_reuse_without_sense_is_refused(value):
     with pytest.raises(ValueError, match=f"^reuse {value!r}: give a whole number from 1$"):
-        Settings("cifar10", reuse=value)
+        CondenseConfig("cifar10", reuse=value)
 
 
 # names of results
 
 
 PAPERS = {"economy": False}
-BEFORE = {  # names that results had before there was economy
-    ("ddm-1", "random", ""): "cifar10-random-ipc10-seed0-d8226000.safetensors",
-    ("ddm-1", "dm", "papers"): "cifar10-dm-ipc10-seed0-fe24268b.safetensors",
-    ("ddm-1", "dm", "reduced"): "cifar10-dm-ipc10-seed0-95b8eba5.safetensors",
-    ("idm-1", "idm", ""): "cifar10-idm-ipc10-seed0-1fad61dc.safetensors",
-}
 
 
-@pytest.mark.parametrize(("table", "method", "how"), BEFORE)
-def test_sets_without_economy_keep_their_names(table, method, how):
-    changes = {"papers": PAPERS, "reduced": PAPERS | {"iterations": 5, "reuse": 2}}.get(how, {})
+@pytest.mark.parametrize(("table", "method"), [("ddm-1", "random"), ("idm-1", "idm")])
+def test_what_has_no_economy_is_one_result_with_it_and_without(table, method):
     (cell,) = published(table, "cifar10", 10, method)[:1]
-    assert set_works(cell, changes, 1)[0].set_name() == BEFORE[table, method, how]
-    if not how:
-        assert set_works(cell, PAPERS, 1)[0] == replace(
-            set_works(cell, {}, 1)[0], settings=replace(set_works(cell, {}, 1)[0].settings, economy=False)
-        )
-        assert set_works(cell, PAPERS, 1)[0].identity() == set_works(cell, {}, 1)[0].identity()
+    (papers,), (usual,) = set_works(cell, PAPERS, 1), set_works(cell, {}, 1)
+    assert papers.condense == replace(usual.condense, economy=False)
+    assert papers.identity() == usual.identity()
 
 
 def test_a_set_by_economy_has_another_name():
@@ -112,28 +105,16 @@ def test_a_set_by_economy_has_another_name():
     assert set_works(cell, {}, 1)[0].set_name() == set_works(cell, {"economy": True}, 1)[0].set_name()
 
 
-@pytest.mark.parametrize(
-    ("method", "changes", "key"),
-    [("dm", PAPERS, "93cc459e"), ("random", {}, "0ef2ddcc"), ("herding", PAPERS, "46f70a80")],
-)
-def test_runs_of_tables_without_economy_keep_their_folders(method, changes, key):
-    cell = next(c for c in published("ddm-fig3b") if incremental(c) and c.name == method)
-    name = f"streams/cifar100-{method}-steps5-ipc20-{key}"
-    assert stream_works(cell, changes, 5, 5)[0].out(Path()) == Path(name)
+def test_runs_of_what_has_no_economy_are_in_one_folder():
+    for method, one in (("random", True), ("dm", False)):
+        cell = next(c for c in published("ddm-fig3b") if incremental(c) and c.name == method)
+        folders = {stream_works(cell, changes, 5, 5)[0].out(Path()) for changes in ({}, PAPERS)}
+        assert len(folders) == 2 - one
 
 
-def test_folders_of_runs_without_economy_keep_their_names():
-    assert Settings("digits", **DEFAULTS["digits"]).digest() == "5a7aaddd"
-    assert Settings("cifar10", economy=False).digest() == "781c8e4a"
-    assert Settings("cifar10", ("random",)).digest() == "b1dcd01f"
-    assert Settings("cifar10").digest() not in ("781c8e4a", "b1dcd01f")
-
-
-def test_a_record_from_before_is_of_the_papers_settings():
-    old = {"dataset": "cifar10", "methods": ["dm"], "reuse": 1, "ipc": 10}
-    assert method_for("dm", Settings.of(old)) == build("dm", "cifar10")
-    s = Settings("cifar10", ("dm", "idm"), reuse=5)
-    assert Settings.of(json.loads(json.dumps(s.values()))) == s
+def test_values_in_a_record_give_the_same_run_again():
+    run = RunConfig.of("cifar10", ("dm", "idm", "random"), reuse=5, iterations=7, budget=30, ipc=None, seed=3)
+    assert RunConfig.read(json.loads(json.dumps(run.values() | {"threads": 1}))) == run
 
 
 @pytest.mark.parametrize(
@@ -149,7 +130,7 @@ def test_a_record_from_before_is_of_the_papers_settings():
     ],
 )
 def test_the_option_that_makes_it_again(given, option):
-    assert economy_option(Settings(**given).values()) == option
+    assert economy_option(RunConfig.of(**{"methods": ("random", "ddm"), **given}).values()) == option
 
 
 # runs
@@ -161,27 +142,18 @@ def data():
     return few(train, 20), few(test, 30)
 
 
-SHORT = replace(TINY, methods=("dm",), orders=1, nets=1, iterations=4, real_per_class=4)
+SHORT = TINY.changed(methods=("dm",), orders=1, networks=1, iterations=4, real_per_class=4)
 
 
-def test_a_folder_from_before_goes_on_with_the_papers_settings_alone(data, tmp_path):
-    papers = replace(SHORT, economy=False)
-    first = Run(papers, *data, tmp_path)()
-    path = tmp_path / "settings.json"
-    theirs = json.loads(path.read_text())
-    assert (theirs.pop("economy"), theirs["reuse"]) == (False, 1)
-    path.write_text(json.dumps(theirs))
-    assert Run(papers, *data, tmp_path)() == first
-    assert not any(record["economy"] for record in first)
+def test_a_folder_by_economy_is_not_gone_on_with_by_the_papers(data, tmp_path):
+    Run(SHORT.changed(economy=False), *data, tmp_path)()
+    assert json.loads((tmp_path / "settings.json").read_text())["economy"] is False
     with pytest.raises(ValueError, match="holds a run with economy False, not True: give another --out"):
         Run(SHORT, *data, tmp_path)
-    path.write_text(json.dumps(theirs | {"economy": True, "reuse": None}))
-    with pytest.raises(ValueError, match="holds a run with economy True, not False: give another --out"):
-        Run(papers, *data, tmp_path)
 
 
 def test_a_run_says_in_its_records_how_it_condensed(data, tmp_path):
-    (last,) = Run(replace(SHORT, steps=1, methods=("random", "dm")), *data, tmp_path)()[1:]
+    (last,) = Run(SHORT.changed(steps=1, methods=("random", "dm")), *data, tmp_path)()[1:]
     assert last["economy"] is True
     assert last["recipe"]["quiet"] == {"kind": "Quiet", "share": 0.16, "rate": 0.1, "real_per_class": 4}
     assert json.loads((tmp_path / "settings.json").read_text())["economy"] is True
@@ -222,26 +194,26 @@ def test_condense_says_how_it_condenses(words, said, economy, tmp_path, capsys, 
 
 
 def test_the_numbers_of_settings_are_lines():
-    s = Settings("cifar10", ("random", "dm", "ddm", "idm", "dsa", "dc", "m3d"))
+    run = RunConfig.of("cifar10", ("random", "dm", "ddm", "idm", "dsa", "dc", "m3d"))
     trains = "have no economy: their networks train between iterations; they take the papers' settings"
     one = "idm has no economy: its networks train between iterations; it takes the papers' settings"
-    assert ways(s) == [
+    assert ways(run.condense) == [
         f"dm, ddm, economy: {DM}",
         f"{one}: 20,000 iterations, 256 real images a class",
         f"dsa, dc {trains}: 10,000 iterations, 256 real images a class",
         f"m3d, economy: {DM.replace('256', '128')}",
     ]
-    shared = replace(s, ipc=None, budget=100)
+    shared = run.changed(ipc=None, budget=100).condense
     assert f"idm, dsa, dc {trains}" in ways(shared)  # without numbers, which depend on what a class gets
-    papers = Settings("cifar10", ("dm",), economy=False)
+    papers = [CondenseConfig("cifar10", "dm", economy=False)]
     assert ways(papers) == ["dm, the papers' settings: 20,000 iterations, 256 real images a class"]
-    digits = Settings("digits", ("dm",), **DEFAULTS["digits"])
+    digits = RunConfig.of("digits", ("dm",), **DEFAULTS["digits"]).condense
     assert ways(digits) == ["dm, the settings for digits: 200 iterations, 32 real images a class"]
-    assert ways(Settings("cifar10", ("random",))) == []
+    assert ways([CondenseConfig("cifar10", "random")]) == []
 
 
 def test_a_run_announces_it_and_its_table_has_it(tmp_path, capsys):
-    words = "run --steps 1 --orders 1 --nets 1 --iterations 4 --epochs 2 --width 4 --device cpu --economy"
+    words = "run --steps 1 --orders 1 --networks 1 --iterations 4 --epochs 2 --width 4 --device cpu --economy"
     assert call(*words.split(), "--method", "random", "--method", "dm", "--out", tmp_path / "run") == 0
     shown = capsys.readouterr()
     assert "dm, economy: 4 iterations, 64 real images a class, reuse 10" in shown.err
@@ -281,14 +253,14 @@ def test_the_default_of_a_bench_is_economy():
 
 def test_the_estimate_counts_both_phases(monkeypatch):
     train, test = made_up("cifar10")
-    s = Settings("cifar10", ("dm",), width=8, iterations=100, reuse=1)
-    costs = Costs(s, train, test, Units(torch.device("cpu")))
+    c = CondenseConfig("cifar10", "dm", width=8, iterations=100, reuse=1)
+    costs = Costs(c, TrainConfig("cifar10", width=8), train, test, Units(torch.device("cpu")))
     found = costs.condensing()
     first, both = costs.condensing(iterations=84), costs.condensing(iterations=100)
     assert both == found
-    quiet = replace(costs, settings=replace(s, economy=False, real_per_class=64))
+    quiet = replace(costs, condense=replace(c, economy=False, real_per_class=64))
     assert quiet.condensing(iterations=84) == pytest.approx(first)
-    all_real = replace(costs, settings=replace(s, economy=False))
+    all_real = replace(costs, condense=replace(c, economy=False))
     assert found - first == pytest.approx(all_real.condensing() - all_real.condensing(iterations=84))
 
 

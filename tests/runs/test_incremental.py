@@ -6,15 +6,16 @@ from operator import itemgetter
 import numpy as np
 import pytest
 import torch
+from small_runs import TINY, few
 
 from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.data.datasets import load
-from cl_condense.data.imageset import ImageSet
 from cl_condense.methods.registry import build
 from cl_condense.runs import incremental
-from cl_condense.runs.incremental import Run, method_for, training_for
+from cl_condense.runs.build import method_for, training_for
+from cl_condense.runs.defaults import DEFAULTS, defaults
+from cl_condense.runs.incremental import Run
 from cl_condense.runs.records import Unit
-from cl_condense.runs.settings import DEFAULTS, Settings, defaults
 from cl_condense.runs.stream import ClassStream
 from cl_condense.training import train
 from cl_condense.training.protocol import mixed_training
@@ -23,21 +24,6 @@ FIELDS = (
     "method dataset order step classes_seen accuracy accuracies stored_images stored_bytes codec "
     "condense_seconds train_seconds recipe economy seed device threads versions commit date"
 ).split()
-TINY = Settings(
-    "digits",
-    methods=("random", "dm"),
-    steps=2,
-    ipc=2,
-    orders=2,
-    nets=2,
-    iterations=3,
-    real_per_class=8,
-    epochs=3,
-    width=8,
-    depth=1,
-    augment="color_crop_cutout_scale_rotate",
-    device="cpu",
-)
 
 
 @pytest.fixture(scope="module")
@@ -45,16 +31,6 @@ def data():
     """Four digits, some images of each, so that a run takes a second."""
     train, test = (part.only([0, 1, 2, 3]) for part in load("digits"))
     return few(train, 20), few(test, 30)
-
-
-def few(images, m):
-    index = images.draw(m, 0)
-    return ImageSet.of(
-        images.images[index.flatten()],
-        images.labels[index.flatten()],
-        names=[str(i) for i in range(10)],
-        normalisation=(images.mean, images.std),
-    )
 
 
 def plain(records):
@@ -100,7 +76,7 @@ def test_class_orders_are_those_of_the_published_runs(data):
 def test_the_same_seed_gives_the_same_records_and_another_seed_others(data, tmp_path):
     first, again = (plain(Run(TINY, *data, tmp_path / name)()) for name in "ab")
     assert first == again
-    other = Run(replace(TINY, seed=7), *data, tmp_path / "c")()
+    other = Run(TINY.changed(seed=7), *data, tmp_path / "c")()
     assert [r["accuracies"] for r in other] != [r["accuracies"] for r in first]
 
 
@@ -156,12 +132,12 @@ def test_an_interruption_of_training_keeps_the_memory(data, tmp_path, uninterrup
         if event.phase == "train":
             raise Stop
 
-    settings = replace(TINY, methods=("dm",))
+    settings = TINY.changed(methods=("dm",))
     with pytest.raises(Stop):
         Run(settings, *data, tmp_path)(stop)
     events = []
     records = Run(settings, *data, tmp_path)(events.append)
-    assert [e.phase for e in events if e.unit == Unit(0, "dm", 1)] == ["train"] * TINY.epochs + ["done"]
+    assert [e.phase for e in events if e.unit == Unit(0, "dm", 1)] == ["train"] * TINY.train.epochs + ["done"]
     assert plain(records) == [r for r in uninterrupted if r["method"] == "dm"]
     assert records[0]["condense_seconds"] > 0
 
@@ -185,7 +161,7 @@ def test_a_finished_run_does_nothing(data, tmp_path, uninterrupted):
 
 
 def test_uneven_steps_get_the_rest_first_and_a_budget_is_shared(data, tmp_path):
-    settings = replace(TINY, methods=("dm",), steps=3, ipc=None, budget=9, orders=1)
+    settings = TINY.changed(methods=("dm",), steps=3, ipc=None, budget=9, orders=1)
     run = Run(settings, *data, tmp_path)
     assert run.sizes == [2, 1, 1]
     records = run()
@@ -201,7 +177,7 @@ def test_uneven_steps_get_the_rest_first_and_a_budget_is_shared(data, tmp_path):
         ({"steps": 5}, "5 steps for 4 classes of digits: give at most 4"),
         ({"steps": 0}, "steps 0: give a whole number from 1"),
         ({"orders": 0}, "orders 0"),
-        ({"nets": -1}, "nets -1"),
+        ({"networks": -1}, "networks -1"),
         ({"epochs": 0}, "epochs 0"),
         ({"iterations": 0}, "iterations 0"),
         ({"ipc": 0}, "ipc 0: give a whole number from 1"),
@@ -215,32 +191,32 @@ def test_uneven_steps_get_the_rest_first_and_a_budget_is_shared(data, tmp_path):
         ({"device": "cuda:9"}, "device 'cuda:9' is not here"),
         ({"augment": "blur"}, "augmentation 'blur' is unknown"),
         ({"depth": 9}, "depth 9"),
-        ({"shrink": "melt"}, "shrink 'melt'"),
+        ({"shrink": "melt"}, "unknown shrink 'melt'"),
     ],
 )
 def test_settings_without_sense_are_refused_before_anything_is_written(change, message, data, tmp_path):
     with pytest.raises(ValueError, match=message) as error:
-        Run(replace(TINY, **change), *data, tmp_path / "run")
+        Run(TINY.changed(**change), *data, tmp_path / "run")
     assert "\n" not in str(error.value)
     assert not (tmp_path / "run").exists()
 
 
 def test_a_folder_of_another_run_is_refused_and_left_alone(data, tmp_path):
-    Run(replace(TINY, methods=("random",), orders=1), *data, tmp_path)()
+    Run(TINY.changed(methods=("random",), orders=1), *data, tmp_path)()
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     with pytest.raises(ValueError, match=r"holds a run with epochs 3, not 4: give another --out"):
-        Run(replace(TINY, methods=("random",), orders=1, epochs=4), *data, tmp_path)
+        Run(TINY.changed(methods=("random",), orders=1, epochs=4), *data, tmp_path)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
 def test_more_orders_go_on_and_fewer_take_what_is_there(data, tmp_path):
-    settings = replace(TINY, methods=("random",))
+    settings = TINY.changed(methods=("random",))
     whole = plain(Run(settings, *data, tmp_path / "whole")())
-    first = Run(replace(settings, orders=1), *data, tmp_path / "run")()
+    first = Run(settings.changed(orders=1), *data, tmp_path / "run")()
     more = Run(settings, *data, tmp_path / "run")
     assert (more.records, len(more.missing())) == (first, 2)
     assert plain(more()) == whole
-    fewer = Run(replace(settings, orders=1), *data, tmp_path / "run")
+    fewer = Run(settings.changed(orders=1), *data, tmp_path / "run")
     assert (fewer(), fewer.missing()) == (first, [])
     assert json.loads((tmp_path / "run/settings.json").read_text())["orders"] == 2
     assert Run(settings, *data, tmp_path / "run").missing() == []
@@ -268,11 +244,12 @@ def test_events_say_how_much_is_done(together, data, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("device", "net", "orders"), [("cpu", "convnet", 1), ("cuda:0", "convnet", 2), ("cuda:0", "resnet18", 1)]
+    ("device", "network", "orders"),
+    [("cpu", "convnet", 1), ("cuda:0", "convnet", 2), ("cuda:0", "resnet18", 1)],
 )
-def test_orders_are_side_by_side_where_their_networks_are_joined(device, net, orders, data, tmp_path):
+def test_orders_are_side_by_side_where_their_networks_are_joined(device, network, orders, data, tmp_path):
     run = Run(TINY, *data, tmp_path)
-    run.settings = replace(run.settings, device=device, net=net)
+    run.settings = run.settings.changed(device=device, network=network)
     assert run._side_by_side() == ([[0, 1]] if orders == 2 else [[0], [1]])
 
 
@@ -311,7 +288,7 @@ def test_an_interrupted_run_of_orders_side_by_side_goes_on(at, data, tmp_path, m
 
 
 def test_a_run_does_not_go_on_with_other_images(data, tmp_path):
-    settings = replace(TINY, methods=("random",), orders=1)
+    settings = TINY.changed(methods=("random",), orders=1)
     Run(settings, *data, tmp_path)()
     changed = replace(data[0], images=data[0].images.clone())
     changed.images[5, 0, 3, 3] ^= 1
@@ -327,7 +304,7 @@ def test_a_folder_of_something_else_is_refused(data, tmp_path):
 
 @pytest.mark.parametrize("name", ["settings.json", "records.jsonl"])
 def test_a_damaged_file_of_a_run_is_named(name, data, tmp_path):
-    settings = replace(TINY, methods=("random",), orders=1)
+    settings = TINY.changed(methods=("random",), orders=1)
     Run(settings, *data, tmp_path)()
     (tmp_path / name).write_text("{]\n")
     with pytest.raises(ValueError, match=f"{name} is damaged"):
@@ -347,7 +324,7 @@ def test_a_lost_memory_is_made_again(data, tmp_path, uninterrupted):
 
 
 def test_a_damaged_memory_is_named(data, tmp_path):
-    settings = replace(TINY, methods=("random",), orders=1)
+    settings = TINY.changed(methods=("random",), orders=1)
 
     def stop(event):
         if event.unit.step == 2:
@@ -373,34 +350,34 @@ def test_a_damaged_memory_is_named(data, tmp_path):
     ],
 )
 def test_a_method_keeps_of_its_augmentation_what_fits_the_data_set(name, strategy, every):
-    augment = method_for(name, TINY).augment
+    augment = method_for(replace(TINY.main, method=name)).augment
     assert (augment.strategy, augment.every) == (strategy, every)
 
 
 def test_a_method_has_the_settings_of_the_data_set():
-    recipe = method_for("idm", replace(TINY, dataset="cifar100", real_per_class=None)).settled(10)
+    recipe = method_for(replace(TINY.main, method="idm", dataset="cifar100", real_per_class=None)).settled(10)
     assert (recipe.iterations, recipe.real_per_class, recipe.source.train_steps) == (3, 256, 50)
 
 
 def test_a_plain_evaluation_trains_without_augmentation_and_says_so(data, tmp_path):
-    assert training_for(TINY).augment.strategy == TINY.augment
-    plainly = replace(TINY, evaluation="plain")
-    assert training_for(plainly).augment is None
-    both = [Run(s, *data, tmp_path / s.evaluation)() for s in (TINY, plainly)]
+    assert training_for(TINY.train).augment.strategy == TINY.train.augment
+    plainly = TINY.changed(evaluation="plain")
+    assert training_for(plainly.train).augment is None
+    both = [Run(s, *data, tmp_path / s.train.evaluation)() for s in (TINY, plainly)]
     assert [r["accuracies"] for r in both[0]] != [r["accuracies"] for r in both[1]]
     assert json.loads((tmp_path / "plain/settings.json").read_text())["evaluation"] == "plain"
 
 
 def test_a_mixed_evaluation_is_that_of_idc(data, tmp_path):
-    mixed = replace(TINY, evaluation="mixed")
-    assert training_for(mixed) == mixed_training(TINY.epochs, "color_crop_scale_rotate")
-    both = [Run(replace(s, orders=1), *data, tmp_path / s.evaluation)() for s in (TINY, mixed)]
+    mixed = TINY.changed(evaluation="mixed")
+    assert training_for(mixed.train) == mixed_training(TINY.train.epochs, "color_crop_scale_rotate")
+    both = [Run(s.changed(orders=1), *data, tmp_path / s.train.evaluation)() for s in (TINY, mixed)]
     assert [r["accuracies"] for r in both[0]] != [r["accuracies"] for r in both[1]]
 
 
 @pytest.mark.parametrize("method", ["idm+iid", "dcc", "cafe+dsa", "idc", "forgetting"])
 def test_a_run_takes_methods_of_every_kind(method, data, tmp_path):
-    records = Run(replace(TINY, methods=(method,), orders=1), *data, tmp_path / "run")()
+    records = Run(TINY.changed(methods=(method,), orders=1), *data, tmp_path / "run")()
     assert [r["stored_images"] for r in records] == [4, 8]
 
 
@@ -412,12 +389,12 @@ def test_a_run_takes_methods_of_every_kind(method, data, tmp_path):
 def test_a_folder_in_which_a_run_died_before_its_settings_is_used(left, data, tmp_path):
     for name in left:
         (tmp_path / name).mkdir() if name.endswith("/") else (tmp_path / name).write_text("{")
-    settings = replace(TINY, methods=("random",), orders=1)
+    settings = TINY.changed(methods=("random",), orders=1)
     assert len(Run(settings, *data, tmp_path)()) == 2
 
 
 def test_settings_that_cannot_be_written_strand_nothing(data, tmp_path, monkeypatch):
-    settings = replace(TINY, methods=("random",), orders=1)
+    settings = TINY.changed(methods=("random",), orders=1)
 
     def full(path):
         raise OSError(28, "No space left on device")
@@ -430,7 +407,7 @@ def test_settings_that_cannot_be_written_strand_nothing(data, tmp_path, monkeypa
 
 
 def test_records_that_came_in_between_are_not_made_again(data, tmp_path):
-    settings = replace(TINY, methods=("random",), orders=1)
+    settings = TINY.changed(methods=("random",), orders=1)
     first, second = (Run(settings, *data, tmp_path) for _ in range(2))
     assert len(second.missing()) == 2
     done = first()
@@ -441,7 +418,7 @@ def test_records_that_came_in_between_are_not_made_again(data, tmp_path):
 
 
 def test_a_run_holds_its_folder(data, tmp_path):
-    settings, said = replace(TINY, methods=("random",), orders=1), []
+    settings, said = TINY.changed(methods=("random",), orders=1), []
 
     def intrude(event):
         thread = threading.Thread(target=lambda: said.append(refused()))
@@ -460,9 +437,9 @@ def test_a_run_holds_its_folder(data, tmp_path):
 
 def test_the_recipe_of_a_record_has_the_numbers_of_the_budget(data, tmp_path):
     for budget in ({"ipc": 2}, {"ipc": None, "budget": 8}):
-        run = Run(replace(TINY, methods=("idm",), orders=1, steps=1, **budget), *data, tmp_path / str(budget))
+        run = Run(TINY.changed(methods=("idm",), orders=1, steps=1, **budget), *data, tmp_path / str(budget))
         recipe = run()[0]["recipe"]
-        assert recipe == method_for("idm", run.settings).settled(2).settings()
+        assert recipe == method_for(run.settings.main).settled(2).settings()
         assert recipe["terms"]["class_aware_regularisation"] == 0.005
 
 
@@ -472,9 +449,10 @@ def test_iterations_are_of_selections_where_nothing_is_condensed():
         (("herding", "random"), 7, 7),
         (("herding", "dm"), 7, 800),
     ):
-        s = replace(TINY, methods=methods, iterations=iterations)
-        assert method_for("herding", s).iterations == found
-        assert method_for("random", s) == build("random")
+        s = TINY.changed(methods=methods, iterations=iterations)
+        assert method_for(s.of_method("herding")).iterations == found
+        if "random" in methods:
+            assert method_for(s.of_method("random")) == build("random")
     assert "iterations" not in defaults("digits", ["herding", "random"])
     assert defaults("digits", ["herding", "dm"]) == DEFAULTS["digits"]
 
@@ -507,7 +485,7 @@ def test_a_run_goes_on_with_the_threads_that_it_began_with(data, tmp_path, monke
 
 @pytest.mark.parametrize("codec", ["uint8", "float32"])
 def test_a_budget_in_bytes_is_shared_by_the_classes(codec, data, tmp_path):
-    settings = replace(TINY, ipc=None, max_bytes=2000, codec=codec, methods=("random",), orders=1)
+    settings = TINY.changed(ipc=None, max_bytes=2000, codec=codec, methods=("random",), orders=1)
     records = Run(settings, *data, tmp_path / "run")()
     each = {"uint8": 68, "float32": 256}[codec]
     assert [r["stored_images"] for r in records] == [(2000 - 32) // each, (2000 - 64) // each]

@@ -48,7 +48,7 @@ def test_the_commit_is_marked_where_code_was_changed(code):
 
 
 def test_there_is_no_commit_without_git_or_within_another_project(code):
-    git(code, "rm", "-q", "--cached", "cl_condense/origin.py")
+    git(code, "rm", "-q", "--cached", "cl_condense/__init__.py")
     assert commit.__wrapped__() is None
     (code / ".git").rename(code / "elsewhere")
     assert commit.__wrapped__() is None
@@ -96,6 +96,7 @@ def test_what_an_earlier_record_does_not_say_is_none():
 @click.option("--epochs", type=int, default=3)
 @click.option("--ipc", type=int)
 @click.option("--quick", is_flag=True)
+@click.option("--economy/--papers", default=None)
 def command(**given):
     click.echo(command_line("cl-condense table"))
 
@@ -110,6 +111,8 @@ def command(**given):
             "ddm-1 --data DIR --method dm+sm --method dm --quick",
         ),
         (["a b$"], "'a b$'"),
+        ("ddm-1 --papers", "ddm-1 --papers"),
+        ("ddm-1 --economy", "ddm-1 --economy"),
     ],
 )
 def test_the_command_is_what_was_typed_without_paths(words, shown):

@@ -12,7 +12,7 @@ import torch
 
 from cl_condense.data.imageset import ImageSet
 from cl_condense.runs.incremental import Run
-from cl_condense.runs.settings import Settings
+from cl_condense.runs.run_config import RunConfig
 
 
 def peak():
@@ -30,7 +30,7 @@ before = peak()
 assert before > 100, "the images count"
 tiny = {"iterations": 1, "real_per_class": 8, "epochs": 1, "width": 4, "depth": 1, "device": "cpu"}
 for steps in (1, 2):
-    settings = Settings("cifar10", ("random", "dm"), steps, ipc=1, orders=1, nets=1, **tiny)
+    settings = RunConfig.of("cifar10", ("random", "dm"), steps=steps, ipc=1, orders=1, networks=1, **tiny)
     with tempfile.TemporaryDirectory() as out:
         records = Run(settings, train, test, out)()
     assert [r["stored_images"] for r in records] == [5 * 2 // steps * (t + 1) for t in range(steps)] * 2

@@ -12,12 +12,10 @@ from cl_condense.common.devices import using_threads
 from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.data.datasets import load
 from cl_condense.runs import single
-from cl_condense.runs.settings import Settings
+from cl_condense.runs.config import CondenseConfig
 from cl_condense.runs.single import Job, run
 
-TINY = Settings(
-    "digits", methods=("dm",), ipc=2, iterations=6, real_per_class=8, width=8, depth=1, device="cpu"
-)
+TINY = CondenseConfig("digits", "dm", ipc=2, iterations=6, real_per_class=8, width=8, depth=1)
 
 
 @pytest.fixture(scope="module")
@@ -44,25 +42,25 @@ def stop_after(iterations):
 
 @pytest.mark.parametrize("method", ["dm", "idm", "herding"])
 def test_a_job_leaves_a_set_a_picture_and_a_record(method, real, tmp_path):
-    record = run(job(tmp_path, methods=(method,)), real)
+    record = run(job(tmp_path, method=method), real)
     made = CondensedSet.load(tmp_path / "set.safetensors")
     assert made.counts == (2, 2, 2)
     assert json.loads((tmp_path / "set.json").read_text()) == record
     assert (record["images"], record["bytes"], record["recipe"]) == (6, made.nbytes, made.recipe)
-    assert shown(tmp_path) == ["set.json", "set.png", "set.safetensors"]
+    assert shown(tmp_path) == ["set.json", "set.png", "set.safetensors", "set.toml"]
     assert len(record["losses"]) == (0 if method == "herding" else 6)
 
 
 @pytest.mark.parametrize("method", ["dm", "idm", "dsa"])
 def test_an_interrupted_job_goes_on_and_ends_bit_equal(method, real, tmp_path, monkeypatch):
     monkeypatch.setattr(single, "_EVERY", 0.0)
-    whole = run(job(tmp_path, methods=(method,)), real)
+    whole = run(job(tmp_path, method=method), real)
     (tmp_path / "broken").mkdir()
     with pytest.raises(KeyboardInterrupt):
-        run(job(tmp_path / "broken", methods=(method,)), real, stop_after(3))
+        run(job(tmp_path / "broken", method=method), real, stop_after(3))
     assert shown(tmp_path / "broken") == ["set.checkpoint"]
     seen = []
-    again = run(job(tmp_path / "broken", methods=(method,)), real, seen.append)
+    again = run(job(tmp_path / "broken", method=method), real, seen.append)
     assert [p.done for p in seen] == [4, 5, 6]
     assert again["losses"] == whole["losses"]
     sets = [CondensedSet.load(folder / "set.safetensors") for folder in (tmp_path, tmp_path / "broken")]
@@ -108,12 +106,12 @@ def test_a_set_goes_on_with_more_iterations(real, tmp_path):
     more = Job(replace(TINY, iterations=1), tmp_path / "more.safetensors", tmp_path / "set.safetensors")
     assert run(more, real)["start"] == str(tmp_path / "set.safetensors")
     second = CondensedSet.load(tmp_path / "more.safetensors")
-    start = single.method_for("dm", TINY).synthetic.start(real, 2, 0).flatten(0, 1)
+    start = single.method_for(TINY).synthetic.start(real, 2, 0).flatten(0, 1)
     moved = (second.pixels - first.pixels).abs().mean()
     assert 0 < moved < (second.pixels - start).abs().mean()
 
 
-@pytest.mark.parametrize("change", [{"ipc": 3}, {"methods": ("herding",)}])
+@pytest.mark.parametrize("change", [{"ipc": 3}, {"method": "herding"}])
 def test_a_set_that_does_not_go_on_is_refused(change, real, tmp_path):
     run(job(tmp_path), real)
     more = Job(replace(TINY, **change), tmp_path / "more.safetensors", tmp_path / "set.safetensors")
@@ -133,12 +131,12 @@ def test_a_job_goes_on_with_the_threads_that_it_began_with(method, real, tmp_pat
         seen.append(torch.get_num_threads())
 
     with using_threads(1):
-        whole = run(job(tmp_path, methods=(method,)), real)
+        whole = run(job(tmp_path, method=method), real)
         (tmp_path / "broken").mkdir()
         with pytest.raises(KeyboardInterrupt):
-            run(job(tmp_path / "broken", methods=(method,)), real, stop_after(3))
+            run(job(tmp_path / "broken", method=method), real, stop_after(3))
     with using_threads(2):
-        record = run(job(tmp_path / "broken", methods=(method,)), real, watch)
+        record = run(job(tmp_path / "broken", method=method), real, watch)
         assert torch.get_num_threads() == 2
     assert set(seen) == {1}
     assert (record["losses"], record["threads"]) == (whole["losses"], 1)

@@ -1,7 +1,5 @@
 """A run gives what the buffer and the strategy give inside Avalanche: the same images, the same accuracies."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -12,16 +10,17 @@ from torch.utils.data import TensorDataset
 from cl_condense.common.rng import subseed
 from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.data.imageset import ImageSet
-from cl_condense.runs.incremental import Run, method_for, training_for
+from cl_condense.runs.build import method_for, network_for, training_for
+from cl_condense.runs.incremental import Run
 from cl_condense.runs.records import Unit
-from cl_condense.runs.settings import Settings, network_for
+from cl_condense.runs.run_config import RunConfig
 from cl_condense.strategies import CondensedBuffer, CondensedGDumb
 
-SETTINGS = Settings(
+SETTINGS = RunConfig.of(
     "digits",
     steps=3,
     orders=2,
-    nets=2,
+    networks=2,
     iterations=3,
     real_per_class=8,
     epochs=4,
@@ -61,12 +60,12 @@ def in_avalanche(s, method, order, train, test):
         fixed_class_order=drawn,
         per_exp_classes={0: 3, 1: 2, 2: 2},
     )
-    network = network_for(s, train.shape)
+    network = network_for(s.train, train.shape)
     buffer = CondensedBuffer(
-        s.budget,
-        per_class=s.ipc,
-        max_bytes=s.max_bytes,
-        method=method_for(method, s),
+        s.stream.budget,
+        per_class=s.main.ipc,
+        max_bytes=s.stream.max_bytes,
+        method=method_for(s.of_method(method)),
         dataset=s.dataset,
         network=network,
         seed=subseed(s.seed, order),
@@ -75,8 +74,8 @@ def in_avalanche(s, method, order, train, test):
     strategy = CondensedGDumb(
         model=network(7),
         buffer=buffer,
-        training=training_for(s),
-        networks=s.nets,
+        training=training_for(s.train),
+        networks=s.train.networks,
         seed=subseed(s.seed, order),
         evaluator=None,
     )
@@ -91,12 +90,12 @@ def in_avalanche(s, method, order, train, test):
     [
         (("random", "ddm"), {"ipc": 2}),
         (("random", "idm"), {"ipc": None, "budget": 20}),
-        (("dm",), {"ipc": None, "max_bytes": 1600, "net": "convnet_bn"}),
+        (("dm",), {"ipc": None, "max_bytes": 1600, "network": "convnet_bn"}),
     ],
     ids=["per class", "in all", "bytes"],
 )
 def test_both_paths_give_equal_memories_and_accuracies(methods, changes, data, tmp_path):
-    s = replace(SETTINGS, methods=methods, **changes)
+    s = SETTINGS.changed(methods=methods, **changes)
     run = Run(s, *data, tmp_path)
     kept = {}
 

@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 from cl_condense.papers.bench import Bench
-from cl_condense.runs.settings import OF_A_SET
 
 MADE = {
     "device": "a processor",
@@ -34,10 +33,9 @@ def fill(folder, cells, off=0.0, changes=PAPERS, **made):
 
 
 def _set(folder, work, accuracies, made):
-    s = work.settings.values()
     path = folder / "sets" / Path(work.set_name()).with_suffix(".json")
     path.parent.mkdir(parents=True, exist_ok=True)
-    record = {k: s[k] for k in OF_A_SET if k in s} | {"start": None, "losses": [], "seconds": 60.0, **made}
+    record = work.condense.identity() | {"start": None, "losses": [], "seconds": 60.0, **made}
     path.write_text(json.dumps(record))
     path.with_suffix(".safetensors").write_bytes(b"images")
     with (folder / "scores.jsonl").open("a") as file:
@@ -46,13 +44,13 @@ def _set(folder, work, accuracies, made):
 
 
 def _stream(folder, work, accuracies, made):
-    s, out = work.settings, work.out(folder)
+    run, out = work.run, work.out(folder)
     out.mkdir(parents=True, exist_ok=True)
-    (out / "settings.json").write_text(json.dumps(s.values() | {"threads": 1}))
+    (out / "settings.json").write_text(json.dumps(run.values() | {"threads": 1}))
     lines = []
-    for order in range(s.orders):
-        for step in range(1, s.steps + 1):
-            where = {"method": s.methods[0], "dataset": s.dataset, "order": order, "step": step}
+    for order in range(run.stream.orders):
+        for step in range(1, run.stream.steps + 1):
+            where = {"method": run.methods[0], "dataset": run.dataset, "order": order, "step": step}
             sizes = {"classes_seen": 20 * step, "stored_images": 1, "stored_bytes": 1}
             seconds = {"condense_seconds": 60.0, "train_seconds": 60.0}
             lines.append(where | sizes | seconds | {"accuracies": accuracies} | made)

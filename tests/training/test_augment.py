@@ -261,7 +261,8 @@ def test_color_ranges(drawn):
 def test_gradients(groups, per_image):
     x = images(len(groups), 2, 2, 5, 4).requires_grad_()
     warp = warp_of(groups, 7, images=2 if per_image else None)
-    assert torch.autograd.gradcheck(lambda x: DSA()(x, warp), x)
+    # Of rows of several kinds in one direction: each kind alone is looked at value by value.
+    assert torch.autograd.gradcheck(lambda x: DSA()(x, warp), x, fast_mode=len(set(groups)) > 1)
     assert torch.autograd.grad(DSA()(x, warp).square().sum(), x)[0].abs().sum() > 0
     with torch.no_grad():
         assert torch.equal(DSA()(x, warp), DSA()(x.detach(), warp))
@@ -393,7 +394,7 @@ def test_every_lets_gradients_through(per_image):
     x = images(5, 2, 2, 5, 4).requires_grad_()
     warp = EVERY.draw(range(5), 1, images=2 if per_image else None)
     assert len(set(warp.groups)) > 1
-    assert torch.autograd.gradcheck(lambda x: EVERY(x, warp), x)
+    assert torch.autograd.gradcheck(lambda x: EVERY(x, warp), x, fast_mode=True)
     assert (torch.autograd.grad(EVERY(x, warp).square().sum(), x)[0].flatten(1).abs().sum(1) > 0).all()
 
 

@@ -24,10 +24,11 @@ compiler = pytest.mark.skipif(
 
 
 @compiler
-@pytest.mark.parametrize(("precision", "near"), [("float32", 1e-4), ("bfloat16", 0.1)])
-def test_features_statistics_and_gradients_are_those_without_it(precision, near):
+@pytest.mark.slow
+@pytest.mark.parametrize(("precision", "near", "depth"), [("float32", 1e-4, 2), ("bfloat16", 0.1, 1)])
+def test_features_statistics_and_gradients_are_those_without_it(precision, near, depth):
     torch.manual_seed(0)
-    net = ConvNet((3, 16, 16), 4, width=16).requires_grad_(False)
+    net = ConvNet((3, 16, 16), 4, width=16, depth=depth).requires_grad_(False)
     read = statistics_of(term.objective for term in build("ddm").terms)
     x, seen = torch.randn(2, 5, 3, 16, 16), []
     for through in (see, compiled(see)):
@@ -75,6 +76,7 @@ def test_a_compiler_that_fails_is_said_once_and_done_without(monkeypatch):
 
 
 @compiler
+@pytest.mark.slow
 def test_networks_train_compiled_as_they_do_without_it():
     images = 35  # in two parts, of which the last is filled up
     x, y = torch.randn(images, 3, 32, 32, generator=torch.manual_seed(0)), torch.arange(images) % 3

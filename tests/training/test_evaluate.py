@@ -251,8 +251,8 @@ def test_dropout_leaves_the_global_generator_alone():
 
 def test_every_epoch_is_reported_once():
     calls = []
-    trained(networks(mlp, 0), Training(3, batch_size=4), on_epoch=lambda *args: calls.append(args))
-    assert calls == [(1, 3), (2, 3), (3, 3)]
+    trained(networks(mlp, 0), Training(3, batch_size=4), on_epoch=calls.append)
+    assert calls == [("training", i, 3, None) for i in (1, 2, 3)]
 
 
 def test_frozen_parameters_stay_as_they_are():
@@ -359,9 +359,9 @@ def test_lessons_together_give_what_each_gives_alone(make):
     alone = copy.deepcopy(jobs)
     want = [train(each.nets, each.images, each.labels, protocol, keys=each.keys) for each in alone]
     calls = []
-    got = train_together(jobs, protocol, lambda *call: calls.append(call))
+    got = train_together(jobs, protocol, calls.append)
     total = 8 if make is convnet else 12
-    assert calls == [(epoch, total) for epoch in range(1, total + 1)]
+    assert calls == [("training", epoch, total, None) for epoch in range(1, total + 1)]
     torch.testing.assert_close(got, want)
     for one, other in zip(jobs, alone, strict=True):
         for a, b in zip(one.nets, other.nets, strict=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +14,8 @@ from cl_condense.papers.published import Cell
 from cl_condense.reports.html.results import FAULTS, Json, read_json, reason
 from cl_condense.reports.html.words import USUAL
 from cl_condense.runs import records
-from cl_condense.runs.settings import EVALUATIONS, has_economy
+from cl_condense.runs.config import CondenseConfig
+from cl_condense.runs.defaults import EVALUATIONS
 
 MADE: Json = {
     "economy": False,
@@ -26,7 +27,7 @@ MADE: Json = {
 }
 """Settings of condensation that ``cl-condense table`` takes, with the papers', where a record says none."""
 
-_NETS = 5  # networks a set of a table is scored with
+_NETWORKS = 5  # networks a set of a table is scored with
 _MOST_SEEDS = 1000
 
 OnFault = Callable[[str, str], None]
@@ -101,7 +102,7 @@ def benches(folder: Path, on_fault: OnFault) -> list[Found]:
 
 def _far(bench: Found) -> tuple[int, str]:
     """How many settings are not the papers', and which."""
-    values = {**asdict(USUAL), **bench.changes}
+    values = {**USUAL, **bench.changes}
     unlike = [k for k, papers in MADE.items() if values[k] != papers]
     unlike += [k for k in bench.changes if k not in MADE]
     return len(unlike), json.dumps(bench.changes, sort_keys=True)
@@ -117,9 +118,9 @@ def _sets(folder: Path, on_fault: OnFault) -> Iterator[_One]:
             made = read_json(folder / "sets" / Path(work["set"]).with_suffix(".json").name)
             if not 0 <= int(made["seed"]) < _MOST_SEEDS:
                 raise ValueError(f"seed {made['seed']} is not one of a table's")
-            usual = {"epochs": EVALUATIONS[work["evaluation"]], "nets": _NETS}
+            usual = {"epochs": EVALUATIONS[work["evaluation"]], "networks": _NETWORKS}
             trained = {k: work[k] for k, v in usual.items() if work[k] != v}
-            economy = has_economy(made["methods"][0])
+            economy = _has_economy(made["method"])
             yield _One(_condensed(made) | trained, economy, scored=[Scored(score, made)])
         except FAULTS as error:
             on_fault(f"scores.jsonl, {work.get('set')}", reason(error))
@@ -134,21 +135,24 @@ def _streams(folder: Path, on_fault: OnFault) -> Iterator[_One]:
             while {r["step"] for r in own if r["order"] == orders} == {*range(1, steps + 1)}:
                 orders += 1
             # Unlike a set's, the name of a run's folder says whether it was compiled.
-            usual = {k: getattr(USUAL, k) for k in ("epochs", "nets", "compiled")}
+            usual = {k: USUAL[k] for k in ("epochs", "networks", "compiled")}
             trained = {k: s.get(k, v) for k, v in usual.items() if s.get(k, v) != v}
             streamed = [{**record, "work": {"stream": path.parent.name}} for record in own]
             if orders:
-                economy = has_economy(s["methods"][0])
+                economy = _has_economy(s["methods"][0])
                 yield _One(_condensed(s) | trained, economy, orders, steps, streamed=streamed)
         except FAULTS as error:
             on_fault(f"streams/{path.parent.name}", reason(error))
 
 
 def _condensed(made: Json) -> Json:
-    """What a record says that is other than the defaults of Settings."""
-    usual = asdict(USUAL)
+    """What a record says that is other than the defaults."""
     values = {k: made.get(k, papers) for k, papers in MADE.items()}
-    return {k: v for k, v in values.items() if v != usual[k]}
+    return {k: v for k, v in values.items() if v != USUAL[k]}
+
+
+def _has_economy(method: str) -> bool:
+    return CondenseConfig("", method).economical
 
 
 def _no_data(name: str) -> tuple[ImageSet, ImageSet]:

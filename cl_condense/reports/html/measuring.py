@@ -88,20 +88,19 @@ def measure(path: Path, made: CondensedSet, probe: Probe, data: str) -> Measured
 def _measure(made: CondensedSet, probe: Probe) -> Measured:
     (real, classes), accuracy = probe.seen, probe.accuracy  # all sets of the data share them
     begun, device = time.perf_counter(), probe.real.device
-    tell = probe.watch("figures of a condensed set")
     images, labels = (x.to(device) for x in made.decode())
     targets = torch.searchsorted(torch.tensor(made.class_ids, device=device), labels)
     embedded = probe.embedding(images)
-    tell(Progress("figures", 1, 4))
+    probe.on_progress(Progress("measuring a set", 1, 4))
     rows = permutation(len(real), Purpose.SELECT, SEED, device=device)[:_REFERENCE]
     ratios = consistency_ratio(embedded, targets, real, classes)
     others = consistency_ratio(real[rows], classes[rows], real, classes, rows=rows)
-    tell(Progress("figures", 2, 4))
+    probe.on_progress(Progress("measuring a set", 2, 4))
     drift, real_drift = _drifts(images, made, probe)
-    tell(Progress("figures", 3, 4))
+    probe.on_progress(Progress("measuring a set", 3, 4))
     shown, behind = _first(targets, tsne.SYN), _first(classes, tsne.REAL)
     places, real_places = tsne.tsne(embedded[shown], real[behind])
-    tell(Progress("figures", 4, 4))
+    probe.on_progress(Progress("measuring a set", 4, 4))
     return Measured(
         real=real_places.tolist(),
         real_classes=classes[behind].tolist(),

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import torch
@@ -24,13 +23,9 @@ _TRAINED_ON, _VALUES = 5_000, 1 << 26  # images, and numbers in them: a quarter 
 _SEEN = 50_000  # real images whose embeddings are kept
 _PART = 256  # images of a forward pass
 
-Watch = Callable[[str], OnProgress]
-"""(what is being done) -> what is told how far it is."""
 
-
-def unwatched(what: str) -> OnProgress:
+def unwatched(progress: Progress) -> None:
     """Watches nothing."""
-    return lambda progress: None
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,13 +40,13 @@ class Probe:
     Attributes:
         real, test: images of the data set, on the device to compute on.
         depth: blocks of the ConvNet; None as ``ConvNet``.
-        watch: told of what takes long.
+        on_progress: told of what takes long.
     """
 
     real: ImageSet
     test: ImageSet
     depth: int | None = None
-    watch: Watch = field(default=unwatched)
+    on_progress: OnProgress = unwatched
 
     @cached_property
     def net(self) -> nn.Module:
@@ -60,7 +55,6 @@ class Probe:
         net = make_feature_net(MakeConvNet(real.shape, WIDTH, self.depth), classes, real.device)
         Initialiser(net)(Purpose.NETWORK, SEED)
         index = real.draw(self._each, Purpose.TRAIN_NET, SEED).flatten()
-        tell = self.watch("a network on real images")
         with torch.enable_grad():  # whoever asks first may look without
             train(
                 [net],
@@ -68,7 +62,7 @@ class Probe:
                 real.targets[index],
                 Training(EPOCHS, batch_size=64, augment=None),
                 keys=(Purpose.TRAIN_NET, SEED),
-                on_epoch=lambda done, epochs: tell(Progress("training", done, epochs)),
+                on_epoch=self.on_progress,
             )
         return net.eval().requires_grad_(False)
 
@@ -105,10 +99,10 @@ class Probe:
         if len(real) > _SEEN:
             index = real.draw(max(1, _SEEN // len(real.class_ids)), Purpose.SELECT, SEED).unique()
         parts, found = index.split(_PART), []
-        _, tell = self.net, self.watch("real images")  # its training shows how far it is before
+        _ = self.net  # its training is told of before
         for i, part in enumerate(parts, 1):
             found.append(self.embedding(real.take(part)))
-            tell(Progress("looking at images", i, len(parts)))
+            self.on_progress(Progress("looking at images", i, len(parts)))
         return torch.cat(found), real.targets[index]
 
     def embedding(self, images: Tensor) -> Tensor:

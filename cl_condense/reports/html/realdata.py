@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from cl_condense.common.devices import pick_device
-from cl_condense.common.progress import decoding
+from cl_condense.common.progress import OnProgress
 from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.condensation.recipe import Recipe
 from cl_condense.data import datasets
 from cl_condense.data.imageset import ImageSet
 from cl_condense.reports.html.measuring import Measured
-from cl_condense.reports.html.probe import Probe, Watch, unwatched
+from cl_condense.reports.html.probe import Probe, unwatched
 from cl_condense.reports.html.results import FAULTS, Json, Results, read_json
-from cl_condense.runs.incremental import method_for
-from cl_condense.runs.settings import DEFAULTS, Settings, fingerprint
+from cl_condense.runs.build import method_for
+from cl_condense.runs.checks import fingerprint
+from cl_condense.runs.config import CondenseConfig
+from cl_condense.runs.defaults import DEFAULTS
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,16 @@ class RealData:
     sources: dict[str, Source]
 
     @staticmethod
-    def of(results: Results, data: Path | None, device: str = "auto", watch: Watch = unwatched) -> RealData:
+    def of(
+        results: Results,
+        data: Path | None,
+        device: str = "auto",
+        watch: Callable[[str], OnProgress] | None = None,
+    ) -> RealData:
         """Reads the data sets that the sets in a folder name.
+
+        ``watch`` makes, from the name of a data set, what is told how far its decoding, the training of its
+        network and the looks through it are.
 
         Raises:
             ValueError: for a data set that is not in ``data``, and a device that is not there.
@@ -58,8 +68,9 @@ class RealData:
         where, given = pick_device(device), ("--figures", *(["--data", "DATA"] if data else []))
         sources = {}
         for name in sorted(_named(results.sets)):
-            train, test = datasets.load(name, data, on_progress=decoding(name))
-            probe = Probe(train.to(where), test.to(where), DEFAULTS.get(name, {}).get("depth"), watch)
+            tell = watch(name) if watch else unwatched
+            train, test = datasets.load(name, data, on_progress=tell)
+            probe = Probe(train.to(where), test.to(where), DEFAULTS.get(name, {}).get("depth"), tell)
             sources[name] = Source(train, fingerprint(train), probe, given)
         return RealData(sources)
 
@@ -93,15 +104,15 @@ def started(real: ImageSet, record: Json) -> CondensedSet | None:
         real: the images it was condensed from.
         record: as ``run`` leaves it, of a set that went on from no other.
     """
-    s = Settings.of(record)
-    method = method_for(s.methods[0], s)
+    config = CondenseConfig.of(record)
+    method = method_for(config)
     if not isinstance(method, Recipe):
         return None
-    recipe = method.settled(s.ipc or 0)
+    recipe = method.settled(config.ipc or 0)
     if recipe.settings()["synthetic"] != record["recipe"]["synthetic"]:
         return None
-    pixels = recipe.synthetic.start(real, s.ipc or 0, s.seed)
-    return CondensedSet.of(real, pixels, recipe.settings(), s.seed, recipe.synthetic.factor)
+    pixels = recipe.synthetic.start(real, config.ipc or 0, config.seed)
+    return CondensedSet.of(real, pixels, recipe.settings(), config.seed, recipe.synthetic.factor)
 
 
 def _named(sets: Sequence[Path]) -> set[str]:

@@ -14,7 +14,7 @@ from cl_condense.reports.html.pictures import Picture
 from cl_condense.reports.html.plots import Line, Mark, plot
 from cl_condense.reports.html.results import FAULTS, Json, Results, read_json
 from cl_condense.reports.html.sets import gallery
-from cl_condense.reports.html.words import cite, data_words, economy_words, options, pairs, shell, unsaid
+from cl_condense.reports.html.words import cite, data_words, economy_words, options, own, pairs, shell
 from cl_condense.reports.summary import Summary, accuracy_table, summarise
 
 _FINALS = ("ddm-fig3b", "idm-fig8")
@@ -44,7 +44,7 @@ def run_sections(results: Results, folder: Path) -> list[Section]:
         "versions": pairs(last.get("versions")),
     }
     settings: list[Block] = [Facts({**s, "methods": ", ".join(map(str, s["methods"])), **facts, **papers})]
-    settings += [Command([_run_command(results, folder, s)]), *unsaid(s, "real_per_class depth augment")]
+    settings += [Command([_run_command(results, folder, s)])]
     blocks += [Folded("Settings and command", settings)]
     return [Section(3, title, blocks)]
 
@@ -107,7 +107,17 @@ def _run_command(results: Results, folder: Path, s: Json) -> str:
     words = ["run", "--dataset", s["dataset"], *data_words(s["dataset"])]
     for method in s["methods"]:
         words += ["--method", method]
-    kept = "steps ipc budget codec orders nets iterations epochs evaluation precision compiled reuse".split()
-    kept += ["economy", "net", "width", "seed", "device", *([] if s.get("ipc") else ["shrink"])]
-    given = {k: s.get(k) for k in kept} | {"bytes": s.get("max_bytes")}
+    kept = "steps ipc budget codec orders networks iterations real_per_class epochs evaluation".split()
+    kept += [
+        "precision",
+        "compiled",
+        "reuse",
+        "economy",
+        "network",
+        "width",
+        "seed",
+        "device",
+        *([] if s.get("ipc") else ["shrink"]),
+    ]
+    given = {k: s.get(k) for k in kept} | own(s) | {"bytes": s.get("max_bytes")}
     return shell([*words, *economy_words(s), *options(given), "--out", results.name(folder)])

@@ -13,7 +13,7 @@ from cl_condense.reports.html.pictures import Gallery, Picture, strip
 from cl_condense.reports.html.plots import Line, plot
 from cl_condense.reports.html.realdata import RealData, Source, started
 from cl_condense.reports.html.results import FAULTS, Json, Results, read_json
-from cl_condense.reports.html.words import cite, data_words, economy_words, options, pairs, shell, unsaid
+from cl_condense.reports.html.words import cite, data_words, economy_words, options, own, pairs, shell
 
 
 def set_sections(results: Results, path: Path, real: RealData | None = None) -> list[Section]:
@@ -26,10 +26,10 @@ def set_sections(results: Results, path: Path, real: RealData | None = None) -> 
         record = read_json(path.with_suffix(".json"))
         source = _source(results, path, made, record, real) if real else None
         blocks += [*_images(results, record, made, source), *_losses(record)]
-        method = str(record["methods"][0])
-        facts = {k: v for k, v in record.items() if k not in ("losses", "recipe", "methods", "versions")}
+        method = str(record["method"])
+        facts = {k: v for k, v in record.items() if k not in ("losses", "recipe", "method", "versions")}
         facts = {"method": method, "paper": cite(method) or "none", **facts}
-        command = [Command([_condense_command(record, name)]), *unsaid(record, "depth augment")]
+        command = [Command([_condense_command(record, name)])]
         figures = _figures(results, path, made, source) if source else []
     except FAULTS as error:
         results.fault(path.with_suffix(".json"), error)
@@ -110,8 +110,8 @@ def _losses(record: Json) -> list[Block]:
 
 def _condense_command(record: Json, name: str) -> str:
     words = ["condense", "--dataset", record["dataset"], *data_words(record["dataset"])]
-    words += ["--method", record["methods"][0], *economy_words(record)]
-    kept = "ipc economy iterations real_per_class precision compiled reuse net width seed".split()
-    words += options({k: record.get(k) for k in kept})
+    words += ["--method", record["method"], *economy_words(record)]
+    kept = "ipc economy iterations real_per_class precision compiled reuse network width seed".split()
+    words += options({k: record.get(k) for k in kept} | own(record))
     words += ["--from", record["start"]] if record.get("start") else []
     return shell([*words, "--out", name])

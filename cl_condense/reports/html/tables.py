@@ -11,14 +11,15 @@ from typing import Any
 
 from cl_condense.papers.beside import Comparison, Pair, filled, side_by_side
 from cl_condense.papers.footnotes import changed, differences, notes
-from cl_condense.papers.published import TITLES, Cell, tables
+from cl_condense.papers.published import Cell, tables
+from cl_condense.papers.titles import TITLES
 from cl_condense.reports.html.dots import dot_plot
 from cl_condense.reports.html.found import Found, Scored, benches
 from cl_condense.reports.html.parts import Beside, Block, Command, Facts, Folded, Grid, Paragraph, Section
 from cl_condense.reports.html.pictures import Picture
 from cl_condense.reports.html.results import Results
 from cl_condense.reports.html.words import USUAL, cite, data_words, options, pairs, seconds_words, shell
-from cl_condense.runs.settings import has_economy
+from cl_condense.runs.config import CondenseConfig
 
 
 def table_sections(results: Results, folder: Path) -> list[Section]:
@@ -146,12 +147,12 @@ def _measured(scores: Sequence[Scored]) -> Grid:
         work, accuracies = score["work"], [100 * a for a in score["accuracies"]]
         mean = sum(accuracies) / len(accuracies)
         std = math.sqrt(sum((a - mean) ** 2 for a in accuracies) / len(accuracies))
-        method = str(made["methods"][0])
+        method = str(made["method"])
         training = f"{work['evaluation']}, {work['epochs']} epochs"
         result = f"{mean:.1f} ± {std:.1f} ({len(accuracies)})"
         made_by = f"{made.get('device', '')}, {seconds_words(made.get('seconds'))}"
         scored = f"{score.get('device', '')}, {seconds_words(score.get('seconds'))}"
-        values = (work["set"], method, cite(method) or "-", work["eval_net"], training, result)
+        values = (work["set"], method, cite(method) or "-", work["network"], training, result)
         rows.append([str(v) for v in (*values, made["seed"], made_by, scored)])
     header = "set,method,paper,network,training,ours,seed,condensed on,scored on".split(",")
     return Grid(header, rows, "The scores behind the table", text=True)
@@ -166,13 +167,12 @@ def _commands(bench: Any, filled: Sequence[Cell], where: str) -> list[str]:
 
 
 def _command(bench: Any, cells: Sequence[Cell], where: str) -> str:
-    changes = {"networks" if k == "nets" else k: v for k, v in bench.changes.items()}
-    changes = {"economy": USUAL.economy, **changes}
+    changes = {"economy": USUAL["economy"], **bench.changes}
     names = [name for name in TITLES if any(cell.table == name for cell in cells)]
     words = ["table", *names, "--only", cells[0].dataset, "--ipc", cells[0].ipc]
     for method in dict.fromkeys(c.name for c in cells):
         words += ["--method", method]
-    papers = not changes["economy"] and any(has_economy(c.name or "") for c in cells)
+    papers = not changes["economy"] and any(CondenseConfig("", c.name or "").economical for c in cells)
     words += [*data_words(cells[0].dataset), *(["--papers"] if papers else []), *options(changes)]
     words += ["--repetitions", bench.repetitions, "--results", where]
     return shell(words)

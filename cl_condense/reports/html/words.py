@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from functools import cache
 from typing import Any
 
 from cl_condense.methods import describe
-from cl_condense.reports.html.parts import Block, Paragraph
-from cl_condense.runs.settings import DEFAULTS, Settings, economy_option
+from cl_condense.runs.defaults import DEFAULTS, economy_option
+from cl_condense.runs.run_config import RunConfig
 
 Json = dict[str, Any]
 
+USUAL: Json = RunConfig.of("").flat()
+"""What a command takes where nothing is said."""
 
-USUAL = Settings("")
 
-
-def unsaid(values: Json, fields: str) -> list[Block]:
-    """A note where fields without an option are other than what the command would take."""
-    usual = asdict(USUAL) | DEFAULTS.get(str(values["dataset"]), {})
-    other = [f"{k.replace('_', ' ')} {values.get(k)}" for k in fields.split() if values.get(k) != usual[k]]
-    text = f"The command has no option for {', '.join(other)}: set from Python, or for a table."
-    return [Paragraph(text, "note")] if other else []
+def own(values: Json) -> Json:
+    """Of the fields that a data set chooses, those that are other than its own."""
+    usual = USUAL | DEFAULTS.get(str(values["dataset"]), {})
+    return {k: values[k] for k in ("depth", "augment") if values.get(k) not in (None, usual[k])}
 
 
 def economy_words(record: Mapping[str, Any]) -> list[str]:
@@ -36,8 +33,8 @@ def economy_words(record: Mapping[str, Any]) -> list[str]:
 
 
 def options(values: Mapping[str, Any]) -> list[Any]:
-    """Options of fields of Settings; those at rest are left out, and economy, which has words of its own."""
-    rest = {k: getattr(USUAL, k) for k in ("precision", "compiled", "net", "evaluation")}
+    """Options of fields of configs; those at rest are left out, and economy, which has words of its own."""
+    rest = {k: USUAL[k] for k in ("precision", "compiled", "network", "evaluation")}
     rest["reuse"] = None if values.get("economy") else 1
     given = {k: v for k, v in values.items() if v is not None and (k not in rest or v != rest[k])}
     flags = ["--compile"] if given.get("compiled") else []

@@ -1,54 +1,16 @@
-"""Options of the command line: numbers by one rule, and the reasons for which an option has no effect."""
+"""The reasons for which an option of the command line has no effect."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
 import click
-
-from cl_condense.common.durations import duration
-from cl_condense.common.numbers import MOST, SEED_MAX, whole
 
 _CONDENSING = ("--real-per-class", "--precision", "--compile", "--reuse", "--from", "--papers")
 
 Reasons = dict[str, str]
 """Why an option, as it is written, has no effect here; empty where it has one."""
-
-
-class Whole(click.ParamType):  # type: ignore[type-arg] # click 8.1 knows none
-    """A whole number; the message names the option."""
-
-    name = "integer"
-
-    def __init__(self, at_least: int = 1, at_most: int | None = None) -> None:
-        self.at_least, self.at_most = at_least, at_most
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        with suppress(ValueError):  # for whole to refuse
-            value = int(value)
-        try:
-            return whole(param.opts[0] if param else "number", value, self.at_least, self.at_most)
-        except ValueError as error:
-            raise click.UsageError(str(error), ctx) from None
-
-
-class Duration(click.ParamType):  # type: ignore[type-arg] # as above
-    """A length of time in seconds; the message names the option."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        try:
-            return duration(param.opts[0] if param else "duration", str(value))
-        except ValueError as error:
-            raise click.UsageError(str(error), ctx) from None
-
-
-COUNT, DURATION = Whole(), Duration()
-ORDERS, NETS, WIDTH, REPETITIONS = (Whole(1, MOST[k]) for k in ("orders", "nets", "width", "repetitions"))
-SEED = Whole(0, SEED_MAX)
 
 
 def written() -> dict[str, Any]:
@@ -111,9 +73,9 @@ def of_methods(methods: Sequence[str]) -> Reasons:
     }
 
 
-def of_run(methods: Sequence[str], dataset: str, net: str | None, options: Mapping[str, Any]) -> Reasons:
+def of_run(methods: Sequence[str], dataset: str, network: str | None, options: Mapping[str, Any]) -> Reasons:
     """Of all options of ``run``: the other ones have an effect always."""
-    found = of_data(dataset) | of_methods(methods) | {"--width": of_width(net)} | of_budgets(options)
+    found = of_data(dataset) | of_methods(methods) | of_convnet(network) | of_budgets(options)
     if not {"--budget", "--bytes"} & options.keys():
         why = "a memory that grows does not shrink: leave it out, or give --budget or --bytes"
         return found | {"--shrink": why}
@@ -127,18 +89,21 @@ def of_budgets(options: Mapping[str, Any]) -> Reasons:
     return dict.fromkeys(given[:-1], why)
 
 
-def of_condense(method: str, dataset: str, net: str | None, options: Mapping[str, Any]) -> Reasons:
+def of_condense(method: str, dataset: str, network: str | None, options: Mapping[str, Any]) -> Reasons:
     """Of all options of ``condense``: the other ones have an effect always."""
-    found = of_data(dataset) | of_methods([method]) | {"--width": of_width(net)} | of_budgets(options)
+    found = of_data(dataset) | of_methods([method]) | of_convnet(network) | of_budgets(options)
     unseen = found["--iterations"]
-    return found | ({"--net": unseen, "--width": unseen} if unseen else {})
+    return found | (dict.fromkeys(("--network", "--width", "--depth", "--augment"), unseen) if unseen else {})
 
 
-def of_width(net: str | None) -> str:
-    """Why ``--width`` has none with a network."""
-    if net in (None, "convnet"):
-        return ""
-    return f"{net} has a width of its own: leave it out, or take --net convnet"
+def of_convnet(network: str | None) -> Reasons:
+    """Of the options of ConvNets, where another network is taken."""
+    if network in (None, "convnet"):
+        return {}
+    what = {"--width": "a width", "--depth": "a depth"}
+    return {
+        k: f"{network} has {own} of its own: leave it out, or take --network convnet" for k, own in what.items()
+    }
 
 
 def of_report(figures: bool) -> Reasons:

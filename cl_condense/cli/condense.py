@@ -1,0 +1,107 @@
+"""``cl-condense condense``: a data set into files."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cl_condense.cli import shared, types
+from cl_condense.cli.config import config, one_of
+from cl_condense.cli.useless import of_condense, refuse, written
+
+if TYPE_CHECKING:
+    from cl_condense.common.progress import Progress
+    from cl_condense.data.imageset import ImageSet
+    from cl_condense.runs.config import CondenseConfig
+
+_EXAMPLES = """
+\b
+Examples:
+  cl-condense condense --method ddm --ipc 10
+  cl-condense condense --dataset cifar10 --data ~/data --method idm --ipc 10 --out idm.safetensors
+  cl-condense condense --method ddm --ipc 10 --from ddm.safetensors --iterations 500 --out more.safetensors
+"""
+
+
+@click.command(epilog=_EXAMPLES)
+@config
+@shared.data
+@click.option(
+    "--method",
+    type=types.METHOD,
+    default="ddm",
+    show_default=True,
+    help="As for run: cl-condense methods lists them.",
+)
+@click.option("--ipc", type=types.COUNT, help="Images per class.  [default: digits 2, cifar100 20, else 10]")
+@click.option("--bytes", "max_bytes", type=types.COUNT, help="Bytes in all instead, of images and labels.")
+@shared.storing
+@shared.iterations
+@shared.real_per_class
+@shared.computing
+@shared.network
+@click.option("--from", "start", type=shared.PATH, help="Go on from this set, for --iterations more.")
+@shared.seed
+@shared.device
+@shared.out("File of the set.  [default: one under condensed/]")
+def condense(dataset: str, method: str, start: Path | None, out: Path | None, **given: Any) -> int:
+    """Condense a data set: the images, a picture of them, a record, and a TOML file that repeats it.
+
+    Interrupted, the same command goes on where it was (after a crash, from the last half minute) and ends with
+    the same images.
+    """
+    from cl_condense.common.devices import pick_device  # noqa: PLC0415
+    from cl_condense.common.progress_bar import ProgressBar  # noqa: PLC0415
+    from cl_condense.common.stopping import Limit, Stop, exit_code  # noqa: PLC0415
+    from cl_condense.data import datasets  # noqa: PLC0415 - they take seconds, and --help should not
+    from cl_condense.runs.checks import check_condensing  # noqa: PLC0415
+    from cl_condense.runs.single import Job, run  # noqa: PLC0415
+    from cl_condense.runs.ways import ways  # noqa: PLC0415
+
+    given = one_of(given, "ipc", "max_bytes")
+    refuse(written(), of_condense(method, dataset, given["network"], written()))
+    data, download, device = given.pop("data"), given.pop("download"), str(pick_device(given.pop("device")))
+    train, _ = datasets.load(dataset, data, download=download, on_progress=ProgressBar(dataset))
+    chosen = _config(dataset, method, train, given)
+    check_condensing(chosen, train)
+    path = out or Path("condensed") / f"{dataset}-{method}-ipc{chosen.ipc}-seed{chosen.seed}.safetensors"
+    if path.suffix != ".safetensors":
+        raise ValueError(f"--out {path}: name a .safetensors file")
+    job = Job(chosen, path, start, device, data)
+    limit, unsaid = Limit(), ways([chosen])
+    try:
+        # drawn from the start on: the first iteration may compile for minutes
+        with ProgressBar(f"{method} on {dataset}") as bar, limit.watching():
+
+            def on_iteration(progress: Progress) -> None:
+                while unsaid:  # not before the first step: what cannot be done is one line, its error
+                    click.echo(unsaid.pop(0), err=True)
+                bar(progress)
+                limit.check()
+
+            record = run(job, train.to(device), on_iteration)
+    except Stop as stop:
+        code = exit_code(stop.signal)
+        click.echo("Stopped: the same command goes on.", err=True)
+        return code
+    click.echo(
+        f"{record['images']} images of {len(train.class_ids)} classes in {record['seconds']:.0f} s: {path}"
+    )
+    click.echo(f"picture: {job.files()['picture']}, record: {job.files()['record']}")
+    return 0
+
+
+def _config(dataset: str, method: str, train: ImageSet, given: dict[str, Any]) -> CondenseConfig:
+    """Of options, where those that are None are the data set's own, or the published."""
+    from cl_condense.runs.checks import fingerprint, ipc_within  # noqa: PLC0415
+    from cl_condense.runs.config import CondenseConfig  # noqa: PLC0415
+    from cl_condense.runs.defaults import defaults  # noqa: PLC0415
+
+    chosen = defaults(dataset, (method,), given["economy"]) | {k: v for k, v in given.items() if v is not None}
+    made = CondenseConfig.of({**chosen, "dataset": dataset, "method": method, "data": fingerprint(train)})
+    if given["max_bytes"] is None:
+        return made
+    return replace(made, ipc=ipc_within(given["max_bytes"], train, made.codec))

@@ -1,0 +1,71 @@
+"""``--config FILE``: options from a TOML file, where the command line does not say otherwise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cl_condense.cli.types import Whole
+from cl_condense.common.suggest import choice
+
+
+def _take(ctx: click.Context, param: click.Parameter, path: Path | None) -> None:
+    """Makes the options of a file the defaults of this call.
+
+    Raises:
+        ValueError: for a file that is no TOML, an unknown option, and a value of another kind.
+    """
+    if path is None or ctx.resilient_parsing:
+        return
+    from cl_condense.runs.config_file import read  # noqa: PLC0415 - it takes seconds, and --help should not
+
+    known = {
+        option.opts[0].removeprefix("--"): option
+        for option in ctx.command.params
+        if isinstance(option, click.Option) and option is not param
+    }
+    found: dict[str, Any] = {}
+    for key, value in read(path).items():
+        option = known[choice(f"option in {path}", key, known)]
+        found[option.name or key] = _fitting(f"{path}: {key}", option, value)
+    ctx.default_map = found
+
+
+def _fitting(where: str, option: click.Option, value: Any) -> Any:
+    """A value as the option takes it: a list where it may be repeated."""
+    if option.multiple:
+        values = value if isinstance(value, list) else [value]
+        return [_single(where, option, each) for each in values]
+    return _single(where, option, value)
+
+
+def _single(where: str, option: click.Option, value: Any) -> Any:
+    kind: type[object] = str
+    said = "a text in quotes"
+    if option.is_flag:
+        kind, said = bool, "true or false"
+    elif isinstance(option.type, Whole):
+        kind, said = int, "a whole number"
+    if not isinstance(value, kind) or isinstance(value, bool) is not option.is_flag:
+        raise ValueError(f"{where} is {value!r}: give {said}")
+    return value
+
+
+def one_of(given: dict[str, Any], *names: str) -> dict[str, Any]:
+    """``given``, where of options that exclude each other one on the command line takes the file's away."""
+    context = click.get_current_context()
+    command_line = click.core.ParameterSource.COMMANDLINE
+    said = [name for name in names if context.get_parameter_source(name) is command_line]
+    return given | dict.fromkeys(names) | {k: given[k] for k in said} if said else given
+
+
+config = click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    is_eager=True,
+    expose_value=False,
+    callback=_take,
+    help="TOML file of options, such as the config.toml that results have; options given beside it win.",
+)

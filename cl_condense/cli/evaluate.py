@@ -1,0 +1,68 @@
+"""``cl-condense evaluate``: what networks trained on condensed sets reach."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cl_condense.cli import shared, types
+from cl_condense.cli.config import config
+from cl_condense.cli.useless import of_convnet, of_data, refuse, written
+
+_EXAMPLES = """
+\b
+Examples:
+  cl-condense evaluate ddm.safetensors
+  cl-condense evaluate idm.safetensors res_DM_CIFAR10_ConvNet_10ipc.pt --dataset cifar10 --data ~/data
+  cl-condense evaluate idc.pt --factor 2 --space unit --dataset cifar10 --data ~/data
+"""
+
+
+@click.command(epilog=_EXAMPLES)
+@config
+@click.argument("files", nargs=-1, required=True, type=shared.PATH)
+@shared.data
+@click.option(
+    "--factor",
+    type=types.COUNT,
+    help="Each image holds N x N smaller ones.  [default: as the file says, else 1]",
+)
+@click.option(
+    "--space",
+    type=types.SPACE,
+    default="auto",
+    show_default=True,
+    help="Values of a .pt file: normalised, unit (0 to 1, black to white), pixels (0 to 255), or auto.",
+)
+@click.option(
+    "--pair", type=types.COUNT, help="Which [images, labels] of a .pt file, from 1.  [default: the last]"
+)
+@click.option(
+    "--networks",
+    type=types.NETWORKS,
+    default=5,
+    show_default=True,
+    help="Fresh networks trained on each set.",
+)
+@shared.epochs
+@shared.evaluation
+@shared.network
+@shared.compiling
+@shared.seed
+@shared.device
+@click.option("--records", type=shared.PATH, help="Add a line for each set to this JSON lines file.")
+def evaluate(files: tuple[Path, ...], dataset: str, data: Path | None, download: bool, **given: Any) -> None:
+    """Train fresh networks on condensed sets and test them on the data set's test images.
+
+    FILES are sets that `condense` wrote, published .pt sets, or folders of images by class. Classes go by their
+    names where a set has names, else by their numbers; each line says what had to be assumed of a file.
+    """
+    from cl_condense.common.progress_bar import ProgressBar  # noqa: PLC0415
+    from cl_condense.runs.evaluate_sets import evaluate_files  # noqa: PLC0415
+
+    refuse(written(), of_data(dataset) | of_convnet(given["network"]))
+
+    for line in evaluate_files(files, dataset, data, download, watch=ProgressBar, **given):
+        click.echo(line)

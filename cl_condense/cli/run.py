@@ -1,0 +1,190 @@
+"""``cl-condense run``: the class-incremental run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cl_condense.cli import shared, types
+from cl_condense.cli.config import config, one_of
+from cl_condense.cli.console import console as standard_output
+from cl_condense.cli.console import count, say
+from cl_condense.cli.useless import of_run, refuse, written
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from cl_condense.runs.incremental import Event, Run
+    from cl_condense.runs.records import Record
+    from cl_condense.runs.run_config import RunConfig
+
+_EXAMPLES = """
+\b
+Examples:
+  cl-condense run --steps 10 --method ddm
+  cl-condense run --method random --method dm --method ddm
+  cl-condense run --dataset cifar100 --data ~/data --steps 10 --method ddm --out runs/ddm
+  cl-condense run --config runs/ddm/config.toml --orders 10 --out runs/ddm
+"""
+
+
+@click.command(epilog=_EXAMPLES)
+@config
+@shared.data
+@click.option("--steps", type=types.COUNT, help="Class-incremental steps.  [default: 5; cifar100: 10]")
+@click.option(
+    "--method",
+    "methods",
+    type=types.METHOD,
+    multiple=True,
+    help="Repeat to compare: ddm, dm, dm+sm, random, herding, ...  [default: random, ddm]",
+)
+@click.option(
+    "--ipc",
+    type=types.COUNT,
+    help="Images per class: the memory grows.  [default: digits 2, cifar100 20, else 10]",
+)
+@click.option("--budget", type=types.COUNT, help="Images in all instead, shared by the classes seen so far.")
+@click.option(
+    "--bytes", "max_bytes", type=types.COUNT, help="Bytes in all instead, images and labels, shared likewise."
+)
+@shared.storing
+@click.option(
+    "--shrink",
+    type=types.SHRINK,
+    help="How a budget's classes shrink: recondense or prefix.  [default: recondense]",
+)
+@click.option("--orders", type=types.ORDERS, help="Class orders.  [default: 5]")
+@click.option("--networks", type=types.NETWORKS, help="Networks trained on each memory.  [default: 3]")
+@shared.iterations
+@shared.real_per_class
+@shared.epochs
+@shared.evaluation
+@shared.computing
+@shared.network
+@shared.seed
+@shared.device
+@shared.out("Folder for the results.  [default: one under runs/]")
+def run(dataset: str, data: Path | None, download: bool, out: Path | None, **given: Any) -> None:
+    """Class-incremental run: condense each step's classes into memory, retrain on it, evaluate.
+
+    Writes records.jsonl, accuracy.png, memory.png, the memories and config.toml, which repeats it, to the
+    output folder. Interrupted, the same command goes on where it was.
+    """
+    from cl_condense.common.drawing import stderr  # noqa: PLC0415
+    from cl_condense.common.files import writing  # noqa: PLC0415
+    from cl_condense.common.progress_bar import ProgressBar  # noqa: PLC0415
+    from cl_condense.data import datasets  # noqa: PLC0415 - they take seconds, and --help should not
+    from cl_condense.runs import config_file  # noqa: PLC0415
+    from cl_condense.runs.checks import fingerprint  # noqa: PLC0415
+    from cl_condense.runs.incremental import Run  # noqa: PLC0415
+    from cl_condense.runs.run_config import METHODS  # noqa: PLC0415
+
+    compared = given.pop("methods") or METHODS
+    given = one_of(given, "ipc", "budget", "max_bytes")
+    refuse(written(), of_run(compared, dataset, given["network"], written()))
+    train, test = datasets.load(dataset, data, download=download, on_progress=ProgressBar(dataset))
+    chosen = _config(dataset, compared, {**given, "data": fingerprint(train, test)})
+    default = Path("runs") / f"{dataset}-{'-'.join(chosen.methods)}-{chosen.digest()}"
+    task = Run(chosen, train, test, out or default)
+    console, errors = standard_output(), stderr()
+    with writing(task.out, folder=True):  # the pictures too
+        repeats = {"data": str(data)} if data else {}
+        config_file.write(task.out / "config.toml", config_file.options(task.settings) | repeats)
+        _announce(task, errors)
+        _work(task, errors)
+        _show(task, console)
+
+
+def _config(dataset: str, methods: Sequence[str], given: dict[str, Any]) -> RunConfig:
+    """Of options, where those that are None are the data set's own, or the published."""
+    from cl_condense.runs.defaults import default_epochs, defaults  # noqa: PLC0415
+    from cl_condense.runs.run_config import RunConfig  # noqa: PLC0415
+
+    chosen = {k: v for k, v in given.items() if v is not None}
+    if chosen.keys() & {"budget", "max_bytes"}:
+        chosen.setdefault("ipc", None)
+    if "evaluation" in chosen:
+        chosen.setdefault("epochs", default_epochs(dataset, chosen["evaluation"]))
+    return RunConfig.of(dataset, methods, **defaults(dataset, methods, given["economy"]) | chosen)
+
+
+def _announce(task: Run, console: Console) -> None:
+    from cl_condense.runs.ways import ways  # noqa: PLC0415
+
+    sizes, s = task.sizes, task.settings
+    even = len(set(sizes)) == 1
+    split = f"{sizes[0]} new classes each" if even else f"uneven: {', '.join(map(str, sizes))} new classes"
+    memory = f"{_budget(s)} as {s.main.codec}"
+    repeats = f"{count(s.stream.orders, 'class order')} x {count(s.train.networks, 'network')}"
+    say(console, f"{s.dataset}: {count(s.stream.steps, 'step')} ({split}), {memory}, {repeats}, {s.device}")
+    for line in ways(s.condense):
+        say(console, line)
+    left, units = len(task.missing()), len(task.units)
+    if left < units:
+        say(console, f"{units - left} of {units} pieces of work are in {task.out}")
+
+
+def _work(task: Run, console: Console) -> None:
+    """Does what is missing, with one line of progress."""
+    missing = task.missing()
+    if not missing:
+        return
+    from cl_condense.common.progress_bar import ProgressBar  # noqa: PLC0415
+    from cl_condense.runs.watching import in_units  # noqa: PLC0415
+
+    done = 0
+    with ProgressBar(console=console) as bar:
+        tell = in_units(len(missing), bar)
+
+        def show(event: Event) -> None:
+            nonlocal done
+            tell(event)
+            if event.record:
+                done += 1
+                if not console.is_terminal:
+                    say(console, _line(event.record, done, len(missing)))
+
+        try:
+            task(show)
+        except KeyboardInterrupt:
+            bar.close()
+            say(console, f"{len(task.records)} of {len(task.units)} pieces of work are in {task.out}")
+            raise
+
+
+def _budget(s: RunConfig) -> str:
+    ipc, stream = s.main.ipc, s.stream
+    if stream.max_bytes:
+        return f"{count(stream.max_bytes, 'byte')} in all"
+    return f"{count(ipc, 'image')} per class" if ipc else f"{count(stream.budget or 0, 'image')} in all"
+
+
+def _line(record: Record, done: int, total: int) -> str:
+    return (
+        f"[{done}/{total}] {record['method']} order {record['order'] + 1} step {record['step']}: "
+        f"{100 * record['accuracy']:.1f} % on {record['classes_seen']} classes"
+    )
+
+
+def _show(task: Run, console: Console) -> None:
+    """Table on the terminal, pictures in the folder."""
+    from cl_condense.condensation.condensed_set import CondensedSet  # noqa: PLC0415
+    from cl_condense.data.image_grid import grid_page, panel_grid  # noqa: PLC0415
+    from cl_condense.reports import summary  # noqa: PLC0415
+    from cl_condense.runs.records import Unit  # noqa: PLC0415
+
+    s = task.settings
+    console.print(summary.accuracy_table(task.records, console.width))
+    title = f"{s.dataset}, {s.stream.steps} steps, {_budget(s)} as {s.main.codec}"
+    summary.accuracy_plot(task.records, task.out / "accuracy.png", title)
+    pages = {}
+    for method in s.methods:
+        memory = CondensedSet.load(task.memory_file(Unit(0, method, s.stream.steps)))
+        names = [task.train.names[i] for i in memory.class_ids]
+        pages[method] = grid_page(memory.to_pixels(), memory.counts, names)
+    panel_grid(pages, task.out / "memory.png")
+    say(console, f"\nIn {task.out}: records.jsonl, accuracy.png, memory.png, memory/")

@@ -1,0 +1,119 @@
+"""The options that several commands have, each once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from cl_condense.cli import types
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+Decorator = Callable[[Command], Command]
+
+PATH = click.Path(path_type=Path)
+
+
+def together(*options: Decorator[Any]) -> Decorator[Any]:
+    """Options as one decorator, in this order in the help."""
+
+    def decorate(command: Any) -> Any:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+files = together(
+    click.option("--data", type=PATH, help="Folder of the data sets' files (digits needs none)."),
+    click.option("--download", is_flag=True, help="Fetch a data set into --data if it is not there."),
+)
+data = together(
+    click.option(
+        "--dataset",
+        type=types.DATASET,
+        default="digits",
+        show_default=True,
+        help="digits, mnist, fashion_mnist, svhn, cifar10, cifar100, folder, or of the ImageNet family: "
+        "tinyimagenet, imagenette, imagewoof, imagenet10, imagenet100, imagenet1k.",
+    ),
+    files,
+)
+storing = click.option(
+    "--codec", type=types.CODEC, help="How images are stored: uint8, float16, float32.  [default: uint8]"
+)
+compiling = click.option(
+    "--compile",
+    "compiled",
+    is_flag=True,
+    help="ConvNets through torch.compile: minutes at first, then half the time.",
+)
+iterations = click.option(
+    "--iterations",
+    type=types.COUNT,
+    help="Of condensation.  [default: digits 200, else economy's or the method's own]",
+)
+real_per_class = click.option(
+    "--real-per-class",
+    type=types.COUNT,
+    help="Real images a class and iteration.  [default: digits 32, else economy's or the method's own]",
+)
+computing = together(
+    click.option(
+        "--economy/--papers",
+        default=None,
+        help="Condense in fewer iterations with fewer real images, where a method allows it, or as published.  "
+        "[default: economy; digits has settings of its own]",
+    ),
+    click.option(
+        "--precision", type=types.PRECISION, help="Of condensation: float32 or bfloat16.  [default: float32]"
+    ),
+    compiling,
+    click.option(
+        "--reuse",
+        type=types.COUNT,
+        help="Iterations that share a network and a real batch: less work.  [default: economy 10, else 1]",
+    ),
+)
+width = click.option(
+    "--width", type=types.WIDTH, help="Filters of the ConvNets.  [default: digits 32, else 128]"
+)
+network = together(
+    click.option(
+        "--network",
+        type=types.NETWORK,
+        help="convnet, resnet18, vgg11, alexnet, ...  [default: convnet]",
+    ),
+    width,
+    click.option(
+        "--depth", type=types.DEPTH, help="Blocks of the ConvNets.  [default: digits 2, else by the image size]"
+    ),
+    click.option(
+        "--augment",
+        help="Augmentation that fits the data, such as crop_flip, or none.  [default: as the papers; no flips "
+        "of digits]",
+    ),
+)
+epochs = click.option(
+    "--epochs",
+    type=types.COUNT,
+    help="Of each network.  [default: digits 200, else those of --evaluation: 1000, or 300 where plain]",
+)
+evaluation = click.option(
+    "--evaluation",
+    type=types.EVALUATION,
+    help="How networks train: augmented, plain (DC's protocol), mixed (IDC's and M3D's), or as of a paper: "
+    "cafe, datadam, dc_mnist, idc_mnist.  [default: augmented]",
+)
+seed = click.option("--seed", type=types.SEED, default=0, show_default=True)
+device = click.option(
+    "--device", type=types.DEVICE, default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ..."
+)
+
+
+def out(help: str) -> Decorator[Any]:
+    """Where results go."""
+    return click.option("--out", type=PATH, help=help)

@@ -1,0 +1,156 @@
+"""Types of options: numbers by one rule, and names that are known, suggested and completed.
+
+Lists of names come from the rooms that have them, when a value is looked at: importing those takes seconds, and
+``--help`` should not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from importlib import import_module
+from typing import Any, get_args
+
+import click
+from click.shell_completion import CompletionItem
+
+from cl_condense.common.durations import duration
+from cl_condense.common.numbers import MOST, SEED_MAX, whole
+from cl_condense.common.suggest import choice
+
+Names = Callable[[], Iterable[str]]
+
+
+class Whole(click.ParamType):  # type: ignore[type-arg] # click 8.1 knows none
+    """A whole number; the message names the option."""
+
+    name = "integer"
+
+    def __init__(self, at_least: int = 1, at_most: int | None = None) -> None:
+        self.at_least, self.at_most = at_least, at_most
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        with suppress(ValueError):  # for whole to refuse
+            value = int(value)
+        try:
+            return whole(param.opts[0] if param else "number", value, self.at_least, self.at_most)
+        except ValueError as error:
+            raise click.UsageError(str(error), ctx) from None
+
+
+class Duration(click.ParamType):  # type: ignore[type-arg] # as above
+    """A length of time in seconds; the message names the option."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            return duration(param.opts[0] if param else "duration", str(value))
+        except ValueError as error:
+            raise click.UsageError(str(error), ctx) from None
+
+
+class Name(click.ParamType):  # type: ignore[type-arg] # as above
+    """One of the names that are known; shells complete it, and a slip is told with the nearest one.
+
+    Args:
+        what: it names, in the message.
+        names: gives those that are known.
+        strict: others are refused; else they are left to what reads them.
+    """
+
+    def __init__(self, what: str, names: Names, strict: bool = True) -> None:
+        self.name = self.what = what
+        self.names, self.strict = names, strict
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not self.strict or (ctx and ctx.resilient_parsing):  # while a shell completes another option
+            return str(value)
+        try:
+            return self.known(str(value))
+        except ValueError as error:
+            raise click.UsageError(str(error), ctx) from None
+
+    def known(self, value: str) -> str:
+        """The value.
+
+        Raises:
+            ValueError: for one that is not known.
+        """
+        return choice(self.what, value, self.names())
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        return [CompletionItem(name) for name in self.names() if name.startswith(incomplete)]
+
+
+class MethodName(Name):
+    """A method, with modifiers after plus signs."""
+
+    def known(self, value: str) -> str:
+        from cl_condense.methods.registry import build  # noqa: PLC0415
+
+        build(value)
+        return value
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        before, plus, last = incomplete.rpartition("+")
+        names = _modifiers() if plus else self.names()
+        return [CompletionItem(before + plus + name) for name in names if name.startswith(last)]
+
+
+class DeviceName(Name):
+    """Where to compute: auto, or a device that is here."""
+
+    def known(self, value: str) -> str:
+        from cl_condense.common.devices import pick_device  # noqa: PLC0415
+
+        if value != "auto":
+            pick_device(value)
+        return value
+
+
+def _listed(module: str, name: str) -> Names:
+    """The names that a module of the package lists."""
+    return lambda: getattr(import_module(f"cl_condense.{module}"), name)
+
+
+def _methods() -> Iterable[str]:
+    from cl_condense.methods.registry import BASES, COMPOSED  # noqa: PLC0415
+
+    return [*COMPOSED, *BASES]
+
+
+def _precisions() -> Iterable[str]:
+    from cl_condense.networks.contract import Precision  # noqa: PLC0415
+
+    return get_args(Precision)
+
+
+def _devices() -> Iterable[str]:
+    import torch  # noqa: PLC0415
+
+    return ("auto", "cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count())))
+
+
+_modifiers, _datasets = _listed("methods.registry", "MODIFIERS"), _listed("data.datasets", "NAMES")
+
+COUNT, DURATION = Whole(), Duration()
+ORDERS, REPETITIONS = (Whole(1, MOST[k]) for k in ("orders", "repetitions"))
+NETWORKS, WIDTH, DEPTH = (Whole(1, MOST[k]) for k in ("networks", "width", "depth"))
+SEED = Whole(0, SEED_MAX)
+METHOD, PRINTED_METHOD = MethodName("method", _methods), MethodName("method", _methods, strict=False)
+DATASET, PRINTED_DATASET = Name("data set", _datasets), Name("data set", _datasets, strict=False)
+NETWORK = Name("network", _listed("networks.registry", "ARCHITECTURES"))
+EVALUATION = Name("evaluation", _listed("runs.defaults", "EVALUATIONS"))
+TABLE = Name("table", _listed("papers.titles", "TITLES"))
+CODEC = Name("codec", _listed("condensation.codecs", "CODECS"))
+SHRINK = Name("shrink", _listed("condensation.condensed_set", "SHRINK"))
+PRECISION = Name("precision", _precisions)
+FORMAT = Name("format", _listed("condensation.formats.export", "FORMATS"))
+SPACE = Name("space", lambda: ("auto", *_listed("condensation.formats.reading", "SPACES")()))
+ORDER = Name("order", lambda: ("cheapest", "printed"))
+DEVICE = DeviceName("device", _devices)

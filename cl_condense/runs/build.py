@@ -1,0 +1,54 @@
+"""What configs stand for: methods, networks, and how these train."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from cl_condense.common.suggest import choice
+from cl_condense.condensation.recipe import Method, Recipe
+from cl_condense.methods.coresets import Coreset
+from cl_condense.methods.economy import economical
+from cl_condense.methods.registry import build
+from cl_condense.networks.contract import MakeNetwork
+from cl_condense.networks.convnet import MakeConvNet
+from cl_condense.networks.registry import architecture
+from cl_condense.runs.config import CondenseConfig, TrainConfig
+from cl_condense.training.augment import DSA
+from cl_condense.training.protocol import TRAININGS, Training
+
+
+def method_for(c: CondenseConfig) -> Method:
+    """The method of a condensation with its settings.
+
+    Raises:
+        ValueError: for an unknown method, and for settings that it does not have.
+    """
+    method = build(c.method, c.dataset)
+    if isinstance(method, Coreset):
+        return replace(method, iterations=c.iterations) if method.iterations and c.iterations else method
+    if not isinstance(method, Recipe):
+        return method
+    given = {k: getattr(c, k) for k in ("iterations", "real_per_class", "precision", "compiled")}
+    given = {k: v for k, v in given.items() if v is not None}
+    # Of the method's own augmentation what fits the data set: no flips for digits.
+    words = [word for word in method.augment.groups if word in DSA(c.augment).groups]
+    own = replace(method, augment=replace(method.augment, strategy="_".join(words) or "none"))
+    made = replace(economical(own) if c.economy else own, **given)
+    if c.real_per_class and made.quiet:  # in every iteration: what does not fit a memory would not at the end
+        made = replace(made, quiet=replace(made.quiet, real_per_class=c.real_per_class))
+    return made if c.reuse is None else replace(made, source=own.source, reuse=1).reusing(c.reuse)
+
+
+def training_for(t: TrainConfig) -> Training:
+    """How networks are trained.
+
+    Raises:
+        ValueError: for an unknown way to evaluate.
+    """
+    way = TRAININGS[choice("evaluation", t.evaluation, TRAININGS)]
+    return replace(way(t.epochs, t.augment), compiled=t.compiled)
+
+
+def network_for(c: CondenseConfig | TrainConfig, shape: tuple[int, int, int]) -> MakeNetwork:
+    """Makes networks for images of a shape; errors as those of the network."""
+    return MakeConvNet(shape, c.width, c.depth) if c.network == "convnet" else architecture(c.network, shape)

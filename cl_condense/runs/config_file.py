@@ -1,0 +1,59 @@
+"""Options in TOML files: keys are the options of the command line without dashes before them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from cl_condense.common.files import atomic
+from cl_condense.runs.config import CondenseConfig, TrainConfig
+from cl_condense.runs.run_config import RunConfig
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+_NAMES = {"methods": "method", "max_bytes": "bytes", "compiled": "compile", "real_per_class": "real-per-class"}
+_MADE = {"data"}  # of the images themselves: no option says it
+
+
+def options(config: CondenseConfig | TrainConfig | RunConfig) -> dict[str, Any]:
+    """The options that give this config, whatever the defaults of its data set are."""
+    values = config.flat() if isinstance(config, RunConfig) else asdict(config)
+    return {_NAMES.get(k, k): v for k, v in values.items() if v is not None and k not in _MADE}
+
+
+def write(path: Path, values: Mapping[str, Any]) -> None:
+    """Writes options that ``read`` gives again: text, numbers, true or false, and lists of them."""
+    with atomic(path) as temporary:
+        lines = (f"{key} = {_toml(value)}\n" for key, value in values.items())
+        temporary.write_text("".join(lines), encoding="utf-8")
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The options in a file.
+
+    Raises:
+        ValueError: for a file that is not there or no TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise ValueError(
+            f"{path} cannot be read as TOML ({why}): give a file such as config.toml of a run"
+        ) from None
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    # A text of JSON is one of TOML, but for one character.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

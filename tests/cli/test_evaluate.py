@@ -1,0 +1,92 @@
+"""``cl-condense evaluate`` and ``export`` on what ``condense`` and others wrote."""
+
+import json
+
+import torch
+from commands import call
+from PIL import Image
+
+from cl_condense.common.drawing import Rhythm
+
+
+def test_a_set_is_condensed_evaluated_and_exported(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert call(*"condense --method dm+sm --iterations 3 --width 8 --device cpu".split()) == 0
+    shown = capsys.readouterr().out
+    assert "20 images of 10 classes" in shown
+    made = "condensed/digits-dm+sm-ipc2-seed0"
+    for suffix in ("safetensors", "png", "json"):
+        assert f"{made}.{suffix}" in " ".join(shown.split())
+        assert (tmp_path / f"{made}.{suffix}").exists()
+    for kind, out in (("pt", "set.pt"), ("npz", "set.npz"), ("png", "images")):
+        assert call("export", f"{made}.safetensors", "--format", kind, "--out", out) == 0
+    capsys.readouterr()
+    quick = "--epochs 2 --networks 2 --width 8 --device cpu --records scores.jsonl".split()
+    assert call("evaluate", f"{made}.safetensors", "set.pt", "images", *quick) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines] == [f"{made}.safetensors", "set.pt", "images"]
+    assert all("% (n = 2), 20 images" in line for line in lines)
+    records = [json.loads(line) for line in (tmp_path / "scores.jsonl").read_text().splitlines()]
+    assert [len(record["accuracies"]) for record in records] == [2, 2, 2]
+    assert records[0]["accuracies"] == records[1]["accuracies"]  # the same images, for the same networks
+    assert records[0]["recipe"]["name"] == "dm+sm"
+
+
+def test_evaluate_says_in_a_log_how_far_its_networks_are(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("cl_condense.common.drawing.Log.rhythm", Rhythm(first=0, every=0, beat=30))
+    made = tmp_path / "set.safetensors"
+    assert call(*"condense --method random --ipc 1 --device cpu --out".split(), made) == 0
+    capsys.readouterr()
+    assert call("evaluate", made, *"--epochs 4 --networks 1 --width 4 --device cpu".split()) == 0
+    shown = capsys.readouterr()
+    counted = [f"set.safetensors: training {i} of 4" for i in range(5)]
+    assert [line.split(",")[0] for line in shown.err.splitlines()] == [
+        *counted,
+        "set.safetensors: evaluating 359 of 359",
+    ]
+    assert "% (n = 1), 10 images" in shown.out
+
+
+def test_a_set_in_folders_is_evaluated_as_the_classes_of_those_names(tmp_path, capsys, monkeypatch):
+    """Folders 2 and 10 of a data set are its classes 1 and 0."""
+    for name, value in (("2", 0), ("10", 255)):
+        for part in ("data/train", "data/test", "set"):
+            (tmp_path / part / name).mkdir(parents=True)
+            for i in range(3):
+                Image.new("L", (8, 8), abs(value - 20 * i)).save(tmp_path / part / name / f"{i}.png")
+    quick = "--epochs 5 --networks 2 --width 8 --device cpu --evaluation plain".split()
+    words = ["evaluate", tmp_path / "set", "--dataset", "folder", "--data", tmp_path / "data", *quick]
+    assert call(*words) == 0
+    shown = capsys.readouterr().out
+    assert ": 100.0 ± 0.0 % (n = 2), 6 images" in shown
+    assert shown.endswith(" s (assumed: one image in one)\n")
+    (tmp_path / "set" / "2").rename(tmp_path / "set" / "two")
+    monkeypatch.chdir(tmp_path)
+    assert call("evaluate", "set", *words[2:]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("Error: set: folder 'two' is no class of the data set: known are 0 '10', 1 '2'")
+
+
+def test_what_is_assumed_of_a_published_file_is_said_and_recorded(tmp_path, capsys):
+    generator = torch.Generator().manual_seed(0)
+    pairs = [[torch.rand(20, 1, 8, 8, generator=generator), torch.arange(10).repeat(2)] for _ in range(3)]
+    torch.save({"data": pairs}, tmp_path / "set.pt")
+    quick = "--epochs 2 --networks 1 --width 8 --device cpu".split()
+    words = ["evaluate", tmp_path / "set.pt", *quick, "--records", tmp_path / "scores.jsonl"]
+    assert call(*words) == 0
+    said = " s (assumed: values 0 to 1, one image in one, classes by number; pair 3 of 3)\n"
+    assert capsys.readouterr().out.endswith(said)
+    assert call(*words, "--factor", 2, "--space", "normalised", "--pair", 1) == 0
+    said = " s (assumed: classes by number; values normalised, 4 images in one, pair 1 of 3)\n"
+    assert capsys.readouterr().out.endswith(said)
+    records = [json.loads(line)["read"] for line in (tmp_path / "scores.jsonl").read_text().splitlines()]
+    assert records == [
+        {
+            "space": "unit",
+            "factor": 1,
+            "pair": [3, 3],
+            "classes": "number",
+            "assumed": "space factor classes".split(),
+        },
+        {"space": "normalised", "factor": 2, "pair": [1, 3], "classes": "number", "assumed": ["classes"]},
+    ]

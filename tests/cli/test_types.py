@@ -1,0 +1,100 @@
+"""Types of options: numbers by one rule, names that are known, and what a shell completes."""
+
+import subprocess
+import sys
+
+import pytest
+from click.shell_completion import ShellComplete
+from commands import refusal
+
+from cl_condense.cli import types
+from cl_condense.cli.main import cli
+from cl_condense.cli.types import Whole
+
+BAD = ["-3", "1.5", "nan", "inf", "x", "True"]
+MOST = {"--orders": 10_000, "--networks": 1_000, "--width": 16_384, "--repetitions": 1_000, "--depth": 16}
+MOST |= {"--seed": 2**32 - 1}
+NEED = {"table": ["ddm-1"]}
+
+
+def whole_options():
+    for name, command in cli.commands.items():
+        for param in command.params:
+            if isinstance(param.type, Whole):
+                yield name, param.opts[0]
+
+
+def test_every_number_of_the_commands_is_whole_by_the_one_rule():
+    found = set(whole_options())
+    for name in ("run", "condense", "table"):
+        for param in cli.commands[name].params:
+            if param.type.name in ("integer", "float"):
+                assert (name, param.opts[0]) in found
+
+
+@pytest.mark.parametrize(("command", "option"), [*whole_options()])
+def test_a_number_without_sense_is_named_with_its_option(command, option, capsys):
+    least, most = int(option != "--seed"), MOST.get(option)
+    for value in [*BAD, str(least - 1), *([] if most is None else [str(most + 1), str(10**26)])]:
+        said = refusal([command, *NEED.get(command, []), option, value], capsys)
+        shown = value if value.lstrip("-").isdecimal() else f"'{value}'"
+        allowed = f"from {least}" if most is None else f"from {least} to {most}"
+        assert said == f"{option} {shown}: give a whole number {allowed}"
+
+
+NAMES = {name: value for name, value in vars(types).items() if isinstance(value, types.Name)}
+
+
+def completed(words):
+    """What is offered for the last of the words."""
+    *before, last = words
+    shell = ShellComplete(cli, {}, "cl-condense", "_CL_CONDENSE_COMPLETE")
+    return [item.value for item in shell.get_completions(before, last)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_list_of_names_has_some_and_takes_each_of_them(name):
+    known = [*NAMES[name].names()]
+    assert len(known) > 1
+    for each in known:
+        assert NAMES[name].convert(each, None, None) == each
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("run --method dd", ["ddm"]),
+        ("run --method dm --method her", ["herding"]),
+        ("condense --method dm+gr", ["dm+gram"]),
+        ("condense --method dm+sm+ic", ["dm+sm+icd"]),
+        ("table ddm-1 --method idm+parti", ["idm+partition"]),
+        ("methods m3d_l", ["m3d_linear"]),
+        ("run --dataset fas", ["fashion_mnist"]),
+        ("table ddm-1 --only cifar1", ["cifar10", "cifar100"]),
+        ("table idm-f", ["idm-fig8"]),
+        ("table ddm-1 ddm-2 ddm-fig", ["ddm-fig3b"]),
+        ("evaluate x.pt --network densenet", ["densenet121"]),
+        ("evaluate x.pt --evaluation pl", ["plain"]),
+        ("export x.safetensors --format n", ["npz"]),
+        ("run --codec f", ["float32", "float16"]),
+    ],
+)
+def test_names_are_completed(words, offered):
+    assert completed(words.split()) == offered
+
+
+def test_a_shell_completes_beside_a_word_that_is_wrong():
+    assert completed("run --method ddn --dataset cifar100 --shrink p".split()) == ["prefix"]
+
+
+def test_an_unknown_method_after_a_plus_offers_nothing():
+    assert completed(["run", "--method", "dm+nothing"]) == []
+
+
+def test_tables_and_evaluations_are_completed_without_torch():
+    code = """if True:
+        import sys
+        from cl_condense.cli import types
+        assert [*types.TABLE.names()] and [*types.EVALUATION.names()]
+        sys.exit("torch" in sys.modules)"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
