@@ -244,7 +244,7 @@ def test_what_others_wrote_is_only_text(results):
     pixels = torch.zeros(2, 1, 1, 8, 8)
     made = replace(CondensedSet.of(train, pixels, {"name": HOSTILE}, 0), names=(HOSTILE, "**1**|2"))
     made.save(path)
-    record = {"dataset": HOSTILE, "methods": [HOSTILE], "ipc": "$(reboot)", "start": HOSTILE, HOSTILE: HOSTILE}
+    record = {"dataset": HOSTILE, "method": HOSTILE, "ipc": "$(reboot)", "start": HOSTILE, HOSTILE: HOSTILE}
     path.with_suffix(".json").write_text(json.dumps({**record, "losses": [[1, 2], [2, float("nan")], [3, 1]]}))
     lines = (results / "run" / "records.jsonl").read_text().splitlines()
     records = [{**json.loads(line), "method": "_$m$<b>"} for line in lines if '"method": "dm"' in line]
