@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import warnings
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from torchvision.datasets import CIFAR10, CIFAR100, MNIST, SVHN, FashionMNIST, V
 from torchvision.datasets.utils import calculate_md5, download_and_extract_archive, download_url
 
 from cl_condense.common.progress import OnProgress
+from cl_condense.common.suggest import hint
 from cl_condense.data.folder import Pair, Part, divided, flat, load_folder, one_line, pair
 from cl_condense.data.imagenet import SETS, load_imagenet
 
@@ -84,11 +84,8 @@ def load(
         ValueError: on an unknown name, and on files that are missing, damaged or not the official ones.
     """
     if name not in NAMES:
-        near = difflib.get_close_matches(name.lower(), NAMES, 1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        if Path(name).is_dir():
-            hint = f"for images of your own give folder and --data {name}; "
-        raise one_line(f"unknown data set {name!r}: {hint}known are {', '.join(NAMES)}")
+        own = f"for images of your own give folder and --data {name}; " if Path(name).is_dir() else ""
+        raise one_line(f"unknown data set {name!r}: {own or hint(name, NAMES)}known are {', '.join(NAMES)}")
     if name == "digits":
         return _digits()
     if data is None:

@@ -86,7 +86,7 @@ def architecture(name: str, shape: tuple[int, int, int], **options: Any) -> Make
         ValueError: for a name or an option that is not known (with the nearest one), a value that the network
             refuses, and images that are too small for it.
     """
-    network, own, _ = ARCHITECTURES[choice("architecture", name, ARCHITECTURES)]
+    network, own, _ = ARCHITECTURES[choice("network", name, ARCHITECTURES)]
     known = [p for p in inspect.signature(network).parameters if p not in ("shape", "classes")]
     for option in options:
         if not known:

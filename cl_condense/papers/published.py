@@ -8,15 +8,15 @@ odd about a number is in its notes.
 from __future__ import annotations
 
 import csv
-import difflib
 import io
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from cl_condense.common.suggest import choice
 from cl_condense.data.folder import one_line
 from cl_condense.methods.registry import build
 from cl_condense.papers.titles import TITLES
@@ -132,16 +132,16 @@ def published(
     Raises:
         ValueError: for what the table does not have, with what it has.
     """
-    _check("table", name, TITLES)
+    choice("table", name, TITLES)
     cells = [c for c in _cells() if c.table == name]
     if dataset is not None:
-        _check(f"data set of {name}", dataset, (c.dataset for c in cells))
+        choice(f"data set of {name}", dataset, (c.dataset for c in cells))
         cells = [c for c in cells if c.dataset == dataset]
     if ipc is not None:
-        _check(f"ipc of {name}", str(ipc), (str(c.ipc) for c in cells if c.ipc))
+        choice(f"ipc of {name}", str(ipc), (str(c.ipc) for c in cells if c.ipc))
         cells = [c for c in cells if c.ipc == ipc]
     if method is not None:
-        _check(f"method of {name}", method, (n for c in cells for n in (c.name, c.method) if n))
+        choice(f"method of {name}", method, (n for c in cells for n in (c.name, c.method) if n))
         cells = [c for c in cells if method in (c.name, c.method)]
     return cells
 
@@ -234,11 +234,3 @@ def _name(table: str, dataset: str, label: str) -> str | None:
 @cache
 def _cells() -> tuple[Cell, ...]:
     return tuple(read(Path(__file__).parent / "published.csv"))
-
-
-def _check(kind: str, name: str, known: Iterable[str]) -> None:
-    names = dict.fromkeys(known)
-    if name not in names:
-        near = difflib.get_close_matches(name.lower(), names, 1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise ValueError(f"unknown {kind} {name[:80]!r}: {hint}known are {', '.join(names)}")

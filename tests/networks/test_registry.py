@@ -179,9 +179,9 @@ def test_options_override_the_architectures_own():
 @pytest.mark.parametrize(
     ("name", "options", "named"),
     [
-        ("ConvNetBN", {}, "unknown architecture 'ConvNetBN': did you mean 'convnet_bn'.*known are convnet, "),
+        ("ConvNetBN", {}, "unknown network 'ConvNetBN': did you mean 'convnet_bn'.*known are convnet, "),
         ("resnet", {}, "did you mean 'resnet1"),
-        ("transformer", {}, "unknown architecture 'transformer'"),
+        ("transformer", {}, "unknown network 'transformer'"),
         ("convnet", {"with": 3}, "unknown option of convnet 'with': did you mean 'width'.*depth, norm"),
         ("lenet", {"width": 3}, "lenet has no option 'width', nor any other"),
         ("vgg11", {"norm": "group"}, "norm of a VGG-11 'group': known are instance, batch"),
