@@ -12,7 +12,7 @@ from cl_condense.methods.registry import build
 from cl_condense.papers.published import COLUMNS, pivot, published, read, tables
 from cl_condense.papers.titles import TITLES
 
-FILE = Path(importlib.util.find_spec("cl_condense").origin).parent / "data" / "published.csv"
+FILE = Path(importlib.util.find_spec("cl_condense").origin).parent / "papers" / "published.csv"
 ROW = "MY,Table1,CIFAR10,10,DM,ConvNet-3,ConvNet-3,top1_acc_%,48.9,0.6,a note"
 FIELDS = COLUMNS.split(",")
 

@@ -126,7 +126,7 @@ def test_the_commands_make_what_is_there(results, monkeypatch, capsys):
     assert torch.equal(CondensedSet.load(results / "one.safetensors").pixels, first.pixels)
     own = markdown.split("### results/one.safetensors")[1].split("###")[0]
     assert "--augment" not in own
-    (command,) = [line for line in markdown.splitlines() if line.strip().startswith("cl-condense run ")][:1]
+    (command,) = (" ".join(line) for line in lines if line[-1] == "results/run")
     assert "--real-per-class 4" in command
     assert "--augment color_crop_cutout_flip_scale_rotate" in command
 
@@ -244,7 +244,7 @@ def test_what_others_wrote_is_only_text(results):
     pixels = torch.zeros(2, 1, 1, 8, 8)
     made = replace(CondensedSet.of(train, pixels, {"name": HOSTILE}, 0), names=(HOSTILE, "**1**|2"))
     made.save(path)
-    record = {"dataset": HOSTILE, "methods": [HOSTILE], "ipc": "$(reboot)", "start": HOSTILE, HOSTILE: HOSTILE}
+    record = {"dataset": HOSTILE, "method": HOSTILE, "ipc": "$(reboot)", "start": HOSTILE, HOSTILE: HOSTILE}
     path.with_suffix(".json").write_text(json.dumps({**record, "losses": [[1, 2], [2, float("nan")], [3, 1]]}))
     lines = (results / "run" / "records.jsonl").read_text().splitlines()
     records = [{**json.loads(line), "method": "_$m$<b>"} for line in lines if '"method": "dm"' in line]
