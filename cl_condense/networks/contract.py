@@ -85,8 +85,8 @@ def make_feature_net(network: MakeNetwork, classes: int, device: torch.device) -
 def at_once(net: nn.Module, images: Tensor, *, training: bool = False) -> int:
     """Micro-batch size for images ``[n, c, h, w]``: what fits the CPU's caches; everything on a GPU.
 
-    Twice that where the network trains: a part has costs of its own there, and larger maps the allocator gives back
-    and asks for anew every time. Where images of a batch depend on one another it is all of them.
+    Twice that where the network trains: a part has costs of its own there, and larger maps the allocator gives
+    back and asks for anew every time. Where images of a batch depend on one another it is all of them.
     """
     if images.device.type != "cpu" or across_images(net):
         return len(images)

@@ -429,6 +429,7 @@ def test_a_setting_outside_its_choices_is_refused(setting, value):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["dm", "ddm", "idm+pixels"])
 def test_reduced_precision_condenses_images_that_train_as_well(name):
     train, test = load("digits")
