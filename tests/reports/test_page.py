@@ -126,15 +126,9 @@ def test_the_commands_make_what_is_there(results, monkeypatch, capsys):
     assert torch.equal(CondensedSet.load(results / "one.safetensors").pixels, first.pixels)
     own = markdown.split("### results/one.safetensors")[1].split("###")[0]
     assert "--augment" not in own
-<<<<<<< HEAD
     (other,) = (" ".join(line) for line in lines if line[-1] == "results/run")
     assert "--real-per-class 4 " in other
     assert "--augment color_crop_cutout_flip_scale_rotate " in other
-=======
-    (command,) = (" ".join(line) for line in lines if line[-1] == "results/run")
-    assert "--real-per-class 4" in command
-    assert "--augment color_crop_cutout_flip_scale_rotate" in command
->>>>>>> refs/heads/tests
 
 
 def test_full_settings_are_not_called_reduced(results):
