@@ -17,7 +17,7 @@ def choice(what: str, value: str, known: Iterable[str]) -> str:
     known = [*dict.fromkeys(known)]
     if value in known:
         return value
-    shown = repr(str(value)[:_LONGEST])
+    shown = repr(value[:_LONGEST] if isinstance(value, str) else value)
     raise ValueError(f"unknown {what} {shown}: {hint(value, known)}known are {', '.join(known)}")
 
 

@@ -185,5 +185,5 @@ def _numbers(config: object, needed: str, optional: str) -> None:
         value = getattr(config, name)
         if value is not None or name in needed.split():
             object.__setattr__(config, name, whole(name, value, at_most=MOST.get(name)))
-    if (given := getattr(config, "seed", None)) is not None:
-        object.__setattr__(config, "seed", numbers.seed(given))
+    if "seed" in vars(config):
+        object.__setattr__(config, "seed", numbers.seed(vars(config)["seed"]))

@@ -9,7 +9,7 @@ from cl_condense.condensation.view import View
 from cl_condense.networks.contract import make_feature_net
 from cl_condense.networks.convnet import ConvNet, MakeConvNet
 from cl_condense.networks.init import Initialiser
-from cl_condense.networks.registry import ARCHITECTURES, MakeNetwork, architecture
+from cl_condense.networks.registry import ARCHITECTURES, MakeArchitecture, architecture
 from cl_condense.networks.resnet import MakeResNet
 
 GREY, COLOUR = (1, 28, 28), (3, 32, 32)
@@ -165,7 +165,7 @@ def test_makers_survive_pickling(name):
 def test_convnets_and_resnets_have_the_makers_that_others_look_into():
     assert architecture("convnet", COLOUR, width=32, depth=2) == MakeConvNet(COLOUR, 32, 2)
     assert architecture("resnet18", COLOUR) == MakeResNet(COLOUR)
-    assert architecture("vgg11", COLOUR) == MakeNetwork(ARCHITECTURES["vgg11"].network, COLOUR)
+    assert architecture("vgg11", COLOUR) == MakeArchitecture(ARCHITECTURES["vgg11"].network, COLOUR)
     assert type(architecture("convnet_bn", COLOUR)(5)) is ConvNet
 
 
