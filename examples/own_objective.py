@@ -37,7 +37,7 @@ def main() -> None:
     train, test = load("digits")
     network = MakeConvNet(train.shape, width=32, depth=2)
     augment = DSA("color_crop_cutout_scale_rotate")
-    base = build("dm", iterations=100, real_per_class=32, augment=augment)
+    base = build("dm", iterations=50, real_per_class=32, augment=augment)
     assert isinstance(base, Recipe)
     methods = {"dm": base, "dm+variance": adding(Term(variance_matching, weight=0.1))(base)}
 
@@ -49,7 +49,7 @@ def main() -> None:
         strategy = CondensedGDumb(
             model=network(10),
             buffer=CondensedBuffer(per_class=2, method=method, network=network),
-            training=Training(epochs=100, augment=augment),
+            training=Training(epochs=60, augment=augment),
             networks=3,
             evaluator=None,
         )

@@ -16,7 +16,7 @@ from cl_condense.condensation.condensed_set import CondensedSet
     ("number", "code", "said"), [(signal.SIGINT, 130, "Interrupted"), (signal.SIGTERM, 143, "Stopped")]
 )
 def test_a_signal_in_condense_keeps_what_is_done_and_the_same_command_goes_on(number, code, said, tmp_path):
-    words = "condense --method dm --ipc 1 --iterations 400 --width 8 --device cpu".split()
+    words = "condense --method dm --ipc 1 --iterations 200 --width 8 --device cpu".split()
     whole, cut = tmp_path / "whole.safetensors", tmp_path / "cut.safetensors"
     assert call(*words, "--out", whole) == 0
     ended = interrupted([*words, "--out", cut], number, tmp_path / ".cut.safetensors.lock")

@@ -195,7 +195,7 @@ def test_the_help_gives_the_defaults_that_are_used(capsys):
 
 
 def test_control_c_keeps_what_is_done_and_the_same_command_goes_on(tmp_path, capsys):
-    words = "run --orders 1 --networks 1 --epochs 400 --width 8 --device cpu --method random".split()
+    words = "run --orders 1 --networks 1 --epochs 200 --width 8 --device cpu --method random".split()
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     assert call(*words, "--out", whole) == 0
     code, said = interrupted([*words, "--out", cut], signal.SIGINT, cut / "records.jsonl")
@@ -218,7 +218,7 @@ def test_cifar100_runs_in_ten_steps(tmp_path, capsys):
 
 
 def test_two_processes_do_not_write_in_one_folder(tmp_path, capsys):
-    words = "run --orders 1 --networks 1 --epochs 400 --width 8 --device cpu --method random".split()
+    words = "run --orders 1 --networks 1 --epochs 200 --width 8 --device cpu --method random".split()
     whole, out = tmp_path / "whole", tmp_path / "run"
     assert call(*words, "--out", whole) == 0
     command = [sys.executable, "-c", "from cl_condense.cli.main import main; main()", *words, "--out", str(out)]
