@@ -210,7 +210,9 @@ def test_means_that_run_over_whole_classes_are_those_of_one_look(load):
 
 def test_economy_is_looked_at_before_and_after_its_quiet_end_and_the_others_by_time(load, tmp_path):
     path = tmp_path / "economy.json"
-    few = "--dataset digits --fit 6 --held 4 --epochs 1 --width 4 --networks 2 --times 2 --seconds 0.02 --mark 1"
+    few = (
+        "--dataset digits --fit 6 --held 4 --epochs 1 --width 4 --networks 2 --times 2 --seconds 0.02 --mark 1"
+    )
     result = CliRunner().invoke(load("economy").main, [*few.split(), "--iterations", "5", "--json", str(path)])
     assert result.exit_code == 0, result.output
     rows = json.loads(path.read_text())["rows"]
