@@ -12,6 +12,7 @@ from commands import call, interrupted
 from cl_condense.condensation.condensed_set import CondensedSet
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "code", "said"), [(signal.SIGINT, 130, "Interrupted"), (signal.SIGTERM, 143, "Stopped")]
 )
@@ -27,6 +28,7 @@ def test_a_signal_in_condense_keeps_what_is_done_and_the_same_command_goes_on(nu
     assert all(torch.equal(one.stored[name], other.stored[name]) for name in one.stored)
 
 
+@pytest.mark.slow
 def test_two_processes_do_not_write_one_set(tmp_path, capsys):
     words = ["condense", "--method", "dm", "--width", "8", "--device", "cpu", "--iterations"]
     out = tmp_path / "set.safetensors"

@@ -194,6 +194,7 @@ def test_the_help_gives_the_defaults_that_are_used(capsys):
         assert text in shown
 
 
+@pytest.mark.slow
 def test_control_c_keeps_what_is_done_and_the_same_command_goes_on(tmp_path, capsys):
     words = "run --orders 1 --networks 1 --epochs 200 --width 8 --device cpu --method random".split()
     whole, cut = tmp_path / "whole", tmp_path / "cut"
@@ -210,6 +211,7 @@ def test_control_c_keeps_what_is_done_and_the_same_command_goes_on(tmp_path, cap
 DATA = os.environ.get("CL_CONDENSE_DATA", "")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.isdir(f"{DATA}/cifar-100-python"), reason="CL_CONDENSE_DATA holds no CIFAR-100")
 def test_cifar100_runs_in_ten_steps(tmp_path, capsys):
     words = [*QUICK, "--dataset", "cifar100", "--data", DATA, "--steps", 10, "--method", "dm", "--ipc", 2]
@@ -217,6 +219,7 @@ def test_cifar100_runs_in_ten_steps(tmp_path, capsys):
     assert "100 classes" in " ".join(capsys.readouterr().out.split())
 
 
+@pytest.mark.slow
 def test_two_processes_do_not_write_in_one_folder(tmp_path, capsys):
     words = "run --orders 1 --networks 1 --epochs 200 --width 8 --device cpu --method random".split()
     whole, out = tmp_path / "whole", tmp_path / "run"

@@ -148,6 +148,7 @@ def in_an_empty_folder(tmp_path, monkeypatch):
     monkeypatch.setattr(datasets, "load", made_up)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 @pytest.mark.filterwarnings("ignore:no published settings")
 def test_every_block_of_a_page_runs(path):

@@ -43,6 +43,7 @@ def within_4_errors(found, shares):
         assert abs(count - total * share) <= 4 * error + 1e-9, (found, share)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("experiences", [1, 2, 3, 5, 10, 20])
 @pytest.mark.parametrize("method", ["random", START], ids=["random", "start"])
 def test_every_experience_is_kept_alike(method, experiences):
@@ -50,6 +51,7 @@ def test_every_experience_is_kept_alike(method, experiences):
     within_4_errors(found, [1 / experiences] * experiences)
 
 
+@pytest.mark.slow
 def test_the_images_of_mosaics_are_drawn_alike():
     found = Counter()
     for seed in range(60):
@@ -60,12 +62,14 @@ def test_the_images_of_mosaics_are_drawn_alike():
     within_4_errors([found[i] for i in range(6)], [1 / 6] * 6)
 
 
+@pytest.mark.slow
 def test_experiences_count_by_their_images():
     sizes = [5, 40, 10, 25, 80]
     found = kept("random", len(sizes), seeds=120, sizes=sizes)
     within_4_errors(found, [n / sum(sizes) for n in sizes])
 
 
+@pytest.mark.slow
 def test_the_first_experience_does_not_stay_for_good():
     """60 seeds, 20 experiences: with one seed for all it was 69 for the first, and 4 for the sixteenth."""
     found = kept("random", 20, seeds=60)

@@ -68,6 +68,7 @@ def share_of_second(memory, train):
     return second / len(stored)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "least"), [("random", 0.58), ("dm", 0.63)])
 def test_the_second_domain_is_remembered_and_an_interruption_changes_nothing(digits, tmp_path, method, least):
     train, test = digits

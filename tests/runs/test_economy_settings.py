@@ -223,6 +223,7 @@ def test_a_run_announces_it_and_its_table_has_it(tmp_path, capsys):
 TABLE = "table ddm-1 --only cifar10 --ipc 10".split()
 
 
+@pytest.mark.slow
 def test_a_table_is_by_economy_or_as_published(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("cl_condense.data.datasets.load", made_up)

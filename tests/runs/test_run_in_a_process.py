@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 PEAK = """
 import resource
 import sys
@@ -54,11 +56,13 @@ def output(code, *words):
     return done.stdout.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_a_run_on_a_set_like_cifar10_needs_300_mib_beside_the_images():
     """As floats the images alone were four times as large: 700 MiB."""
     before, peak = map(int, output(PEAK).split())
     assert peak - before < 300
 
 
+@pytest.mark.slow
 def test_a_run_does_not_import_avalanche(tmp_path):
     assert output(MODULES, tmp_path / "run") == "[]"

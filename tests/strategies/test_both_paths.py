@@ -85,6 +85,7 @@ def in_avalanche(s, method, order, train, test):
         yield strategy.accuracies, buffer.memory
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("methods", "changes"),
     [
