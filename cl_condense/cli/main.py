@@ -45,8 +45,6 @@ def _warn(message: Warning | str, *where: object) -> None:
 def main(args: list[str] | None = None) -> None:
     """Entry point: whatever the user can mend is one line on stderr and exit code 2."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="avalanche")
-        warnings.filterwarnings("ignore", message="no QP solver found")  # Avalanche's GEM alone needs one
         warnings.showwarning = _warn  # type: ignore[assignment] # one that takes any arguments
         code = _code(args)
     sys.exit(code)

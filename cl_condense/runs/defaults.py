@@ -11,7 +11,7 @@ EPOCHS = {"augmented": 1000, "plain": 300}
 """The published number of epochs of the ways to evaluate that papers share; held-out comparisons do both."""
 
 EVALUATIONS = {**EPOCHS, "mixed": 1000, "dc_mnist": 1000, "idc_mnist": 1000, "cafe": 600, "datadam": 1800}
-"""The published number of epochs of every way to evaluate; how each trains is in ``protocols.TRAININGS``."""
+"""The published number of epochs of every way to evaluate; how each trains is in ``training.protocol``."""
 
 _PLAIN = "color_crop_cutout_scale_rotate"  # without flip, as the authors of DSA do for digits
 

@@ -348,7 +348,7 @@ def test_a_mini_batch_goes_through_in_parts_unless_its_images_depend_on_one_anot
 
 
 @pytest.mark.parametrize("make", [convnet, mlp])
-def test_lessons_together_give_what_each_gives_alone(make):
+def test_jobs_together_give_what_each_gives_alone(make):
     """Two of them have equally many images, and only ConvNets are joined."""
     protocol = Training(4, lr=0.1, batch_size=4, augment=DSA(), cutmix=0.5)
     x, y = data()
@@ -405,7 +405,7 @@ def test_training_from_rest_is_training_without_momentum_to_go_on_from(make, pre
 
 
 @pytest.mark.parametrize("make", [convnet, mlp])
-def test_of_lessons_together_each_has_its_own_momentum_or_none(make):
+def test_of_jobs_together_each_has_its_own_momentum_or_none(make):
     x, y = data()
     found = []
     for together in (True, False):
