@@ -40,7 +40,7 @@ class CondensedGDumb(SupervisedTemplate):
         networks: how many networks are trained on the same memory.
         seed: weights, shuffling and augmentation are drawn from it, the experience and the network's number.
         eval_mb_size, plugins, evaluator, eval_every: as in Avalanche.
-        on_epoch: called with a Progress after every epoch, for example ``ProgressBar()``.
+        on_progress: called with a Progress after every mini-batch, for example ``ProgressBar()``.
 
     Attributes:
         networks: the trained networks; ``model`` is the first of them.
@@ -63,7 +63,7 @@ class CondensedGDumb(SupervisedTemplate):
         plugins: Sequence[object] | None = None,
         evaluator: EvaluationPlugin | Callable[[], EvaluationPlugin] | None = default_evaluator,
         eval_every: int = -1,
-        on_epoch: OnProgress | None = None,
+        on_progress: OnProgress | None = None,
     ) -> None:
         networks = numbers.whole("networks", networks, at_most=numbers.MOST["networks"])
         seed = numbers.seed(seed)
@@ -85,7 +85,7 @@ class CondensedGDumb(SupervisedTemplate):
             evaluator=evaluator,
             eval_every=eval_every,
         )
-        self.buffer, self.training, self.seed, self.on_epoch = buffer, training, seed, on_epoch
+        self.buffer, self.training, self.seed, self.on_progress = buffer, training, seed, on_progress
         self.networks: list[nn.Module] = [model]
         self.accuracies: list[float] = []
         self.train_seconds = 0.0
@@ -108,7 +108,8 @@ class CondensedGDumb(SupervisedTemplate):
             lambda: copy.deepcopy(self.model), self._number, keys=keys, device=self.device
         )
         self.model = self.networks[0]
-        train(self.networks, images.to(self.device), labels, self.training, keys=keys, on_epoch=self.on_epoch)
+        x, told = images.to(self.device), self.on_progress
+        train(self.networks, x, labels, self.training, keys=keys, on_progress=told)
         self.train_seconds = time.perf_counter() - start
 
     def eval(self, exp_list: Any, **kwargs: object) -> Any:

@@ -10,6 +10,7 @@ import click
 
 from cl_condense.cli import shared, types
 from cl_condense.cli.config import config, one_of
+from cl_condense.cli.stopping import stoppable
 from cl_condense.cli.useless import of_condense, refuse, written
 from cl_condense.common.plain import Json
 
@@ -48,7 +49,7 @@ Examples:
 @shared.seed
 @shared.device
 @shared.out("File of the set.  [default: one under condensed/]")
-def condense(dataset: str, method: str, start: Path | None, out: Path | None, **given: Any) -> int:
+def condense(dataset: str, method: str, start: Path | None, out: Path | None, **given: Any) -> None:
     """Condense a data set: the images, a picture of them, a record, and a TOML file that repeats it.
 
     Interrupted, the same command goes on where it was (after a crash, from the last half minute) and ends with
@@ -56,7 +57,6 @@ def condense(dataset: str, method: str, start: Path | None, out: Path | None, **
     """
     from cl_condense.common.devices import pick_device  # noqa: PLC0415
     from cl_condense.common.progress_bar import ProgressBar  # noqa: PLC0415
-    from cl_condense.common.stopping import Limit, Stop, exit_code  # noqa: PLC0415
     from cl_condense.data import datasets  # noqa: PLC0415 - they take seconds, and --help should not
     from cl_condense.runs.checks import check_condensing  # noqa: PLC0415
     from cl_condense.runs.single import Job, run  # noqa: PLC0415
@@ -72,27 +72,21 @@ def condense(dataset: str, method: str, start: Path | None, out: Path | None, **
     if path.suffix != ".safetensors":
         raise ValueError(f"--out {path}: name a .safetensors file")
     job = Job(chosen, path, start, device, data)
-    limit, unsaid = Limit(), ways([chosen])
-    try:
-        # drawn from the start on: the first iteration may compile for minutes
-        with ProgressBar(f"{method} on {dataset}") as bar, limit.watching():
+    unsaid = ways([chosen])
+    # drawn from the start on: the first iteration may compile for minutes
+    with stoppable(lambda: "the same command goes on.") as limit, ProgressBar(f"{method} on {dataset}") as bar:
 
-            def on_iteration(progress: Progress) -> None:
-                while unsaid:  # not before the first step: what cannot be done is one line, its error
-                    click.echo(unsaid.pop(0), err=True)
-                bar(progress)
-                limit.check()
+        def on_iteration(progress: Progress) -> None:
+            while unsaid:  # not before the first step: what cannot be done is one line, its error
+                click.echo(unsaid.pop(0), err=True)
+            bar(progress)
+            limit.check()
 
-            record = run(job, train.to(device), on_iteration)
-    except Stop as stop:
-        code = exit_code(stop.signal)
-        click.echo("Stopped: the same command goes on.", err=True)
-        return code
+        record = run(job, train.to(device), on_iteration)
     click.echo(
         f"{record['images']} images of {len(train.class_ids)} classes in {record['seconds']:.0f} s: {path}"
     )
     click.echo(f"picture: {job.files()['picture']}, record: {job.files()['record']}")
-    return 0
 
 
 def _config(dataset: str, method: str, train: ImageSet, given: Json) -> CondenseConfig:

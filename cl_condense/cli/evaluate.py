@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cl_condense.cli import shared, types
 from cl_condense.cli.config import config
+from cl_condense.cli.console import count
+from cl_condense.cli.stopping import stoppable
 from cl_condense.cli.useless import of_convnet, of_data, refuse, written
+
+if TYPE_CHECKING:
+    from cl_condense.common.progress import OnProgress, Progress
 
 _EXAMPLES = """
 \b
@@ -58,11 +64,30 @@ def evaluate(files: tuple[Path, ...], dataset: str, data: Path | None, download:
 
     FILES are sets that `condense` wrote, published .pt sets, or folders of images by class. Classes go by their
     names where a set has names, else by their numbers; each line says what had to be assumed of a file.
+    With --records, the same command goes on where it was interrupted.
     """
     from cl_condense.common.progress_bar import ProgressBar  # noqa: PLC0415
     from cl_condense.runs.evaluate_sets import evaluate_files  # noqa: PLC0415
 
     refuse(written(), of_data(dataset) | of_convnet(given["network"]))
+    done = 0
 
-    for line in evaluate_files(files, dataset, data, download, watch=ProgressBar, **given):
-        click.echo(line)
+    def how() -> str:
+        kept = "the same command goes on" if given["records"] else "without --records FILE nothing is kept"
+        return f"{done} of {count(len(files), 'set')} evaluated; {kept}."
+
+    with stoppable(how) as limit, ExitStack() as bars:
+
+        def watch(name: str) -> OnProgress:
+            bar = ProgressBar(name)
+            bars.callback(bar.close)
+
+            def on_progress(progress: Progress) -> None:
+                bar(progress)
+                limit.check()
+
+            return on_progress
+
+        for line in evaluate_files(files, dataset, data, download, watch=watch, **given):
+            click.echo(line)
+            done += 1

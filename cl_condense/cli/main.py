@@ -55,7 +55,7 @@ def _code(args: list[str] | None) -> int:
     try:
         code = cli.main(args=args, prog_name="cl-condense", standalone_mode=False)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("Interrupted: the same command goes on.", err=True)
+        click.echo("Interrupted.", err=True)  # what keeps its state says how to go on
         return 130
     except (click.ClickException, ValueError, OSError) as error:
         message = error.format_message() if isinstance(error, click.ClickException) else str(error)

@@ -26,13 +26,7 @@ class Stop(BaseException):
 
 
 def exit_code(number: int) -> int:
-    """Of a process that a signal ended, as a shell says it; 0 for none.
-
-    Raises:
-        KeyboardInterrupt: for SIGINT, which the command line has words for.
-    """
-    if number == signal.SIGINT:
-        raise KeyboardInterrupt
+    """Of a process that a signal ended, as a shell says it; 0 for none."""
     return 128 + number if number else 0
 
 

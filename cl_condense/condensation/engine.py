@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from cl_condense.common import numbers
+from cl_condense.common.checkpoint import Checkpoint, State, keeping
 from cl_condense.common.progress import OnProgress, Progress
 from cl_condense.common.rng import Purpose, bits
 from cl_condense.condensation.chunks import Chunk, Memory, chunks, few, fitting, memory_of
@@ -14,7 +15,7 @@ from cl_condense.condensation.optimizer import PixelStep
 from cl_condense.condensation.paper_settings import settled
 from cl_condense.condensation.phases import Phase
 from cl_condense.condensation.recipe import Recipe, Term
-from cl_condense.condensation.sources.contract import NetworkSource, SampledNetwork, SourceContext, State
+from cl_condense.condensation.sources.contract import NetworkSource, SampledNetwork, SourceContext
 from cl_condense.condensation.sources.untrained import RandomNets
 from cl_condense.condensation.storage import decode
 from cl_condense.condensation.view import View, see, statistics_of
@@ -104,12 +105,20 @@ class Condensation:
                 source.advance(self.iteration - 1, self._images)
         return loss
 
-    def run(self, on_iteration: OnProgress | None = None) -> CondensedSet:
-        """Does the iterations that are left; ``on_iteration`` is called after each."""
+    def run(self, on_iteration: OnProgress | None = None, checkpoint: Checkpoint | None = None) -> CondensedSet:
+        """Does the iterations that are left; ``on_iteration`` is called after each.
+
+        With a ``checkpoint`` it goes on where that is, and leaves its states there, the last one too. Where an
+        iteration itself is interrupted, the last state that was written is where it goes on.
+        """
+        if checkpoint and checkpoint.state:
+            self.restore(checkpoint.state)
+        tell, begun = keeping(checkpoint, self.state, on_iteration), self.iteration
         while self.iteration < self.iterations:
             loss = self.step()
-            if on_iteration:
-                on_iteration(Progress("condensing", self.iteration, self.iterations, loss))
+            tell(Progress("condensing", self.iteration, self.iterations, loss))
+        if checkpoint and self.iteration > begun:
+            checkpoint.end(self.state())
         return self.result()
 
     def state(self) -> State:

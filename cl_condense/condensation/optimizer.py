@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from cl_condense.common.checkpoint import State
 from cl_condense.condensation.paper_settings import settled_number
 from cl_condense.condensation.recipe import Recipe
-from cl_condense.condensation.sources.contract import State
 from cl_condense.data.imageset import ImageSet
 
 

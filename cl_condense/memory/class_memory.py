@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from cl_condense.common import numbers
+from cl_condense.common.checkpoint import Checkpoint, Checkpoints
 from cl_condense.common.devices import pick_device
 from cl_condense.common.plain import Json
 from cl_condense.common.progress import OnProgress
@@ -129,29 +130,31 @@ class ClassMemory:
         """Name and settings of the method as the memory was last made; empty before the first experience."""
         return self.condensed.recipe if self.condensed else {}
 
-    def update(self, real: ImageSet) -> None:
+    def update(self, real: ImageSet, checkpoints: Checkpoints | None = None) -> None:
         """Condenses the classes of an experience into the memory; after an error the memory is what it was.
 
         Args:
             real: the experience's images, on any device; those of all experiences in one normalisation.
+            checkpoints: where an interrupted update of the same memory goes on, and leaves its states.
 
         Raises:
             ValueError: for more classes than the budget holds, images that do not fit those of the memory, and
                 as ``condense``.
         """
         start = time.perf_counter()
+        parts = _Parts(checkpoints)
         self._check(real)
         counts = dict(zip(real.class_ids, real.counts, strict=True))
         seen = self.seen | {c: n + self.seen.get(c, 0) for c, n in counts.items()}
         quotas = self._budget.quotas(seen, self.codec, real.shape)
-        kept = self._shrunk({c: q for c, q in quotas.items() if c not in counts})
+        kept = self._shrunk({c: q for c, q in quotas.items() if c not in counts}, parts)
         # A seed for each experience: with one for all, a class that returns would draw its old images again.
         seed = subseed(self.seed, self.experiences)
         union = with_stored(real, self.condensed, self.seen)
-        fresh = self._condensed(union, {c: quotas[c] for c in counts}, seed)
+        fresh = self._condensed(union, {c: quotas[c] for c in counts}, seed, parts)
         self.condensed = kept.merged(fresh) if kept else fresh
         self.seen, self.experiences = seen, self.experiences + 1
-        self.seconds = time.perf_counter() - start
+        self.seconds = time.perf_counter() - start + (checkpoints.spent if checkpoints else 0.0)
 
     def resize(self, max_size: int) -> None:
         """Sets ``max_size`` and shrinks the memory to it; a larger size is filled by later experiences.
@@ -166,7 +169,8 @@ class ClassMemory:
         before, self._budget = self._budget, Budget(max_size)
         try:
             if self.condensed:
-                self.condensed = self._shrunk(self._budget.quotas(self.seen, self.codec, self.condensed.shape))
+                quotas = self._budget.quotas(self.seen, self.codec, self.condensed.shape)
+                self.condensed = self._shrunk(quotas, _Parts())
         except ValueError:
             self._budget = before
             raise
@@ -210,7 +214,7 @@ class ClassMemory:
                 f"{stored.mean} and std {stored.std}: make every ImageSet with one normalisation"
             )
 
-    def _shrunk(self, quotas: dict[int, int]) -> CondensedSet | None:
+    def _shrunk(self, quotas: dict[int, int], parts: _Parts) -> CondensedSet | None:
         """The memory of these classes, those above their quota made smaller."""
         if self.condensed is None or not quotas:
             return None
@@ -222,21 +226,39 @@ class ClassMemory:
         x, y = self.condensed.only(list(quotas)).decode()
         stored = ImageSet.of(x, y, normalisation=(self.condensed.mean, self.condensed.std))
         seed = subseed(Purpose.RECONDENSE, self.seed, self.experiences)
-        return kept.merged(self._condensed(stored, over, seed))
+        return kept.merged(self._condensed(stored, over, seed, parts))
 
-    def _condensed(self, real: ImageSet, quotas: dict[int, int], seed: int) -> CondensedSet:
+    def _condensed(self, real: ImageSet, quotas: dict[int, int], seed: int, parts: _Parts) -> CondensedSet:
         network = self.network or MakeConvNet(real.shape)
 
         def make(images: ImageSet, ipc: int) -> CondensedSet:
             if not self._warned:
                 self._warned = warn_borrowed(self.method, self.dataset, ipc)
             made = condense(
-                images, self.method, ipc=ipc, network=network, seed=seed, on_iteration=self.on_iteration
+                images,
+                self.method,
+                ipc=ipc,
+                network=network,
+                seed=seed,
+                on_iteration=self.on_iteration,
+                checkpoint=parts.next(),
             )
             return made.coded(self.codec)
 
         apart = class_independent(self.method, network)
         return condensed_to(quotas, real.to(self.device), make, apart=apart)
+
+
+class _Parts:
+    """The condensations of an update, one after another."""
+
+    def __init__(self, checkpoints: Checkpoints | None = None) -> None:
+        self._checkpoints, self._number = checkpoints, 0
+
+    def next(self) -> Checkpoint | None:
+        """That of the next one."""
+        self._number += 1
+        return self._checkpoints.part(f"condense{self._number}") if self._checkpoints else None
 
 
 def _named(name: str, dataset: str, papers: bool) -> Method:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol, runtime_checkable
 
+from cl_condense.common.checkpoint import Checkpoint
 from cl_condense.common.progress import OnProgress
 from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.condensation.engine import Condensation, independent
@@ -40,6 +41,7 @@ def condense(
     network: MakeNetwork | None = None,
     seed: int = 0,
     on_iteration: OnProgress | None = None,
+    checkpoint: Checkpoint | None = None,
     chunk: int | None = None,
     **changes: Any,
 ) -> CondensedSet:
@@ -52,6 +54,8 @@ def condense(
         network: makes the network to look through for a number of classes; None: the papers' ConvNet.
         seed: one integer for everything that is random.
         on_iteration: called after every iteration, for example ``ProgressBar()``.
+        checkpoint: where an interrupted condensation goes on, and leaves its states; a ``Selection`` of
+            your own begins anew.
         chunk: classes per forward pass, see ``Condensation``.
         changes: settings in the place of the method's own, such as ``iterations=2000``; for a name also
             ``dataset``, which chooses among its published settings.
@@ -70,10 +74,11 @@ def condense(
     network = network or MakeConvNet(real.shape)
     if isinstance(method, Recipe):
         job = Condensation(real, method, ipc=ipc, network=network, seed=seed, chunk=chunk)
-        return job.run(on_iteration)
+        return job.run(on_iteration, checkpoint)
     if not isinstance(method, Selection):
         raise ValueError(f"{method!r} is no method: give a name such as ddm, a Recipe, or a Selection")
-    return method(real, ipc=ipc, network=network, seed=seed, on_iteration=on_iteration)
+    more = {"checkpoint": checkpoint} if isinstance(method, Coreset) else {}
+    return method(real, ipc=ipc, network=network, seed=seed, on_iteration=on_iteration, **more)
 
 
 def class_independent(method: Method, network: MakeNetwork) -> bool:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from cl_condense.common import numbers
+from cl_condense.common.checkpoint import Checkpoint
 from cl_condense.common.numbers import whole
 from cl_condense.common.plain import Json
 from cl_condense.common.progress import OnProgress, Progress
@@ -34,6 +35,7 @@ class FeatureScorer:
     iterations: int
     seed: int = 0
     on_iteration: OnProgress | None = None
+    checkpoint: Checkpoint | None = None
     _net: nn.Module | None = field(default=None, init=False)
     _looks: list[Tensor] = field(default_factory=list, init=False)
 
@@ -55,15 +57,26 @@ class FeatureScorer:
         images = real.take(torch.arange(len(real), device=real.device))
         targets = real.targets
 
-        def on_epoch(progress: Progress) -> None:
-            if look:
+        kept = self.checkpoint.tensors if self.checkpoint else {}
+        self._looks = [each.to(real.device) for each in kept.get("looks", ())]
+
+        def on_progress(progress: Progress) -> None:
+            if look and progress.done == int(progress.done):  # an epoch is over
                 self._looks.append(self._see(net, lambda part: net(part).argmax(1)) == targets)
+                kept["looks"] = torch.stack(self._looks)
             if self.on_iteration:
                 done = min(steps * progress.done, self.iterations)
                 self.on_iteration(progress._replace(done=done, total=self.iterations))
 
-        training = Training(epochs=-(-self.iterations // steps), augment=None)
-        train([net], images, targets, training, keys=(Purpose.SELECT, self.seed), on_epoch=on_epoch)
+        train(
+            [net],
+            images,
+            targets,
+            Training(epochs=-(-self.iterations // steps), augment=None),
+            keys=(Purpose.SELECT, self.seed),
+            on_progress=on_progress,
+            checkpoint=self.checkpoint,
+        )
         self._net = net
         return net
 
@@ -124,10 +137,12 @@ class Coreset:
         network: MakeNetwork,
         seed: int = 0,
         on_iteration: OnProgress | None = None,
+        checkpoint: Checkpoint | None = None,
     ) -> CondensedSet:
         check_ipc(ipc, real)
         seed = numbers.seed(seed)
-        index = self.select(real, ipc, seed, FeatureScorer(real, network, self.iterations, seed, on_iteration))
+        scorer = FeatureScorer(real, network, self.iterations, seed, on_iteration, checkpoint)
+        index = self.select(real, ipc, seed, scorer)
         return CondensedSet.of(real, real.take(index), self.settings(), seed)
 
 

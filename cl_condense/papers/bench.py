@@ -22,7 +22,7 @@ from cl_condense.papers.footnotes import notes
 from cl_condense.papers.published import Cell
 from cl_condense.papers.set_work import condensed_once, set_works
 from cl_condense.papers.stream_work import STEPS, incremental, stream_works
-from cl_condense.papers.work import Between, Load, Work
+from cl_condense.papers.work import Load, Work
 from cl_condense.runs.build import method_for
 from cl_condense.runs.config import CondenseConfig, TrainConfig
 from cl_condense.runs.provenance import together
@@ -83,11 +83,9 @@ class Bench:
         results = self.results(cells)
         return [work for work in self._all(cells) if not work.accuracies(results)]
 
-    def do(
-        self, work: Work, on_iteration: OnProgress | None = None, between: Between | None = None
-    ) -> list[Json]:
+    def do(self, work: Work, on_iteration: OnProgress | None = None) -> list[Json]:
         """Does what is missing of a work and returns its results, which are in the folder then."""
-        return work.do(self.folder, self.load, on_iteration, between)
+        return work.do(self.folder, self.load, on_iteration)
 
     def ours(self, cell: Cell, results: Sequence[Json]) -> NDArray[np.float64]:
         """Our accuracies for a cell, in percent; empty where it was not measured."""

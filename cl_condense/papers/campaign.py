@@ -19,11 +19,7 @@ from cl_condense.common.stopping import Limit, Stop
 from cl_condense.papers.bench import Bench
 from cl_condense.papers.forecast import Forecast, Planned
 from cl_condense.papers.published import Cell
-from cl_condense.papers.work import Piece, Work
-
-
-class _Later(Exception):
-    """The next piece of a work does not fit the time that is left."""
+from cl_condense.papers.work import Work
 
 
 @dataclass
@@ -44,8 +40,7 @@ class Campaign:
     def __call__(self) -> int:
         """Does it; the number of the signal that ended it, 0 where none did.
 
-        At the limit, and at a signal, a condensation leaves a checkpoint and a class-incremental run what was
-        done up to its last piece; networks that were being trained are lost.
+        At the limit, and at a signal, what is being condensed or trained is kept and goes on the next time.
 
         Raises:
             ValueError: where another process writes in the folder, and for data that do not fit.
@@ -67,48 +62,32 @@ class Campaign:
         return number
 
     def _do(self, missing: list[Work]) -> None:
-        forecast, begun = Forecast(self.bench, self.cells), False
+        forecast = Forecast(self.bench, self.cells)
         plan = forecast.plan(missing, self.cheapest)
         self._planned = {each.work: each for each in plan}
         for number, (work, _) in enumerate(plan, 1):
             self.limit.check()
             self._planned[work] = now = Planned(work, forecast.pieces(work))
             head = f"[{number}/{len(plan)}]"
-            first, begun = not begun, True
-            if not self._fits(now.pieces[0], first):
-                needs = words(now.pieces[0].seconds())
-                self._say(f"{head} {work}: {needs} do not fit the {words(self.limit.left())} that are left")
-                begun = not first
-                continue
             self._say(f"{head} {work}: about {words(now.seconds())}")
             try:
-                found, seconds = self._one(now)
-            except _Later:
-                self._say(f"{head} its networks do not fit the {words(self.limit.left())} that are left")
-                continue
+                found, seconds = self._one(work)
+            except Stop:
+                self._planned[work] = Planned(work, forecast.pieces(work))  # what is left of it
+                raise
             self._say(f"{head} {_result(work, found)}, {words(seconds)}")
             forecast.learn(work, found)
 
-    def _one(self, planned: Planned) -> tuple[list[Json], float]:
+    def _one(self, work: Work) -> tuple[list[Json], float]:
         begun = time.perf_counter()
 
         def on_iteration(progress: Progress) -> None:
             bar(progress)
             self.limit.check()
 
-        def between(number: int) -> None:
-            self.limit.check()
-            if not self._fits(planned.pieces[number], first=False):
-                raise _Later
-
-        with ProgressBar(str(planned.work), self.console) as bar:
-            found = self.bench.do(planned.work, on_iteration, between)
+        with ProgressBar(str(work), self.console) as bar:
+            found = self.bench.do(work, on_iteration)
         return found, time.perf_counter() - begun
-
-    def _fits(self, piece: Piece, first: bool) -> bool:
-        """Whether a piece is worth starting; the first one also where it would never fit, by its estimate."""
-        fits = piece.seconds() <= self.limit.left()
-        return piece.resumable or fits or (first and piece.seconds() > self.limit.seconds)
 
     def _say(self, text: str) -> None:
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -52,7 +52,7 @@ class Forecast:
         found = work.pieces(self._bench.folder, self._costs(work))
         condensing, training = self._ratio(work.condense.method), self._ratio("training")
         return [
-            p._replace(condensing=p.condensing * (1 if p.begun else condensing), training=p.training * training)
+            p if p.begun else p._replace(condensing=p.condensing * condensing, training=p.training * training)
             for p in found
         ]
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
+from cl_condense.common.checkpoint import Checkpoint
 from cl_condense.common.plain import Json
 from cl_condense.common.progress import OnProgress
 from cl_condense.condensation.condensed_set import CondensedSet
@@ -15,7 +16,7 @@ from cl_condense.data.imageset import ImageSet
 from cl_condense.papers.costs import Costs
 from cl_condense.papers.printed import printed
 from cl_condense.papers.published import Cell
-from cl_condense.papers.work import Account, Between, Load, Past, Piece
+from cl_condense.papers.work import Account, Load, Past, Piece
 from cl_condense.runs.checks import check_condensing, check_training
 from cl_condense.runs.config import CondenseConfig, TrainConfig, digest
 from cl_condense.runs.defaults import DEFAULTS, EVALUATIONS
@@ -64,33 +65,44 @@ class SetWork:
     def kept(self, folder: Path) -> list[Json]:
         return []  # the scores of all sets lie in one file
 
-    def do(
-        self, folder: Path, load: Load, on_iteration: OnProgress | None = None, between: Between | None = None
-    ) -> list[Json]:
+    def do(self, folder: Path, load: Load, on_iteration: OnProgress | None = None) -> list[Json]:
         train, test = load(self.condense.dataset)
         path = folder / "sets" / self.set_name()
         if not path.exists():
             run(Job(self.condense, path, device=self.device), train.to(self.device), on_iteration)
-            if between:
-                between(1)
-        found = evaluate_set(CondensedSet.load(path), test, self.train, self.device, on_iteration)
+        made, checkpoint = CondensedSet.load(path), self._checkpoint(folder)
+        found = evaluate_set(
+            made, test, self.train, self.device, on_progress=on_iteration, checkpoint=checkpoint
+        )
         record = {"work": self.identity(), **found}
         mend(folder / "scores.jsonl")
         append(folder / "scores.jsonl", record)
+        checkpoint.remove()
         return [record]
+
+    def _checkpoint(self, folder: Path) -> Checkpoint:
+        """Where the training of its networks goes on."""
+        own = self.identity()
+        return Checkpoint(folder / "checkpoints" / f"{digest(own)}.checkpoint", own, strict=False)
 
     def makes(self) -> str:
         return self.set_name()
 
     def pieces(self, folder: Path, costs: Costs) -> list[Piece]:
-        job, scoring = Job(self.condense, folder / "sets" / self.set_name()), Piece(0.0, costs.training())
+        job, scoring = Job(self.condense, folder / "sets" / self.set_name()), self._scoring(folder, costs)
         if job.path.exists():
             return [scoring]
         done, spent = job.done()
         left = costs.condensing()
         if done:  # by what it took so far; its last iterations may cost more than its first ones
             left = spent * (left / costs.condensing(iterations=done) - 1)
-        return [Piece(left, resumable=self.condense.optimises, begun=done > 0), scoring]
+        return [Piece(left, begun=done > 0), scoring]
+
+    def _scoring(self, folder: Path, costs: Costs) -> Piece:
+        before = self._checkpoint(folder)
+        if not before.share:
+            return Piece(0.0, costs.training())
+        return Piece(0.0, before.spent * (1 / before.share - 1), begun=True)
 
     def past(self, folder: Path, results: Sequence[Json], costs: Costs) -> list[Past]:
         found, method = [], self.condense.method

@@ -12,12 +12,12 @@ from cl_condense.common.progress import OnProgress
 from cl_condense.data.imageset import ImageSet
 from cl_condense.papers.costs import Costs
 from cl_condense.papers.published import Cell
-from cl_condense.papers.work import Account, Between, Load, Past, Piece
+from cl_condense.papers.work import Account, Load, Past, Piece
 from cl_condense.runs import config_file, records
 from cl_condense.runs.checks import check_run
 from cl_condense.runs.config import CondenseConfig, TrainConfig, digest
 from cl_condense.runs.defaults import DEFAULTS
-from cl_condense.runs.incremental import Event, Run
+from cl_condense.runs.incremental import Run
 from cl_condense.runs.run_config import RunConfig
 from cl_condense.runs.stream import step_sizes
 from cl_condense.runs.watching import in_units
@@ -81,22 +81,10 @@ class StreamWork:
         found = records.read(self.out(folder) / "records.jsonl")
         return [{**record, "work": self.identity()} for record in found]
 
-    def do(
-        self, folder: Path, load: Load, on_iteration: OnProgress | None = None, between: Between | None = None
-    ) -> list[Json]:
+    def do(self, folder: Path, load: Load, on_iteration: OnProgress | None = None) -> list[Json]:
         run = Run(self.run, *load(self.run.dataset), self.out(folder))
         config_file.write(run.out / "config.toml", config_file.options(run.settings))
-        missing, done = len(run.missing()), 0
-        tell = in_units(missing, on_iteration or (lambda progress: None))
-
-        def watch(event: Event) -> None:
-            nonlocal done
-            tell(event)
-            done += event.record is not None
-            if between and event.phase == "done" and event.share == 1 and done < missing:
-                between(done)
-
-        run(watch)
+        run(in_units(len(run.missing()), on_iteration or (lambda progress: None)))
         return self.kept(folder)
 
     def makes(self) -> str:

@@ -183,14 +183,14 @@ class Units:
         for n in (max(2, most // 4), most):
             ends: list[float] = []
 
-            def on_epoch(_: Progress, ends: list[float] = ends) -> None:
+            def on_progress(_: Progress, ends: list[float] = ends) -> None:
                 self._wait()
                 ends.append(time.perf_counter())
 
             images, labels = self._images(nets, n), torch.arange(n, device=self.device) % _CLASSES
             epochs = 6 if n * self.tested(nets) * together < _LONG / 4 else 2
             short = replace(training, epochs=epochs, batch_size=n, milestones=(), decay=1.0)
-            train(own, images, labels, short, keys=(0,), on_epoch=on_epoch)
+            train(own, images, labels, short, keys=(0,), on_progress=on_progress)
             found.append((n, float(np.median(np.diff(ends)))))
             if found[-1][1] > _LONG:
                 break

@@ -16,22 +16,16 @@ Load = Callable[[str], tuple[ImageSet, ImageSet]]
 """Gives (train, test) of a data set."""
 
 
-Between = Callable[[int], None]
-"""Called before each of the pieces of a work but the first that is missing, with the number of it, from 1."""
-
-
 class Piece(NamedTuple):
     """A part of a work that is kept once it is done.
 
     Attributes:
         condensing, training: the seconds that it takes of both, about.
-        resumable: it leaves checkpoints while it is done, so that it need not fit the time that there is.
         begun: a checkpoint is there, and tells how long the rest takes.
     """
 
     condensing: float
     training: float = 0.0
-    resumable: bool = False
     begun: bool = False
 
     def seconds(self) -> float:
@@ -110,10 +104,8 @@ class Work(Protocol):
     def past(self, folder: Path, results: Sequence[Json], costs: Costs) -> list[Past]:
         """What was done of it, on any device."""
 
-    def do(
-        self, folder: Path, load: Load, on_iteration: OnProgress | None = None, between: Between | None = None
-    ) -> list[Json]:
+    def do(self, folder: Path, load: Load, on_iteration: OnProgress | None = None) -> list[Json]:
         """Does what is missing of it, tells ``on_iteration`` how far it is, and returns its results.
 
-        Both may raise: what was done of it, up to the last piece, is on the disk when ``between`` is called.
+        Where that raises, what was done is kept, and goes on the next time.
         """

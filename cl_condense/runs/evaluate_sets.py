@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
@@ -9,7 +10,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from cl_condense.common.devices import pick_device
+import torch
+
+from cl_condense.common.checkpoint import Checkpoint, Checkpoints
+from cl_condense.common.devices import pick_device, using_threads
 from cl_condense.common.files import writable, writing
 from cl_condense.common.plain import Json
 from cl_condense.common.progress import OnProgress, Progress
@@ -20,11 +24,11 @@ from cl_condense.data import datasets
 from cl_condense.data.class_names import classes_of
 from cl_condense.data.imageset import ImageSet
 from cl_condense.runs.build import network_for, training_for
-from cl_condense.runs.checks import check_training
-from cl_condense.runs.config import TrainConfig
+from cl_condense.runs.checks import check_training, fingerprint
+from cl_condense.runs.config import TrainConfig, digest
 from cl_condense.runs.defaults import DEFAULTS, default_epochs
 from cl_condense.runs.provenance import origin
-from cl_condense.runs.records import append
+from cl_condense.runs.records import append_once
 from cl_condense.training.evaluate import score
 
 
@@ -48,6 +52,9 @@ def evaluate_files(
     ``read``; lines and records say what was assumed. ``watch`` makes, from the name of a
     file or a data set, what is told how far it is: ``ProgressBar``, say.
 
+    With ``records`` the state of what is trained lies beside them until all is evaluated: interrupted, the same
+    call goes on there, and no record comes twice.
+
     Raises:
         ValueError: for a file that is no condensed set, or does not fit the data set or these options, before
             any is evaluated.
@@ -67,11 +74,32 @@ def evaluate_files(
         found = read(file, constants, classes, pair=own, factor=factor, space=space)
         readings.append(_fitting(file, found, test))
     with writing(records, "--records") if records else nullcontext():
-        for file, reading in zip(files, readings, strict=True):
-            record = evaluate_set(reading.set, test, config, device, watch(file.name) if watch else None)
+        kept = _kept(records, files, readings, config, test) if records else None
+        for number, (file, reading) in enumerate(zip(files, readings, strict=True)):
+            checkpoint, told = kept.part(str(number)) if kept else None, watch(file.name) if watch else None
+            record: Json = checkpoint.notes.get("record", {}) if checkpoint else {}
+            if not record:
+                of = {"file": str(file), "read": reading.record()}
+                record = of | evaluate_set(
+                    reading.set, test, config, device, on_progress=told, checkpoint=checkpoint
+                )
+            if checkpoint:
+                checkpoint.notes["record"] = record
+                checkpoint.write({})
             yield _line(file, reading, record)  # first, since it is lost where nothing can be appended
             if records:
-                append(records, {"file": str(file), "read": reading.record(), **record})
+                append_once(records, record)
+        if kept:
+            kept.remove()
+
+
+def _kept(
+    records: Path, files: Sequence[Path], readings: Sequence[Reading], config: TrainConfig, test: ImageSet
+) -> Checkpoints:
+    """Where the evaluation of these sets goes on: a part for each file, beside the records."""
+    sets = [hashlib.sha256(reading.set.pixels.numpy().data).hexdigest() for reading in readings]
+    own = {"files": [*map(str, files)], "sets": sets, "data": fingerprint(test), **asdict(config)}
+    return Checkpoints(records.parent, f".{records.name}.{digest(own)}", own)
 
 
 def training_config(dataset: str, **given: Any) -> TrainConfig:
@@ -91,25 +119,29 @@ def evaluate_set(
     test: ImageSet,
     config: TrainConfig,
     device: str,
+    *,
     on_progress: OnProgress | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Json:
-    """A record of the accuracies of networks trained on a set."""
-    begun = time.perf_counter()
+    """A record of the accuracies of networks trained on a set, whose training goes on from a checkpoint."""
+    begun = time.perf_counter() - (checkpoint.spent if checkpoint else 0.0)
     if on_progress:  # a first epoch may take long
         on_progress(Progress("training", 0, config.epochs))
     images, labels = (x.to(device) for x in made.decode())
     # Test images as the set's own were normalised, which a published set may do in another way.
     test = replace(test.to(device), mean=made.mean, std=made.std)
-    found = score(
-        images,
-        labels,
-        test,
-        network=network_for(config, test.shape),
-        training=training_for(config),
-        networks=config.networks,
-        keys=(config.seed,),
-        on_progress=on_progress,
-    )
+    with using_threads((checkpoint and checkpoint.threads) or torch.get_num_threads()):
+        found = score(
+            images,
+            labels,
+            test,
+            network=network_for(config, test.shape),
+            training=training_for(config),
+            networks=config.networks,
+            keys=(config.seed,),
+            on_progress=on_progress,
+            checkpoint=checkpoint,
+        )
     return {
         "recipe": made.recipe,
         "codec": made.codec,

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
+from cl_condense.common.checkpoint import Checkpoint, Checkpoints
 from cl_condense.common.devices import pick_device, using_threads
 from cl_condense.common.files import atomic, unused, writing
 from cl_condense.common.numbers import MOST, whole
@@ -44,9 +45,9 @@ class Event(NamedTuple):
 
 @dataclass
 class Run:
-    """A run in a folder: ``settings.json``, ``records.jsonl``, ``memory/``.
+    """A run in a folder: ``settings.json``, ``records.jsonl``, ``memory/``, and its ``checkpoints/``.
 
-    An interrupted run goes on with the CPU threads that it began with.
+    An interrupted run goes on in the midst of a step, with the CPU threads that it began with.
     The folder's number of orders may be another, since an order depends on no other one: those that are there
     are not computed again, and ``records`` has those that ``settings`` ask for.
 
@@ -92,15 +93,24 @@ class Run:
     def __call__(self, on_event: Callable[[Event], None] = lambda event: None) -> list[Record]:
         """Does what is missing, one record a step, and returns all records.
 
-        Each record is on the disk before the next step starts, and a stopped run goes on where it was: the
-        memory after the last step is there, and all that is random has (seed, order, step) as its key.
+        Each record is on the disk before the next step starts. Where ``on_event`` raises, the state of what
+        is condensed or trained is kept; after a crash, that of the last half minute is there. A stopped run
+        goes on from it and ends with the same records: all that is random has (seed, order, step) as its key.
         """
         with writing(self.out, folder=True):
             self.records = self._open()  # another process may have been here since
             missing = self.missing()
             if missing:
                 self._do(missing, on_event)
+            self._sweep()
         return self.records
+
+    def _sweep(self) -> None:
+        """Takes away what a crash left of work that is done."""
+        for path in self._checkpoints.glob("*.checkpoint"):
+            path.unlink(missing_ok=True)
+        with suppress(OSError):
+            self._checkpoints.rmdir()
 
     def _do(self, missing: list[Unit], on_event: Callable[[Event], None]) -> None:
         with using_threads(self._threads):
@@ -114,6 +124,20 @@ class Run:
     def memory_file(self, unit: Unit) -> Path:
         """Where the memory after a step is kept (until the next one is done)."""
         return self.out / "memory" / f"{unit.method}-order{unit.order}-step{unit.step}.safetensors"
+
+    @property
+    def _checkpoints(self) -> Path:
+        return self.out / "checkpoints"
+
+    def _condensing(self, unit: Unit) -> Checkpoints:
+        """Where the condensation of a unit goes on."""
+        name = f"{unit.method}-order{unit.order}-step{unit.step}"
+        return Checkpoints(self._checkpoints, name, unit._asdict())
+
+    def _training(self, units: list[Unit]) -> Checkpoint:
+        """Where the training of networks of units goes on."""
+        path = self._checkpoints / f"{units[0].method}-step{units[0].step}.train.checkpoint"
+        return Checkpoint(path, {"units": [[*unit] for unit in units]}, strict=False)
 
     def _side_by_side(self) -> list[list[int]]:
         """Class orders whose networks train together: on a GPU all, since ConvNets are joined there.
@@ -140,7 +164,7 @@ class Run:
             seed=subseed(s.seed, start.order),
         )
         stream = ClassStream.of(self.train, self.test, self.sizes, s.seed + start.order)
-        return Trial(start, due, stream, memory, network, s.train.networks, self.memory_file)
+        return Trial(start, due, stream, memory, network, s.train.networks, self.memory_file, self._condensing)
 
     def _step(self, trials: list[Trial], step: int, on_event: Callable[[Event], None]) -> None:
         """Condenses a step of each trial, trains their networks together, and evaluates each."""
@@ -151,15 +175,16 @@ class Run:
         def training(progress: Progress) -> None:
             on_event(Event(units[0], "train", len(trials) * (1 + progress.done / progress.total) / 2))
 
-        start, jobs = time.perf_counter(), [trial.job(step) for trial in trials]
-        train_together(jobs, training_for(self.settings.train), training)
-        seconds = (time.perf_counter() - start) / len(trials)
+        checkpoint, jobs = self._training(units), [trial.job(step) for trial in trials]
+        train_together(jobs, training_for(self.settings.train), training, checkpoint)
+        seconds = checkpoint.seconds / len(trials)
         for done, (trial, job) in enumerate(zip(trials, jobs, strict=True)):
             record = self._record(units[done], trial.memory, trial.accuracies(job, step), seconds)
             append(self.out / "records.jsonl", record)
             self.records.append(record)
             trial.leave(step)
             on_event(Event(units[done], "done", len(trials) - done, record))
+        checkpoint.remove()
 
     def _record(self, unit: Unit, memory: ClassMemory, accuracies: list[float], seconds: float) -> Record:
         made = memory.condensed

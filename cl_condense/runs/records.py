@@ -33,6 +33,13 @@ def append(path: Path, record: Record) -> None:
         os.fsync(file.fileno())
 
 
+def append_once(path: Path, record: Record) -> None:
+    """Adds a record to a file, unless its very line is there."""
+    there = path.read_bytes().splitlines() if path.exists() else []
+    if json.dumps(record).encode() not in there:
+        append(path, record)
+
+
 def mend(path: Path) -> None:
     """Takes a last line that was cut off by a crash out of a file, if there is one; for its writer alone."""
     data = path.read_bytes() if path.exists() else b""

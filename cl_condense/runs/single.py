@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
+from cl_condense.common.checkpoint import Checkpoint
 from cl_condense.common.devices import using_threads
 from cl_condense.common.files import atomic, writing
-from cl_condense.common.numbers import MOST, whole
+from cl_condense.common.numbers import whole
 from cl_condense.common.plain import Json
 from cl_condense.common.progress import OnProgress, Progress
 from cl_condense.common.rng import subseed
 from cl_condense.condensation.condensed_set import CondensedSet
-from cl_condense.condensation.engine import Condensation
 from cl_condense.condensation.paper_settings import warn_borrowed
 from cl_condense.condensation.recipe import Method, Recipe
-from cl_condense.condensation.sources.contract import State
 from cl_condense.data.imageset import ImageSet, check_ipc
 from cl_condense.methods.condense import condense
 from cl_condense.runs import config_file
@@ -31,8 +26,6 @@ from cl_condense.runs.build import method_for, network_for
 from cl_condense.runs.config import CondenseConfig
 from cl_condense.runs.provenance import commit, origin
 
-_FORMAT = "cl-condense checkpoint 3"
-_EVERY = 30.0  # seconds between checkpoints
 _LOSSES = 200  # points of a loss curve; each waits for the device
 
 
@@ -66,8 +59,12 @@ class Job:
         Raises:
             ValueError: for a checkpoint of other settings, and a damaged one.
         """
-        before = _checkpointed(self)
-        return (int(before.state["iteration"]), before.seconds) if before.state else (0, 0.0)
+        before = self.checkpoint()
+        return (int(before.state["iteration"]), before.spent) if before.state else (0, 0.0)
+
+    def checkpoint(self) -> Checkpoint:
+        """Where it goes on; errors as ``done``."""
+        return Checkpoint(self.files()["checkpoint"], self.identity())
 
     def identity(self) -> Json:
         """What has to be the same for an interrupted job to go on."""
@@ -133,9 +130,9 @@ def run(job: Job, real: ImageSet, on_iteration: OnProgress | None = None) -> Jso
         raise ValueError(f"{c.method} selects real images: there is nothing to go on with from {job.start}")
     with writing(job.path):
         _absent(job)  # another process may have been here since
-        before = _checkpointed(job) if isinstance(method, Recipe) else _Before()
-        with using_threads(before.threads or torch.get_num_threads()):
-            return _write(job, method, seed, real, before=before, on_iteration=on_iteration)
+        checkpoint = job.checkpoint()
+        with using_threads(checkpoint.threads or torch.get_num_threads()):
+            return _write(job, method, seed, real, checkpoint=checkpoint, on_iteration=on_iteration)
 
 
 def _absent(job: Job) -> None:
@@ -144,26 +141,33 @@ def _absent(job: Job) -> None:
 
 
 def _write(
-    job: Job, method: Method, seed: int, real: ImageSet, *, before: _Before, on_iteration: OnProgress | None
+    job: Job,
+    method: Method,
+    seed: int,
+    real: ImageSet,
+    *,
+    checkpoint: Checkpoint,
+    on_iteration: OnProgress | None,
 ) -> Json:
-    c, files, begun = job.config, job.files(), time.perf_counter() - before.seconds
+    c, files = job.config, job.files()
     commit()  # of the code that is loaded now
-    make, losses = network_for(c, real.shape), [*before.losses]
-    if isinstance(method, Recipe):
-        work = Condensation(real, method, ipc=c.ipc or 0, network=make, seed=seed)
-        if before.state:
-            work.restore(before.state)
-        made = _finish(job, work, losses, begun, on_iteration)
-    else:
-        made = condense(real, method, ipc=c.ipc or 0, network=make, seed=seed, on_iteration=on_iteration)
-    made = made.coded(c.codec)
+    losses = checkpoint.notes.setdefault("losses", [])
+    made = condense(
+        real,
+        method,
+        ipc=c.ipc or 0,
+        network=network_for(c, real.shape),
+        seed=seed,
+        on_iteration=_noting(losses, on_iteration),
+        checkpoint=checkpoint,
+    ).coded(c.codec)
     record = {
         **job.identity(),
         "recipe": made.recipe,
         "images": len(made),
         "bytes": made.nbytes,
         "losses": losses,
-        "seconds": round(time.perf_counter() - begun, 3),
+        "seconds": round(checkpoint.seconds, 3),
         **origin(job.device),
     }
     made.save_png(files["picture"])
@@ -171,8 +175,21 @@ def _write(
     with atomic(files["record"]) as temporary:
         temporary.write_text(json.dumps(record, indent=2) + "\n")
     made.save(files["set"])  # last: where the set is, all is
-    files["checkpoint"].unlink(missing_ok=True)
+    checkpoint.remove()
     return record
+
+
+def _noting(losses: list[list[float]], on_iteration: OnProgress | None) -> OnProgress:
+    """What adds points to a loss curve, and tells ``on_iteration``."""
+
+    def note(progress: Progress) -> None:
+        done, every = int(progress.done), max(1, progress.total // _LOSSES)
+        if progress.loss is not None and (done % every == 0 or done == 1):
+            losses.append([done, float(progress.loss)])
+        if on_iteration:
+            on_iteration(progress)
+
+    return note
 
 
 def _start(job: Job, recipe: Recipe) -> tuple[Recipe, int]:
@@ -182,72 +199,3 @@ def _start(job: Job, recipe: Recipe) -> tuple[Recipe, int]:
     saved = CondensedSet.load(job.start)
     before = whole(f"{job.start}: iterations", saved.recipe.get("iterations", 0), 0)
     return replace(recipe, synthetic=Saved(saved)), subseed(job.config.seed, before)
-
-
-def _finish(
-    job: Job, work: Condensation, losses: list[list[float]], begun: float, on_iteration: OnProgress | None
-) -> CondensedSet:
-    """Does the iterations that are left, with a checkpoint every half minute.
-
-    Where ``on_iteration`` raises, one more; none where it is interrupted anywhere else: half a step has no
-    state to go on from.
-    """
-    saved, every = time.perf_counter(), max(1, work.iterations // _LOSSES)
-    while work.iteration < work.iterations:
-        loss = work.step()
-        if work.iteration % every == 0 or work.iteration == 1:
-            losses.append([work.iteration, float(loss)])
-        if time.perf_counter() - saved > _EVERY:
-            _checkpoint(job, work, losses, time.perf_counter() - begun)
-            saved = time.perf_counter()
-        if on_iteration:
-            try:
-                on_iteration(Progress("condensing", work.iteration, work.iterations, loss))
-            except BaseException:
-                _checkpoint(job, work, losses, time.perf_counter() - begun)
-                raise
-    return work.result()
-
-
-def _checkpoint(job: Job, work: Condensation, losses: list[list[float]], seconds: float) -> None:
-    own = {"losses": losses, "seconds": seconds, "threads": torch.get_num_threads()}
-    header = json.dumps({"job": job.identity(), **own})
-    state = {k: v.detach().cpu().contiguous() for k, v in work.state().items()}
-    with atomic(job.files()["checkpoint"]) as temporary:
-        temporary.write_bytes(save(state, metadata={"format": _FORMAT, "header": header}))
-
-
-class _Before(NamedTuple):
-    """What an interrupted condensation has done; nothing where there was none."""
-
-    losses: tuple[list[float], ...] = ()
-    seconds: float = 0.0
-    threads: int = 0
-    state: State | None = None
-
-
-def _checkpointed(job: Job) -> _Before:
-    """What the checkpoint has, if there is one; errors as ``run``."""
-    path = job.files()["checkpoint"]
-    if not path.exists():
-        return _Before()
-    try:
-        with safe_open(path, framework="pt") as file:
-            meta = file.metadata() or {}
-            if meta.get("format") != _FORMAT:
-                raise ValueError(f"its format is {meta.get('format')!r}, not {_FORMAT!r}")
-            header = json.loads(meta["header"])
-            theirs, seconds = dict(header["job"]), float(header["seconds"])
-            losses = tuple([int(i), float(loss)] for i, loss in header["losses"])
-            threads = whole("threads", header["threads"], at_most=MOST["threads"])
-            state: State = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, ValueError, KeyError, TypeError, OSError, RecursionError) as error:
-        raise ValueError(f"{path} cannot be read as a checkpoint ({error}): remove it to begin again") from None
-    mine = job.identity()
-    for key, value in mine.items():
-        if theirs.get(key, "nothing") != value:
-            raise ValueError(
-                f"{path} is of a condensation with {key} {theirs.get(key)}, not {value}: "
-                "give its settings to go on, another --out, or remove it"
-            )
-    return _Before(losses, seconds, threads, state)

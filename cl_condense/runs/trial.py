@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from cl_condense.common.checkpoint import Checkpoints
 from cl_condense.common.progress import OnProgress
 from cl_condense.memory.class_memory import ClassMemory
 from cl_condense.networks.contract import MakeNetwork
@@ -29,6 +30,7 @@ class Trial:
         network: makes what is trained on the memory, from a number of classes; on the memory's device.
         networks: how many are trained after each step.
         file: where the memory after a unit is kept.
+        checkpoints: of a unit's condensation.
     """
 
     start: Unit
@@ -38,6 +40,7 @@ class Trial:
     network: MakeNetwork
     networks: int
     file: Callable[[Unit], Path]
+    checkpoints: Callable[[Unit], Checkpoints]
 
     def unit(self, step: int) -> Unit:
         return self.start._replace(step=step)
@@ -50,10 +53,11 @@ class Trial:
         kept = next((t for t in later if self.file(self.unit(t)).exists()), None)
         if kept:
             memory.seconds = memory.load(self.file(self.unit(kept))).get("seconds", 0.0)
-        while memory.experiences < step:
-            memory.update(self.stream.experience(memory.experiences + 1))
-            if memory.experiences == step:
-                memory.save(self.file(self.unit(step)), seconds=memory.seconds)
+        for t in range(memory.experiences + 1, step + 1):
+            checkpoints = self.checkpoints(self.unit(t))
+            memory.update(self.stream.experience(t), checkpoints)
+            memory.save(self.file(self.unit(t)), seconds=memory.seconds)
+            checkpoints.remove()
 
     def job(self, step: int) -> TrainJob:
         """New networks for the memory, and what they are to learn from it."""
@@ -71,5 +75,6 @@ class Trial:
         return [n / sum(map(len, rows)) for n in right.tolist()]
 
     def leave(self, step: int) -> None:
-        """Removes the memory of the step before, when the record of this one is on the disk."""
-        self.file(self.unit(step - 1)).unlink(missing_ok=True)
+        """Removes the memories of the steps before, when the record of this one is on the disk."""
+        for t in range(1, step):
+            self.file(self.unit(t)).unlink(missing_ok=True)

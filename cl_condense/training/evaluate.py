@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from cl_condense.common.checkpoint import Checkpoint
 from cl_condense.common.progress import OnProgress, Progress
 from cl_condense.common.rng import Purpose, isolated
 from cl_condense.data.imageset import ImageSet
@@ -71,6 +72,7 @@ def score(
     networks: int,
     keys: tuple[int, ...],
     on_progress: OnProgress | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Tensor:
     """Accuracies ``[networks]`` on ``test`` of fresh networks trained on ``images``, after their last epoch.
 
@@ -82,10 +84,12 @@ def score(
         training: the protocol.
         networks: trained side by side.
         keys: what everything random is drawn from, with the number of the network.
-        on_progress: told of the training, epoch by epoch, then of the images that are evaluated.
+        on_progress: told of the training, in epochs, then of the images that are evaluated.
+        checkpoint: where the training goes on, and leaves its states.
     """
     nets = fresh_networks(lambda: network(len(test.class_ids)), networks, keys=keys, device=test.device)
     ids = torch.tensor(test.class_ids, device=test.device)
-    train(nets, images, torch.searchsorted(ids, labels), training, keys=keys, on_epoch=on_progress)
+    targets = torch.searchsorted(ids, labels)
+    train(nets, images, targets, training, keys=keys, on_progress=on_progress, checkpoint=checkpoint)
     rows = torch.arange(len(test), device=test.device)
     return count_right(nets, test, rows, compiled=training.compiled, on_progress=on_progress) / len(test)

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cl_condense.common.checkpoint import Checkpoint, State, keeping, under
 from cl_condense.common.progress import OnProgress, Progress
 from cl_condense.common.rng import Key, Purpose, isolated, permutation
 from cl_condense.networks.contract import at_once
@@ -46,7 +47,8 @@ def train(
     *,
     keys: tuple[int, ...],
     momenta: Sequence[Momentum] = (),
-    on_epoch: OnProgress | None = None,
+    on_progress: OnProgress | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Tensor:
     """Trains networks side by side, each in its own order and with its own augmentation.
 
@@ -58,37 +60,51 @@ def train(
         keys: what shuffling, augmentation and mixing are drawn from, with the number of the network.
         momenta: of each network, for one that goes on where another call left it: changed in place, as the
             weights are. Without them every network starts ``at_rest``.
-        on_epoch: told of the training after every epoch.
+        on_progress: told after every mini-batch how many epochs are done; 1.5 is in the midst of the second.
+        checkpoint: where the training goes on, and leaves its states, the last one too.
 
     Returns:
         float32 ``[len(nets)]``, on the device: the share of the images that each network got right in the last
         epoch, as augmented and mixed and before the step on their mini-batch; a mixed image's label is its own.
     """
-    return train_together([TrainJob(nets, images, labels, keys, momenta)], training, on_epoch)[0]
+    return train_together([TrainJob(nets, images, labels, keys, momenta)], training, on_progress, checkpoint)[0]
 
 
 def train_together(
-    jobs: Sequence[TrainJob], training: Training, on_epoch: OnProgress | None = None
+    jobs: Sequence[TrainJob],
+    training: Training,
+    on_progress: OnProgress | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> list[Tensor]:
     """Gives what ``train`` gives for each job; joined where their networks and images allow it.
 
     That is where all are ConvNets that run faster joined (``joinable``), and for
     jobs of equally many images: the memories of several class orders after one step, say. Joined or not, a
-    network draws the same numbers. ``on_epoch`` counts those of all groups.
+    network draws the same numbers. ``on_progress`` counts the epochs of all groups.
     """
     joint = len(jobs) > 1 and joinable([net for each in jobs for net in each.nets], jobs[0].images)
-    groups: dict[Any, list[int]] = {}
+    members: dict[Any, list[int]] = {}
     for i, job in enumerate(jobs):
-        groups.setdefault((job.images.shape, len(job.keys)) if joint else i, []).append(i)
+        members.setdefault((job.images.shape, len(job.keys)) if joint else i, []).append(i)
+    groups = [_Rows([jobs[i] for i in own], training) for own in members.values()]
+
+    def state() -> State:
+        return {f"{i}.{k}": v for i, group in enumerate(groups) for k, v in group.state().items()}
+
+    if checkpoint and checkpoint.state:
+        for i, group in enumerate(groups):
+            group.restore(under(f"{i}.", checkpoint.state))
+    tell, total = keeping(checkpoint, state, on_progress), len(groups) * training.epochs
+    begun = sum(group.done for group in groups)
+    for number, group in enumerate(groups):
+        for epochs in _train(group, training):
+            tell(Progress("training", number * training.epochs + epochs, total))
+    if checkpoint and begun < sum(group.done for group in groups):
+        checkpoint.end(state())
+    shares = [group.right / group.images.shape[1] for group in groups]
     found: dict[int, Tensor] = {}
-    for number, members in enumerate(groups.values()):
-
-        def count(epoch: int, before: int = number * training.epochs) -> None:
-            if on_epoch:
-                on_epoch(Progress("training", before + epoch, len(groups) * training.epochs))
-
-        right = _train(_Rows([jobs[i] for i in members], training.compiled), training, count)
-        found |= zip(members, right.split([len(jobs[i].nets) for i in members]), strict=True)
+    for own, share in zip(members.values(), shares, strict=True):
+        found |= zip(own, share.split([len(jobs[i].nets) for i in own]), strict=True)
     return [found[i] for i in range(len(jobs))]
 
 
@@ -102,9 +118,12 @@ def forward_of(nets: Sequence[nn.Module], compiled: bool) -> Forward:
 
 
 class _Rows:
-    """A row for each network of jobs of equally many images.
+    """Networks of jobs of equally many images, a row for each, in training.
 
     Attributes:
+        done: mini-batches.
+        right: how many images each network got right in the last epoch so far, ``[r]``.
+        optimizer: the present one.
         images, labels: ``[jobs, n, ...]``.
         job, number: of each network, ``[r, 1]``: its job, and its number in it.
         keys: integers, or where jobs differ a list of one for each network.
@@ -113,9 +132,9 @@ class _Rows:
         forward: logits of one of the networks.
     """
 
-    def __init__(self, jobs: Sequence[TrainJob], compiled: bool) -> None:
+    def __init__(self, jobs: Sequence[TrainJob], training: Training) -> None:
         self.nets = [net for job in jobs for net in job.nets]
-        self.forward = forward_of(self.nets, compiled)
+        self.forward = forward_of(self.nets, training.compiled)
         self.momenta = [pair for job in jobs for pair in _kept(job)]
         self.images = _stacked([job.images for job in jobs])
         self.labels = _stacked([job.labels for job in jobs])
@@ -128,6 +147,37 @@ class _Rows:
         self.device_keys: tuple[Key, ...] = tuple(
             torch.tensor(k, device=device)[:, None] if isinstance(k, list) else k for k in self.keys
         )
+        self.done, self.right = 0, torch.zeros(len(self.nets), dtype=torch.int64, device=device)
+        self.optimizer = _sgd(self, training, training.lr)
+
+    def state(self) -> State:
+        """What the rest of the training depends on; nothing before it begins."""
+        if not self.done:
+            return {}
+        own = {"done": torch.tensor(self.done), "right": self.right}
+        own["rate"] = torch.tensor(self.optimizer.param_groups[0]["lr"], dtype=torch.float64)
+        for i, net in enumerate(self.nets):
+            own |= {f"net.{i}.{name}": value for name, value in net.state_dict().items()}
+        for i, p in enumerate(self.optimizer.param_groups[0]["params"]):
+            if (momentum := self.optimizer.state[p].get("momentum_buffer")) is not None:
+                own[f"momentum.{i}"] = momentum
+        return own
+
+    def restore(self, state: State) -> None:
+        """Goes on where another training of the same networks was; it ends bit-equal."""
+        if not state:
+            return
+        for i, net in enumerate(self.nets):
+            net.load_state_dict(under(f"net.{i}.", state))
+        for i, p in enumerate(self.optimizer.param_groups[0]["params"]):
+            if (kept := state.get(f"momentum.{i}")) is not None:
+                # in place, where it is the job's own; laid out as the parameter
+                own = self.optimizer.state[p].setdefault("momentum_buffer", torch.empty_like(p.detach()))
+                own.copy_(kept)
+        for group in self.optimizer.param_groups:
+            group["lr"] = float(state["rate"])
+        self.right.copy_(state["right"])
+        self.done = int(state["done"])
 
 
 def _kept(job: TrainJob) -> Iterator[tuple[Tensor, Tensor]]:
@@ -139,31 +189,39 @@ def _stacked(x: list[Tensor]) -> Tensor:
     return torch.stack(x) if len(x) > 1 else x[0][None]  # which is no copy
 
 
-def _train(rows: _Rows, training: Training, on_epoch: Callable[[int], None]) -> Tensor:
-    """Trains all networks side by side; the share of images that each got right, ``[r]``."""
+def _train(rows: _Rows, training: Training) -> Iterator[float]:
+    """Trains all networks side by side, from where they are; yields the epochs done after every mini-batch."""
     n, device = rows.images.shape[1], rows.images.device
-    right = torch.zeros(len(rows.nets), dtype=torch.int64, device=device)
-    own = (key[0] if isinstance(key, list) else key for key in rows.keys)
-    with isolated(Purpose.SHUFFLE, *own, device=device):  # dropout draws from the global generator
-        optimizer = _sgd(rows, training, training.lr)
-        falls = [int(share * training.epochs) for share in training.milestones]
-        for epoch in range(training.epochs):
-            for group in optimizer.param_groups:
-                group["lr"] *= training.decay ** falls.count(epoch)
-            if not falls and epoch == training.epochs // 2 + 1 and training.decay != 1:
-                # Not lr * decay: 0.1 is not a tenth, but 1 / 0.1 is 10, and so the papers' rate is exact.
-                for _, momentum in rows.momenta:
-                    momentum.zero_()
-                optimizer = _sgd(rows, training, training.lr / (1 / training.decay))
-            order = permutation(n, Purpose.SHUFFLE, *rows.device_keys, epoch, rows.number, device=device)
-            for batch, index in enumerate(order.split(training.batch_size, dim=1)):
-                optimizer.zero_grad()
-                hits = _backward(rows, index, training, epoch, batch)
-                optimizer.step()
-                if epoch + 1 == training.epochs:
-                    right += hits
-            on_epoch(epoch + 1)
-    return right / n
+    batches = -(-n // training.batch_size)
+    own = [key[0] if isinstance(key, list) else key for key in rows.keys]
+    order: tuple[Tensor, ...] = ()
+    while rows.done < training.epochs * batches:
+        epoch, batch = divmod(rows.done, batches)
+        if batch == 0:
+            _begin(rows, training, epoch)
+        if batch == 0 or not order:
+            drawn = permutation(n, Purpose.SHUFFLE, *rows.device_keys, epoch, rows.number, device=device)
+            order = drawn.split(training.batch_size, dim=1)
+        with isolated(Purpose.SHUFFLE, *own, epoch, batch, device=device):  # dropout draws from the generators
+            rows.optimizer.zero_grad()
+            hits = _backward(rows, order[batch], training, epoch, batch)
+            rows.optimizer.step()
+        if epoch + 1 == training.epochs:
+            rows.right += hits
+        rows.done += 1
+        yield rows.done / batches
+
+
+def _begin(rows: _Rows, training: Training, epoch: int) -> None:
+    """The rate of an epoch; where it falls in the middle, as in DC's code, momentum starts anew."""
+    falls = [int(share * training.epochs) for share in training.milestones]
+    for group in rows.optimizer.param_groups:
+        group["lr"] *= training.decay ** falls.count(epoch)
+    if not falls and epoch == training.epochs // 2 + 1 and training.decay != 1:
+        # Not lr * decay: 0.1 is not a tenth, but 1 / 0.1 is 10, and so the papers' rate is exact.
+        for _, momentum in rows.momenta:
+            momentum.zero_()
+        rows.optimizer = _sgd(rows, training, training.lr / (1 / training.decay))
 
 
 Mixed = tuple[Tensor, Tensor]

@@ -273,7 +273,7 @@ def test_training_is_the_authors(number):
         losses.append(F.cross_entropy(net(x), y).item())
 
     note()
-    accuracy = train([net], x, y, TRAINED[number], keys=(0,), on_epoch=note)
+    accuracy = train([net], x, y, TRAINED[number], keys=(0,), on_progress=note)
     assert losses[:-1] == close(theirs["losses"])  # an epoch's is that before its step
     assert accuracy.item() == pytest.approx(theirs["train_accuracy"])
     for name, parameter, *_ in parts(net):

@@ -137,59 +137,49 @@ def test_what_stops_a_condensation_between_iterations_leaves_the_last_one(bench,
     costs = Costs(work.condense, work.train, *load(""), Units(CPU))
     first, _ = work.pieces(bench.folder, costs)
     assert first.begun
-    assert first.resumable
     assert first.condensing == pytest.approx(seconds / 2, rel=0.1)  # a network is drawn besides
     steps = []
     bench.do(work, lambda progress: steps.append(progress.done))
     assert steps[:2] == [5, 6]
 
 
-def test_a_run_is_cut_between_its_pieces(tmp_path, monkeypatch, quick):
+def test_a_run_is_cut_in_the_midst_of_a_step(tmp_path, quick):
     bench = Bench(tmp_path / "results", load_more, REDUCED, orders=1)
     (cell,) = stream_cells("random")
-
-    class Two(Limit):
-        pieces = 0
-
-        def left(self):
-            return 0.5 if self.pieces == 2 else 100.0  # less than a piece takes
-
-        def check(self):
-            pass
-
-    limit = Two(100.0)
-    do = Bench.do
-
-    def counting(self, work, on_iteration, between):
-        def count(number):
-            limit.pieces += 1
-            between(number)
-
-        return do(self, work, on_iteration, count)
-
-    monkeypatch.setattr(Bench, "do", counting)
-    assert quietly(bench, [cell], limit) == 0
     (work,) = bench.missing([cell])
-    assert [r["step"] for r in work.kept(bench.folder)] == [1, 2]
-    monkeypatch.setattr(Bench, "do", do)
+    assert quietly(bench, [cell], Checks(6)) == 0
+    assert bench.missing([cell]) == [work]
+    assert len(work.kept(bench.folder)) >= 1
+    assert [*work.out(bench.folder).glob("checkpoints/*.train.checkpoint")]
     assert quietly(bench, [cell]) == 0
+    assert not work.out(bench.folder).joinpath("checkpoints").exists()
     whole = Bench(tmp_path / "whole", load_more, REDUCED, orders=1)
     whole.do(work)
     assert scores(bench, [cell]) == scores(whole, [cell])
 
 
-def test_networks_that_do_not_fit_the_time_are_not_begun(bench, monkeypatch):
-    monkeypatch.setattr(Costs, "condensing", lambda *_, **__: 1.0)
-    monkeypatch.setattr(Costs, "training", lambda *_, **__: 60.0)
-    monkeypatch.setattr(Limit, "left", lambda self: 30.0)
-    monkeypatch.setattr(Limit, "check", lambda self: None)
-    wanted = cells("dm")
-    for _ in range(2):  # the second time its set is there
-        assert quietly(bench, wanted, Limit(90.0)) == 0
-        (work,) = bench.missing(wanted)
-        assert (bench.folder / "sets" / work.set_name()).exists()
-    assert quietly(bench, wanted, Limit(45.0)) == 0  # they would never fit: the first is tried
-    assert bench.missing(wanted) == []
+def test_networks_that_were_cut_go_on_and_their_rest_is_told(bench, tmp_path):
+    (work,) = bench.missing(cells("random"))
+    seen = []
+
+    def stop(progress):
+        seen.append(progress.done)
+        if progress.stage == "training" and progress.done >= progress.total / 2:
+            raise Stop
+
+    with pytest.raises(Stop):
+        bench.do(work, stop)
+    costs = Costs(work.condense, work.train, *load(""), Units(CPU))
+    (rest,) = work.pieces(bench.folder, costs)
+    assert rest.begun
+    assert 0 < rest.training < 60
+    begun = []
+    bench.do(work, lambda progress: begun.append(progress))
+    assert next(p.done for p in begun if p.done) > seen[-1]
+    whole = replace(bench, folder=tmp_path / "whole")
+    whole.do(work)
+    assert scores(bench, cells("random")) == scores(whole, cells("random"))
+    assert [*bench.folder.glob("checkpoints/*")] == []
 
 
 def test_the_cheapest_comes_first_and_what_is_shared_counts_once(bench, monkeypatch):
@@ -213,12 +203,12 @@ def test_what_was_done_on_this_device_corrects_the_estimates(bench, quick, monke
     wanted = cells("dm")
     (work,) = bench.missing(wanted)
     forecast = Forecast(bench, wanted)
-    assert forecast.pieces(work) == [Piece(1.0, resumable=True), Piece(0.0, 1.0)]
+    assert forecast.pieces(work) == [Piece(1.0), Piece(0.0, 1.0)]
     here = device_name("cpu")
     past = [Past("dm", 1.0, 3.0, here), Past("training", 2.0, 1.0, here), Past("dm", 1.0, 90.0, "another")]
     monkeypatch.setattr(type(work), "past", lambda *_: [*past, Past("dm", 0.01, 9.0, here)])
     forecast.learn(work, [])
-    assert forecast.pieces(work) == [Piece(3.0, resumable=True), Piece(0.0, 0.5)]
+    assert forecast.pieces(work) == [Piece(3.0), Piece(0.0, 0.5)]
 
 
 def test_records_say_what_was_done(bench, quick):

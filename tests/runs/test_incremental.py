@@ -102,6 +102,29 @@ def test_an_interrupted_run_goes_on_and_ends_with_the_same_records(at, phase, da
     assert plain(Run(TINY, *data, tmp_path)()) == uninterrupted
 
 
+@pytest.mark.parametrize("phase", ["condense", "train"])
+def test_an_interrupted_run_goes_on_in_the_midst_of_a_step(phase, data, tmp_path, uninterrupted):
+    """In the second step of dm, after two of three iterations, or one of three epochs."""
+    unit, shares = Unit(0, "dm", 2), []
+
+    def stop(event):
+        if (event.unit, event.phase) == (unit, phase):
+            shares.append(event.share)
+            if len(shares) == {"condense": 2, "train": 1}[phase]:
+                raise Stop
+
+    with pytest.raises(Stop):
+        Run(TINY, *data, tmp_path)(stop)
+    assert len([*tmp_path.glob("checkpoints/*.checkpoint")]) == 1
+    rest = []
+    records = Run(TINY, *data, tmp_path)(rest.append)
+    assert plain(records) == uninterrupted
+    first = rest[0]
+    assert (first.unit, first.phase) == (unit, phase)
+    assert first.share > shares[-1]
+    assert not (tmp_path / "checkpoints").exists()
+
+
 def uninterrupted_units():
     return [Unit(o, m, t) for o in (0, 1) for m in ("random", "dm") for t in (1, 2)]
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from cl_condense.common import checkpoint
 from cl_condense.common.devices import using_threads
 from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.data.datasets import load
@@ -53,7 +54,7 @@ def test_a_job_leaves_a_set_a_picture_and_a_record(method, real, tmp_path):
 
 @pytest.mark.parametrize("method", ["dm", "idm", "dsa"])
 def test_an_interrupted_job_goes_on_and_ends_bit_equal(method, real, tmp_path, monkeypatch):
-    monkeypatch.setattr(single, "_EVERY", 0.0)
+    monkeypatch.setattr(checkpoint, "EVERY", 0.0)
     whole = run(job(tmp_path, method=method), real)
     (tmp_path / "broken").mkdir()
     with pytest.raises(KeyboardInterrupt):
@@ -77,11 +78,11 @@ def test_a_set_that_is_there_is_not_overwritten(real, tmp_path):
 
 
 def test_a_checkpoint_of_other_settings_is_refused_and_kept(real, tmp_path, monkeypatch):
-    monkeypatch.setattr(single, "_EVERY", 0.0)
+    monkeypatch.setattr(checkpoint, "EVERY", 0.0)
     with pytest.raises(KeyboardInterrupt):
         run(job(tmp_path), real, stop_after(3))
     before = (tmp_path / "set.checkpoint").read_bytes()
-    with pytest.raises(ValueError, match="of a condensation with seed 0, not 1") as error:
+    with pytest.raises(ValueError, match="of a job with seed 0, not 1") as error:
         run(job(tmp_path, seed=1), real)
     assert "\n" not in str(error.value)
     assert (tmp_path / "set.checkpoint").read_bytes() == before
@@ -124,7 +125,7 @@ def test_a_set_that_does_not_go_on_is_refused(change, real, tmp_path):
 @pytest.mark.parametrize("method", ["iid", "idm"])
 def test_a_job_goes_on_with_the_threads_that_it_began_with(method, real, tmp_path, monkeypatch):
     """Networks that train enlarge what more or fewer threads round differently."""
-    monkeypatch.setattr(single, "_EVERY", 0.0)
+    monkeypatch.setattr(checkpoint, "EVERY", 0.0)
     seen = []
 
     def watch(progress):

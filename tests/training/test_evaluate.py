@@ -251,7 +251,7 @@ def test_dropout_leaves_the_global_generator_alone():
 
 def test_every_epoch_is_reported_once():
     calls = []
-    trained(networks(mlp, 0), Training(3, batch_size=4), on_epoch=calls.append)
+    trained(networks(mlp, 0), Training(3, batch_size=4), on_progress=calls.append)
     assert calls == [("training", i, 3, None) for i in (1, 2, 3)]
 
 

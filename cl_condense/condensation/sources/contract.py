@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 
 from torch import Tensor, nn
 
+from cl_condense.common.checkpoint import State
 from cl_condense.data.imageset import ImageSet
 from cl_condense.networks.contract import MakeNetwork, Precision
 from cl_condense.training.augment import DSA
@@ -15,10 +16,6 @@ from cl_condense.training.protocol import Training
 
 Images = Callable[[], Tensor]
 """The synthetic images ``[k, m, c, h, w]`` of the moment, decoded."""
-
-
-State = dict[str, Tensor]
-"""What a condensation, or the networks of one, depend on from here on, by name."""
 
 
 class SourceContext(NamedTuple):

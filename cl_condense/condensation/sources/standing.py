@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from cl_condense.common.checkpoint import State
 from cl_condense.common.numbers import check_whole
 from cl_condense.common.rng import Purpose, fold
 from cl_condense.condensation.paper_settings import Tuned, settled
@@ -16,7 +17,6 @@ from cl_condense.condensation.sources.contract import (
     RunningSource,
     SampledNetwork,
     SourceContext,
-    State,
 )
 from cl_condense.condensation.sources.untrained import fit
 from cl_condense.networks.contract import MakeNetwork, make_feature_net

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+from cl_condense.common.checkpoint import State
 from cl_condense.common.numbers import check_whole
 from cl_condense.common.rng import Purpose
 from cl_condense.condensation.paper_settings import Tuned, settled
@@ -15,7 +16,6 @@ from cl_condense.condensation.sources.contract import (
     RunningSource,
     SampledNetwork,
     SourceContext,
-    State,
 )
 from cl_condense.condensation.sources.untrained import Redrawn, fit
 from cl_condense.networks.contract import across_images

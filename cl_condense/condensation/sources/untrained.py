@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from cl_condense.common.checkpoint import State
 from cl_condense.common.numbers import whole
 from cl_condense.common.rng import Purpose
 from cl_condense.condensation.sources.contract import (
@@ -15,7 +16,6 @@ from cl_condense.condensation.sources.contract import (
     RunningSource,
     SampledNetwork,
     SourceContext,
-    State,
 )
 from cl_condense.networks.contract import make_feature_net
 from cl_condense.networks.init import Initialiser

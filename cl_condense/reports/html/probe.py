@@ -62,7 +62,7 @@ class Probe:
                 real.targets[index],
                 Training(EPOCHS, batch_size=64, augment=None),
                 keys=(Purpose.TRAIN_NET, SEED),
-                on_epoch=self.on_progress,
+                on_progress=self.on_progress,
             )
         return net.eval().requires_grad_(False)
 

@@ -1,0 +1,179 @@
+"""Long work that leaves its state in a file, so that it goes on where it was after an interruption."""
+
+from __future__ import annotations
+
+import glob
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from cl_condense.common.files import atomic
+from cl_condense.common.numbers import MOST, finite, whole
+from cl_condense.common.plain import Json
+from cl_condense.common.progress import OnProgress, Progress
+
+State = dict[str, Tensor]
+"""What the rest of some work depends on, by name."""
+
+EVERY = 30.0
+"""Seconds between two writes of a state."""
+
+_FORMAT = "cl-condense checkpoint 4"
+_OWN = "own."  # begins the names of the owner's tensors
+
+
+class Checkpoint:
+    """A file with the state of long work: written every half minute, and where the work is ended.
+
+    What more CPU threads would round differently is to go on with the threads that it began with.
+
+    Args:
+        path: of the file; the folder is made when it is first written.
+        identity: what decides the work; the same in the file.
+        strict: a file of other work, or a damaged one, is an error. Else the work begins anew.
+
+    Attributes:
+        state: what was kept; None where nothing was.
+        notes, tensors: of whoever owns the work, kept with the state.
+        share: of the work that was done when it was last told, 0 to 1.
+        spent: seconds of work before this object was made.
+        threads: that the work began with; None where nothing was kept.
+
+    Raises:
+        ValueError: where it is strict, and the file is damaged or of other work.
+    """
+
+    def __init__(self, path: Path, identity: Json, strict: bool = True) -> None:
+        self.path, self.identity = path, identity
+        self.state: State | None = None
+        self.notes: Json = {}
+        self.tensors: State = {}
+        self.threads: int | None = None
+        self.share = self.spent = 0.0
+        self._begun = self._written = time.monotonic()
+        try:
+            self._read()
+        except ValueError:
+            if strict:
+                raise
+
+    @property
+    def seconds(self) -> float:
+        """Of work, with those before an interruption."""
+        return self.spent + time.monotonic() - self._begun
+
+    def due(self, share: float = 1.0) -> bool:
+        """Whether it is time to write the state again, or a share of that time is over."""
+        return time.monotonic() - self._written >= share * EVERY
+
+    def end(self, state: State) -> None:
+        """Keeps the last state, unless it was a matter of seconds: what comes after may fail, too."""
+        if self.due(0.1):
+            self.write(state)
+
+    def write(self, state: State) -> None:
+        """Writes the file in one step."""
+        own = {"notes": self.notes, "share": self.share, "seconds": self.seconds}
+        own["threads"] = torch.get_num_threads()
+        header = json.dumps({"job": self.identity, **own})
+        both = {**state, **{_OWN + k: v for k, v in self.tensors.items()}}
+        tensors = {k: v.detach().cpu().contiguous() for k, v in both.items()}
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic(self.path) as temporary:
+            temporary.write_bytes(save(tensors, metadata={"format": _FORMAT, "header": header}))
+        self._written = time.monotonic()
+
+    def remove(self) -> None:
+        """Takes the file away, once what the work was for is kept."""
+        self.path.unlink(missing_ok=True)
+
+    def _read(self) -> None:
+        if not self.path.exists():
+            return
+        try:
+            with safe_open(self.path, framework="pt") as file:
+                meta = file.metadata() or {}
+                if meta.get("format") != _FORMAT:
+                    raise ValueError(f"its format is {meta.get('format')!r}, not {_FORMAT!r}")
+                header = json.loads(meta["header"])
+                theirs, notes = dict(header["job"]), dict(header["notes"])
+                spent, share = finite("seconds", header["seconds"]), finite("share", header["share"])
+                threads = whole("threads", header["threads"], at_most=MOST["threads"])
+                state: State = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (SafetensorError, ValueError, KeyError, TypeError, OSError, RecursionError) as error:
+            remedy = "remove it to begin again"
+            raise ValueError(f"{self.path} cannot be read as a checkpoint ({error}): {remedy}") from None
+        for key, value in json.loads(json.dumps(self.identity)).items():
+            if theirs.get(key, "nothing") != value:
+                raise ValueError(
+                    f"{self.path} is of a job with {key} {theirs.get(key)}, not {value}: "
+                    "give its settings to go on, another --out, or remove it"
+                )
+        self.state = {k: v for k, v in state.items() if not k.startswith(_OWN)}
+        self.tensors = under(_OWN, state)
+        self.notes, self.share, self.spent, self.threads = notes, share, spent, threads
+
+
+class Checkpoints:
+    """The checkpoints of one piece of work that has parts, which are done one after another.
+
+    A part that is done keeps its last state until the whole is. What does not fit is begun anew.
+
+    Args:
+        folder: of the files.
+        name: of the work, which the files' names begin with.
+        identity: what decides the work.
+    """
+
+    def __init__(self, folder: Path, name: str, identity: Json) -> None:
+        self.folder, self.name, self.identity = folder, name, identity
+        self.spent = 0.0
+        """Seconds of work on the parts so far, before they were taken up again."""
+
+    def part(self, name: str) -> Checkpoint:
+        """That of a part, as an interruption left it."""
+        path = self.folder / f"{self.name}.{name}.checkpoint"
+        found = Checkpoint(path, {**self.identity, "part": name}, strict=False)
+        self.spent += found.spent
+        return found
+
+    def remove(self) -> None:
+        """Takes all of them away, once what the work was for is kept."""
+        for path in self.folder.glob(f"{glob.escape(self.name)}.*.checkpoint"):
+            path.unlink(missing_ok=True)
+
+
+def keeping(
+    checkpoint: Checkpoint | None, state: Callable[[], State], on_progress: OnProgress | None = None
+) -> OnProgress:
+    """What work calls where its state is one to go on from: it tells ``on_progress``, and writes the state.
+
+    That is when it is due, and at once where ``on_progress`` raises, which ends the work. Without a checkpoint
+    it only tells.
+    """
+
+    def tell(progress: Progress) -> None:
+        if checkpoint:
+            checkpoint.share = progress.done / progress.total
+        try:
+            if on_progress:
+                on_progress(progress)
+        except BaseException:
+            if checkpoint:
+                checkpoint.write(state())
+            raise
+        if checkpoint and checkpoint.due():
+            checkpoint.write(state())
+
+    return tell
+
+
+def under(name: str, state: State) -> State:
+    """The entries whose names begin with a name, by what follows it."""
+    return {k[len(name) :]: v for k, v in state.items() if k.startswith(name)}
