@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 GRACE = 20.0
 """Seconds in which work is to find a good place to end; after them it ends wherever it is."""
@@ -28,6 +30,18 @@ class Stop(BaseException):
 def exit_code(number: int) -> int:
     """Of a process that a signal ended, as a shell says it; 0 for none."""
     return 128 + number if number else 0
+
+
+def end_at_once(number: int) -> None:
+    """Ends the process by a signal, as if nobody handled it: files are whole at any moment.
+
+    An exception would not do: raised in the midst of a library, that may take it for a fault of a file.
+    """
+    cursor = b"\x1b[?25h\n" if sys.stderr.isatty() else b""  # which a bar hides
+    with suppress(OSError):
+        os.write(2, cursor + b"Ended at once: the same command goes on from the last state that was kept.\n")
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
 
 
 class Limit:
@@ -53,9 +67,10 @@ class Limit:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Inside, SIGTERM and SIGINT are remembered for ``check``; a second one ends work at once.
+        """Inside, SIGTERM and SIGINT are remembered for ``check``; a second one, or the grace, ends all.
 
-        So does the grace: it, too, raises Stop in the main thread. Elsewhere signals are left as they are.
+        The grace after the limit of time raises Stop in the main thread, wherever that is. In other threads
+        signals are left as they are.
         """
         if threading.current_thread() is not threading.main_thread():
             yield
@@ -66,12 +81,14 @@ class Limit:
         def asked(number: int, _: object) -> None:
             again, self._asked = self._asked, number
             if again:
-                raise Stop(number)
+                end_at_once(number)
             if alarm:
                 signal.setitimer(signal.ITIMER_REAL, GRACE)
 
         def overdue(*_: object) -> None:
-            raise Stop(self._asked)
+            if self._asked:
+                end_at_once(self._asked)
+            raise Stop
 
         before = {n: signal.signal(n, overdue if n == alarm else asked) for n in numbers}
         try:

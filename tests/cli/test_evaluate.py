@@ -2,11 +2,13 @@
 
 import json
 
+import pytest
 import torch
 from commands import call
 from PIL import Image
 
 from cl_condense.common.drawing import Rhythm
+from cl_condense.runs.evaluate_sets import evaluate_files
 
 
 def test_a_set_is_condensed_evaluated_and_exported(tmp_path, capsys, monkeypatch):
@@ -90,3 +92,47 @@ def test_what_is_assumed_of_a_published_file_is_said_and_recorded(tmp_path, caps
         },
         {"space": "normalised", "factor": 2, "pair": [1, 3], "classes": "number", "assumed": ["classes"]},
     ]
+
+
+class Stop(BaseException):
+    pass
+
+
+def test_an_evaluation_with_records_goes_on_and_no_record_comes_twice(tmp_path, monkeypatch):
+    monkeypatch.setattr("cl_condense.common.checkpoint.EVERY", 0.0)
+    sets = [tmp_path / f"{seed}.safetensors" for seed in (0, 1)]
+    for seed, path in enumerate(sets):
+        condense = "condense --method random --ipc 2 --device cpu --seed".split()
+        assert call(*condense, seed, "--out", path) == 0
+
+    def evaluated(records, at=None):
+        """Lines and what was told, until the ``at``-th time."""
+        told = []
+
+        def on_progress(progress):
+            told.append(progress)
+            if len(told) == at:
+                raise Stop
+
+        options = {"records": records, "device": "cpu", "networks": 2, "epochs": 3, "width": 8}
+        lines = evaluate_files(sets, "digits", None, False, watch=lambda name: on_progress, **options)
+        return [*lines], told
+
+    whole, told = evaluated(tmp_path / "whole.jsonl")
+    want = recorded(tmp_path / "whole.jsonl")
+    assert len(want) == 2
+    for at in range(1, len(told) + 1):
+        records = tmp_path / f"{at}.jsonl"
+        with pytest.raises(Stop):
+            evaluated(records, at)
+        lines, rest = evaluated(records)
+        assert [line.split(" in ")[0].split(", ")[0] for line in lines] == [
+            line.split(" in ")[0].split(", ")[0] for line in whole
+        ]
+        assert recorded(records) == want
+        assert len(rest) <= len(told) - at + 2  # each set tells once that it begins
+    assert sorted(p.name for p in tmp_path.iterdir() if "checkpoint" in p.name) == []
+
+
+def recorded(path):
+    return [json.loads(line)["accuracies"] for line in path.read_text().splitlines()]

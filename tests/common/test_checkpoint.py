@@ -52,7 +52,9 @@ def test_what_is_of_another_job_is_refused_or_passed_over(tmp_path):
     path = tmp_path / "a.checkpoint"
     written(path)
     before = path.read_bytes()
-    with pytest.raises(ValueError, match=r"a\.checkpoint is of a job with ipc 2, not 3: give its settings") as error:
+    with pytest.raises(
+        ValueError, match=r"a\.checkpoint is of a job with ipc 2, not 3: give its settings"
+    ) as error:
         Checkpoint(path, {**JOB, "ipc": 3})
     assert "\n" not in str(error.value)
     anew = Checkpoint(path, {**JOB, "ipc": 3}, strict=False)
@@ -67,7 +69,9 @@ def test_what_is_damaged_is_refused_or_passed_over(content, tmp_path):
         save_file({"pixels": torch.zeros(1)}, path)
     else:
         path.write_bytes(content)
-    with pytest.raises(ValueError, match="cannot be read as a checkpoint .* remove it to begin again") as error:
+    with pytest.raises(
+        ValueError, match=r"cannot be read as a checkpoint .* remove it to begin again"
+    ) as error:
         Checkpoint(path, JOB)
     assert "\n" not in str(error.value)
     assert Checkpoint(path, JOB, strict=False).state is None

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -147,7 +148,7 @@ def test_a_run_is_cut_in_the_midst_of_a_step(tmp_path, quick):
     bench = Bench(tmp_path / "results", load_more, REDUCED, orders=1)
     (cell,) = stream_cells("random")
     (work,) = bench.missing([cell])
-    assert quietly(bench, [cell], Checks(6)) == 0
+    assert quietly(bench, [cell], Checks(5)) == 0
     assert bench.missing([cell]) == [work]
     assert len(work.kept(bench.folder)) >= 1
     assert [*work.out(bench.folder).glob("checkpoints/*.train.checkpoint")]
@@ -174,7 +175,7 @@ def test_networks_that_were_cut_go_on_and_their_rest_is_told(bench, tmp_path):
     assert rest.begun
     assert 0 < rest.training < 60
     begun = []
-    bench.do(work, lambda progress: begun.append(progress))
+    bench.do(work, begun.append)
     assert next(p.done for p in begun if p.done) > seen[-1]
     whole = replace(bench, folder=tmp_path / "whole")
     whole.do(work)
@@ -351,15 +352,28 @@ def test_a_signal_leaves_a_checkpoint_and_the_same_command_goes_on(
     assert json.loads((tmp_path / "scores.jsonl").read_text())["accuracies"] == uncut
 
 
-def test_a_second_signal_ends_at_once():
-    limit, before = Limit(), signal.getsignal(signal.SIGINT)
+def test_a_signal_is_remembered_and_a_second_one_ends_the_process(monkeypatch):
+    ended, limit, before = [], Limit(), signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr("cl_condense.common.stopping.end_at_once", ended.append)
     with limit.watching():
         signal.raise_signal(signal.SIGTERM)
         with pytest.raises(Stop):
             limit.check()
-        with pytest.raises(Stop):
-            signal.raise_signal(signal.SIGTERM)
+        assert ended == []
+        signal.raise_signal(signal.SIGINT)
+        assert ended == [signal.SIGINT]
     assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="it needs an alarm")
+def test_what_does_not_look_after_a_signal_is_ended_after_the_grace(monkeypatch):
+    ended = []
+    monkeypatch.setattr("cl_condense.common.stopping.GRACE", 0.05)
+    monkeypatch.setattr("cl_condense.common.stopping.end_at_once", ended.append)
+    with Limit().watching(), suppress(Stop):
+        signal.raise_signal(signal.SIGTERM)
+        time.sleep(60)
+    assert ended == [signal.SIGTERM]
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="it needs an alarm")

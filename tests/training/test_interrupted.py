@@ -16,7 +16,9 @@ from cl_condense.training.train import TrainJob, at_rest, train_together
 SHAPE, CLASSES = (2, 8, 8), 3
 MADE = {
     "joined": lambda: ConvNet(SHAPE, CLASSES, width=3, depth=2),
-    "batch norm": lambda: nn.Sequential(nn.Flatten(), nn.Linear(128, 6), nn.BatchNorm1d(6), nn.Linear(6, CLASSES)),
+    "batch norm": lambda: nn.Sequential(
+        nn.Flatten(), nn.Linear(128, 6), nn.BatchNorm1d(6), nn.Linear(6, CLASSES)
+    ),
     "dropout": lambda: nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(128, CLASSES)),
 }
 FALLING = {
@@ -51,17 +53,15 @@ def values(made):
     return states + [m for job in made for momentum in job.momenta for m in momentum]
 
 
-def ended(told, training, path, at):
-    """Trains until the ``at``-th mini-batch."""
-    left = [at]
+def ending(told, at):
+    """What ends a training after the ``at``-th mini-batch."""
 
     def stop(progress):
         told.append(progress.done)
-        left[0] -= 1
-        if not left[0]:
+        if len(told) == at:
             raise Stop
 
-    return stop, Checkpoint(path, {})
+    return stop
 
 
 @pytest.mark.parametrize("training", FALLING)
@@ -73,8 +73,7 @@ def test_a_training_that_was_ended_goes_on_to_the_bit(make, training, tmp_path):
     for at in (1, 3, 8, batches - 1, batches):
         path, told = tmp_path / f"{at}.checkpoint", []
         with pytest.raises(Stop):
-            stop, checkpoint = ended(told, training, path, at)
-            train_together(jobs(make), training, stop, checkpoint)
+            train_together(jobs(make), training, ending(told, at), Checkpoint(path, {}))
         again = jobs(make)
         rest = []
         right = train_together(again, training, lambda p, rest=rest: rest.append(p.done), Checkpoint(path, {}))
@@ -86,9 +85,9 @@ def test_a_training_that_was_ended_goes_on_to_the_bit(make, training, tmp_path):
 def test_momentum_of_a_job_goes_on_where_the_job_has_it(tmp_path):
     training, whole = FALLING["once"], jobs("batch norm", momenta=True)
     train_together(whole, training)
+    first, checkpoint = jobs("batch norm", momenta=True), Checkpoint(tmp_path / "a", {})
     with pytest.raises(Stop):
-        stop, checkpoint = ended([], training, tmp_path / "a", 5)
-        train_together(jobs("batch norm", momenta=True), training, stop, checkpoint)
+        train_together(first, training, ending([], 5), checkpoint)
     again = jobs("batch norm", momenta=True)
     train_together(again, training, checkpoint=Checkpoint(tmp_path / "a", {}))
     assert all(torch.equal(a, b) for a, b in zip(values(again), values(whole), strict=True))

@@ -1,0 +1,39 @@
+"""Commands that are killed again and again, in every phase, leave what an undisturbed one does.
+
+``tests/support/kills.py`` does the same for as long, and at the sizes, that one wants.
+"""
+
+import sys
+
+import pytest
+from kills import campaign, states
+
+from cl_condense.data import datasets
+
+SMALL = "--width 8 --device cpu".split()
+RUN = "--steps 2 --orders 1 --networks 2 --method dm --method herding --iterations 40 --epochs 40".split()
+TABLE = "ddm-1 --only cifar10 --ipc 1 --method dm --networks 2 --iterations 60 --epochs 60".split()
+JOBS = {
+    "run": [*RUN, *SMALL],
+    "condense": ["--method", "dm+queue", "--ipc", "2", "--iterations", "60", *SMALL],
+    "table": [*TABLE, *SMALL],
+}
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="it has no signals that a process can be ended with"),
+]
+
+
+def made_up():
+    """A data set that needs no files."""
+    from made_up import load
+
+    datasets.load = load
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_a_job_that_is_killed_again_and_again_ends_with_the_same_results(job, tmp_path):
+    prepare = made_up if job == "table" else None
+    found = campaign(job, JOBS[job], tmp_path, wait=states(10), times=8, keep=0.0, prepare=prepare)
+    assert found["killed"] == {"KILL": 2, "TERM": 2, "INT": 2, "INT twice": 2}

@@ -1,0 +1,193 @@
+"""Kills a command again and again, and compares what it leaves in the end with what an undisturbed one does.
+
+    python tests/support/kills.py run --every 60 --times 30 --steady --json kills.json -- --method ddm
+
+A command is ended within ``--every`` seconds of each of its starts, by the signals in turn, and goes on by the
+same command; after ``--times`` it is left alone. ``--steady`` ends it at the end of that time, not at a random
+moment of it. What follows ``--`` are options of the command.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import click
+from safetensors.torch import load_file
+
+SIGNALS = {
+    "KILL": [signal.SIGKILL],
+    "TERM": [signal.SIGTERM],
+    "INT": [signal.SIGINT],
+    "INT twice": [signal.SIGINT] * 2,
+}
+CODES = {
+    "KILL": {-signal.SIGKILL},
+    "TERM": {143, -signal.SIGTERM},
+    "INT": {130},
+    "INT twice": {130, -signal.SIGINT},
+}
+    "KILL": {-signal.SIGKILL},
+    "TERM": {143, -signal.SIGTERM},
+    "INT": {130},
+    "INT twice": {130, -signal.SIGINT},
+}
+OUT = {"run": "--out", "condense": "--out", "table": "--results", "evaluate": "--records"}
+FILE = {"condense": "set.safetensors", "evaluate": "records.jsonl"}
+
+
+def words(job, folder, options):
+    """The command line of a job that leaves its results in a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    where = folder / FILE[job] if job in FILE else folder
+    return [job, *map(str, options), OUT[job], str(where)]
+
+
+def left(folder):
+    """What results say: accuracies by what they are of, and tensors; nothing that is a matter of time."""
+    found = {}
+    for path in sorted(folder.rglob("*.jsonl")):
+        for line in path.read_text().splitlines():
+            record = json.loads(line)
+            own = json.dumps([record.get(key) for key in ("method", "order", "step", "work", "file")])
+            found.setdefault(f"{path.relative_to(folder)} {own}", []).append(record["accuracies"])
+    for path in sorted(folder.rglob("*.safetensors")):
+        found[str(path.relative_to(folder))] = {k: v.tolist() for k, v in load_file(path).items()}
+    return found
+
+
+def start(command, log, keep=30.0, prepare=None):
+    """A process that has its imports done and runs a command, with what it says in a file.
+
+    Args:
+        keep: seconds between states.
+        prepare: called in the process before the command.
+
+    Returns:
+        the process, and a count of the states that it wrote.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["cl_condense.cli.main", "cl_condense.runs.incremental"])
+    ready, states = context.Event(), context.Value("i")
+    process = context.Process(target=_run, args=(command, str(log), keep, prepare, ready, states))
+    process.start()
+    assert ready.wait(120), "it does not begin"
+    return process, states
+
+
+def _run(command, log, keep, prepare, ready, states):
+    from cl_condense.cli.main import main
+    from cl_condense.common import checkpoint
+
+    with open(log, "a") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", closefd=False)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    checkpoint.EVERY, write = keep, checkpoint.Checkpoint.write
+
+    def counting(self, state):
+        write(self, state)
+        states.value += 1
+
+    checkpoint.Checkpoint.write = counting
+    if prepare:
+        prepare()
+    try:
+        ready.set()
+        main(command)
+    except KeyboardInterrupt:  # before the command has begun
+        sys.exit(130)
+
+
+def end(process, name):
+    """Sends a process the signals of a name; its exit code."""
+    for number in SIGNALS[name]:
+        if process.exitcode is None:
+            os.kill(process.pid, number)
+            time.sleep(0.01)
+    process.join(120)
+    assert process.exitcode is not None, f"{name}: it does not end"
+    return process.exitcode
+
+
+def seconds(every, steady):
+    """Waits for a time within so many seconds, or for all of them."""
+    return lambda process, states, draw: process.join(every if steady else draw.uniform(0, every))
+
+
+def states(most):
+    """Waits until a process has written up to so many states, and a little more."""
+
+    def wait(process, states, draw):
+        wanted = draw.randint(0, most)
+        while process.exitcode is None and states.value < wanted:
+            time.sleep(0.001)
+        process.join(draw.uniform(0, 0.02))
+
+    return wait
+
+
+def campaign(job, options, folder, *, wait, times, seed=0, keep=30.0, prepare=None):
+    """Does a job undisturbed in ``folder/whole``, and with kills in ``folder/killed``; a record of both.
+
+    ``wait`` is ``seconds`` or ``states``: when a process is ended.
+
+    Raises:
+        AssertionError: where a command ends otherwise than it should, says a traceback, or leaves others.
+    """
+    draw, killed, log = random.Random(seed), Counter(), folder / "log"
+    begun = time.monotonic()
+    whole, _ = start(words(job, folder / "whole", options), folder / "whole.log", keep, prepare)
+    whole.join()
+    assert whole.exitcode == 0, (folder / "whole.log").read_text()
+    took = time.monotonic() - begun
+    command, names = words(job, folder / "killed", options), list(SIGNALS)
+    for number in range(times):
+        (process, written), name = start(command, log, keep, prepare), names[number % len(names)]
+        wait(process, written, draw)
+        if process.exitcode is not None:
+            break
+        code = end(process, name)
+        assert code in CODES[name] | {0}, f"{name}: {code}, {log.read_text()}"
+        killed[name] += code != 0
+    last, _ = start(command, log, keep, prepare)
+    last.join()
+    said = log.read_text()
+    # a finished condensation is not made again
+    assert last.exitcode == 0 or (job == "condense" and "is there already" in said), said
+    assert "Traceback" not in said, said
+    assert left(folder / "killed") == left(folder / "whole")
+    rest = [str(p.relative_to(folder)) for p in (folder / "killed").rglob("*.checkpoint")]
+    assert rest == []
+    return {"command": command, "seconds": round(took, 1), "killed": dict(killed), "equal": True}
+
+
+@click.command()
+@click.argument("job", type=click.Choice(list(OUT)))
+@click.option("--every", type=float, default=60.0)
+@click.option("--times", type=int, default=30)
+@click.option("--steady", is_flag=True)
+@click.option("--seed", type=int, default=0)
+@click.option("--json", "json_file", type=click.Path(path_type=Path))
+@click.argument("options", nargs=-1, type=click.UNPROCESSED)
+def main(job, every, times, steady, seed, json_file, options):
+    """Prints the record, or what did not hold."""
+    with tempfile.TemporaryDirectory() as folder:
+        found = campaign(job, options, Path(folder), wait=seconds(every, steady), times=times, seed=seed)
+    found["command"] = found["command"][:-2]
+    click.echo(json.dumps(found))
+    if json_file:
+        json_file.write_text(json.dumps(found, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
