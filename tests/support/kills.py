@@ -35,11 +35,6 @@ CODES = {
     "INT": {130},
     "INT twice": {130, -signal.SIGINT},
 }
-    "KILL": {-signal.SIGKILL},
-    "TERM": {143, -signal.SIGTERM},
-    "INT": {130},
-    "INT twice": {130, -signal.SIGINT},
-}
 OUT = {"run": "--out", "condense": "--out", "table": "--results", "evaluate": "--records"}
 FILE = {"condense": "set.safetensors", "evaluate": "records.jsonl"}
 
