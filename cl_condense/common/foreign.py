@@ -41,15 +41,15 @@ def check_file(path: str | os.PathLike[str], remedy: str, at_most: int | None = 
     try:
         found = os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
-        raise ValueError(f"{path} is not there: {remedy}") from None
+        raise one_line(f"{path} is not there: {remedy}") from None
     except (OSError, ValueError) as error:  # a loop of links; a name that no file can have
-        raise ValueError(f"{shown(path)} cannot be read ({reason(error)}): {remedy}") from None
+        raise one_line(f"{shown(path)} cannot be read ({reason(error)}): {remedy}") from None
     if not stat.S_ISREG(found.st_mode):
         kind = _KINDS.get(stat.S_IFMT(found.st_mode), "something else")
-        raise ValueError(f"{path} is {kind}, not a file: {remedy}")
+        raise one_line(f"{path} is {kind}, not a file: {remedy}")
     if at_most is not None and found.st_size > at_most:
         size = f"{found.st_size:,} bytes, and {at_most:,} are looked into"
-        raise ValueError(f"{path} is too large ({size}): {remedy}")
+        raise one_line(f"{path} is too large ({size}): {remedy}")
 
 
 @contextmanager
@@ -62,7 +62,8 @@ def reading(path: str | os.PathLike[str], what: str, remedy: str, at_most: int |
     Args:
         path: of the file.
         what: it should be.
-        remedy: as ``check_file``, and so is ``at_most``.
+        remedy: what the message tells to do.
+        at_most: bytes.
 
     Raises:
         ValueError: before the block as ``check_file``, and for any error in it.
@@ -73,7 +74,7 @@ def reading(path: str | os.PathLike[str], what: str, remedy: str, at_most: int |
     except MemoryError:
         raise
     except Exception as error:
-        raise ValueError(f"{path} cannot be read as {what} ({reason(error)}): {remedy}") from None
+        raise one_line(f"{path} cannot be read as {what} ({reason(error)}): {remedy}") from None
 
 
 def parse(text: str | bytes) -> Any:
@@ -124,6 +125,12 @@ def reason(error: BaseException) -> str:
     return shown(said or type(error).__name__)
 
 
+def one_line(text: str) -> ValueError:
+    """An error whose message is one line."""
+    # file names and the messages of other libraries can have line breaks
+    return ValueError(" ".join(text.splitlines()))
+
+
 def shown(value: object) -> str:
     """A value on a line of a bearable length."""
     text = " ".join(str(value).replace("\0", "\\0").split())
@@ -141,4 +148,5 @@ def check_room(nbytes: int, what: str) -> None:
     except (AttributeError, ValueError, OSError):
         return
     if nbytes > has > 0:
-        raise ValueError(f"{what} takes {nbytes / 2**30:,.0f} GiB of memory, the machine has {has / 2**30:,.0f}")
+        need, there = (f"{n / 2**30:,.0f} GiB" for n in (nbytes, has))
+        raise ValueError(f"{what} would take {need} of memory, and the machine has {there}: give less")

@@ -32,14 +32,15 @@ def write(path: Path, form: str, tensors: Mapping[str, Tensor], **entries: Json)
         temporary.write_bytes(data)  # save_file leaves a file that its owner alone can read
 
 
-def read(path: Path, forms: Sequence[str], names: Sequence[str], *, what: str, remedy: str) -> TensorFile:
+def read(path: Path, forms: Sequence[str], names: Sequence[str], what: str, remedy: str) -> TensorFile:
     """Reads what ``write`` wrote: nothing in the file is run, and tensors take no more bytes than it has.
 
     Args:
         path: of the file.
         forms: the formats that are read, the present one first.
         names: of the entries that are wanted.
-        what: the file should be, and ``remedy`` what to do where it is not, for the message.
+        what: the file should be.
+        remedy: what the message tells to do where it is not.
 
     Raises:
         ValueError: for a file that is absent, damaged or of another format, in one line that names it.

@@ -101,7 +101,8 @@ class CondensedSet:
             given = f"counts {shown(counts)} for {len(ids)} classes and {shape[0]} images"
             return f"{given}: give the images of each class"
         for name, values in (("mean", self.mean), ("std", self.std)):
-            if len(values) != shape[1] or not all(type(v) in (int, float) and abs(v) <= _LARGEST for v in values):
+            numbers = all(type(v) in (int, float) and abs(v) <= _LARGEST for v in values)
+            if len(values) != shape[1] or not numbers:
                 return f"{name} {shown(values)} for {shape[1]} channels: give a finite number for each"
         if min(self.std) < 1 / _LARGEST:
             return f"std {shown(self.std)}: give numbers above 0"
@@ -110,10 +111,13 @@ class CondensedSet:
         ):
             return f"names {shown(self.names)} for {len(ids)} classes: give one for each, or none"
         if type(self.factor) is not int or self.factor < 1 or shape[2] % self.factor or shape[3] % self.factor:
-            return f"partition factor {shown(self.factor)} for images of {shape[2]}x{shape[3]}: it must divide them"
+            images = f"images of {shape[2]}x{shape[3]}"
+            return f"partition factor {shown(self.factor)} for {images}: it must divide them"
         for name, kind in (("recipe", dict), ("versions", dict), ("seed", int)):
             if type(getattr(self, name)) is not kind:
-                return f"{name} {shown(getattr(self, name))}: give {'a whole number' if kind is int else 'a dict'}"
+                return (
+                    f"{name} {shown(getattr(self, name))}: give {'a whole number' if kind is int else 'a dict'}"
+                )
         return ""
 
     def __len__(self) -> int:
@@ -296,6 +300,5 @@ def _stored_fault(stored: Stored, name: str) -> str:
 
 
 def _read(path: str | Path) -> tuple[Json, Json, Stored]:
-    what = {"what": "a condensed set", "remedy": _REMEDY}
-    found = tensor_file.read(Path(path), (_FORMAT, _FLOATS), ("set", "extra"), **what)
+    found = tensor_file.read(Path(path), (_FORMAT, _FLOATS), ("set", "extra"), "a condensed set", _REMEDY)
     return found.entries["set"], found.entries["extra"], found.tensors

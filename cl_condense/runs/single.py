@@ -32,7 +32,7 @@ from cl_condense.runs.config import CondenseConfig
 from cl_condense.runs.provenance import commit, origin
 
 _FORMAT = "cl-condense checkpoint 3"
-_CHECKPOINT = {"what": "a checkpoint", "remedy": "remove it to begin again"}
+_CHECKPOINT = "a checkpoint", "remove it to begin again"
 _EVERY = 30.0  # seconds between checkpoints
 _LOSSES = 200  # points of a loss curve; each waits for the device
 
@@ -153,7 +153,7 @@ def _write(
     if isinstance(method, Recipe):
         work = Condensation(real, method, ipc=c.ipc or 0, network=make, seed=seed)
         if before.state:
-            with reading(files["checkpoint"], **_CHECKPOINT):
+            with reading(files["checkpoint"], *_CHECKPOINT):
                 work.restore(before.state)
         made = _finish(job, work, losses, begun, on_iteration)
     else:
@@ -231,8 +231,8 @@ def _checkpointed(job: Job) -> _Before:
     path = job.files()["checkpoint"]
     if not path.exists():
         return _Before()
-    found = tensor_file.read(path, (_FORMAT,), ("header",), **_CHECKPOINT)
-    with reading(path, **_CHECKPOINT):
+    found = tensor_file.read(path, (_FORMAT,), ("header",), *_CHECKPOINT)
+    with reading(path, *_CHECKPOINT):
         header, state = found.entries["header"], found.tensors
         theirs, seconds = dict(header["job"]), finite("seconds", header["seconds"], at_least=0)
         losses = tuple([whole("iteration", i), float(loss)] for i, loss in header["losses"])

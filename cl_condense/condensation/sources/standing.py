@@ -26,7 +26,6 @@ from cl_condense.networks.resnet import MakeResNet
 from cl_condense.training.protocol import Training
 from cl_condense.training.train import Momentum, at_rest
 
-
 _MOST_PUSHED = 10**6  # networks that a state may say were drawn; the published runs draw 700
 
 
