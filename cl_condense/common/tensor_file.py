@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
 from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -15,6 +17,8 @@ from torch import Tensor
 from cl_condense.common.files import atomic
 from cl_condense.common.foreign import parse_object, reading, shown
 from cl_condense.common.plain import Json
+
+_SUM = "checksum"
 
 
 class TensorFile(NamedTuple):
@@ -26,8 +30,9 @@ class TensorFile(NamedTuple):
 
 def write(path: Path, form: str, tensors: Mapping[str, Tensor], **entries: Json) -> None:
     """Writes a file in one step; ``form`` is the name and the number of its format."""
+    kept = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
     header = {"format": form, **{name: json.dumps(entry) for name, entry in entries.items()}}
-    data = save({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, metadata=header)
+    data = save(kept, metadata={**header, _SUM: _checksum(header, kept)})
     with atomic(path) as temporary:
         temporary.write_bytes(data)  # save_file leaves a file that its owner alone can read
 
@@ -50,8 +55,20 @@ def read(path: Path, forms: Sequence[str], names: Sequence[str], what: str, reme
         found = header.get("format")
         if found in forms:
             entries = {name: parse_object(header[name]) for name in names}
-            return TensorFile(entries, {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            if header.pop(_SUM, None) not in (None, _checksum(header, tensors)):  # earlier files have none
+                raise ValueError("its checksum is another: bytes have changed since it was written")
+            return TensorFile(entries, tensors)
     raise ValueError(f"{path} {_other(found, forms[0], what, remedy)}")
+
+
+def _checksum(header: Mapping[str, str], tensors: Mapping[str, Tensor]) -> str:
+    """Of all that is in a file; against chance, not against malice."""
+    found = zlib.crc32(json.dumps(sorted(header.items())).encode())
+    for name, tensor in sorted(tensors.items()):
+        found = zlib.crc32(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode(), found)
+        found = zlib.crc32(tensor.reshape(-1).view(torch.uint8).numpy(), found)
+    return f"{found:08x}"
 
 
 def _other(found: str | None, ours: str, what: str, remedy: str) -> str:

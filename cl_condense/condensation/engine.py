@@ -126,8 +126,8 @@ class Condensation:
             ValueError: for the state of another condensation.
         """
         try:
-            if not bool(torch.isfinite(state["pixels"]).all()):
-                raise ValueError("NaN or infinite pixels")
+            if not bool((state["pixels"].abs() < _ABSURD).all()):
+                raise ValueError(f"pixels beyond {_ABSURD:g} or NaN")
             self._pixels.copy_(state["pixels"])
             self._step.restore(state)
             for i, source in enumerate(self._sources.values()):
