@@ -16,6 +16,7 @@ MOST_TEXT = 2**28
 """Bytes of a file of JSON, TOML or a table that is read: a campaign of ten thousand records has 0.02 GB."""
 
 _MOST_DEEP = 50  # objects and lists in one another; ours have at most six
+_NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "bad_alloc", "bad allocation")
 _SHOWN = 200  # characters of a reason
 
 _KINDS = {
@@ -71,9 +72,9 @@ def reading(path: str | os.PathLike[str], what: str, remedy: str, at_most: int |
     check_file(path, remedy, at_most)
     try:
         yield
-    except MemoryError:
-        raise
     except Exception as error:
+        if isinstance(error, MemoryError):
+            raise
         raise one_line(f"{path} cannot be read as {what} ({reason(error)}): {remedy}") from None
 
 
@@ -135,6 +136,13 @@ def shown(value: object) -> str:
     """A value on a line of a bearable length."""
     text = " ".join(str(value).replace("\0", "\\0").split())
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, in the words of Python, torch or a GPU."""
+    if isinstance(error, MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _NO_MEMORY)
 
 
 def check_room(nbytes: int, what: str) -> None:
