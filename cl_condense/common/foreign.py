@@ -122,8 +122,7 @@ def reason(error: BaseException) -> str:
         return f"no {shown(repr(error.args[0]))}"
     if isinstance(error, RecursionError):
         return "nested too deeply"
-    said = error.strerror if isinstance(error, OSError) else str(error)
-    return shown(said or type(error).__name__)
+    return shown(getattr(error, "strerror", None) or str(error) or type(error).__name__)
 
 
 def one_line(text: str) -> ValueError:

@@ -51,7 +51,7 @@ def _process(trial, numbers):
 def _do(trial, numbers, pipe):
     try:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        _limit()
+        limit_memory(BYTES)
         sys.addaudithook(_watch)
         for number in numbers:
             _say(pipe, number, None)
@@ -66,11 +66,12 @@ def _do(trial, numbers, pipe):
         os._exit(0)
 
 
-def _limit():
+def limit_memory(more):
+    """So many bytes of address space, beyond what this process has, are all that it gets."""
     if sys.platform != "linux":
         return
     pages = int(Path("/proc/self/statm").read_text().split()[0])
-    most = pages * os.sysconf("SC_PAGE_SIZE") + BYTES
+    most = pages * os.sysconf("SC_PAGE_SIZE") + more
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
