@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -50,7 +52,7 @@ def read(path: Path, forms: Sequence[str], names: Sequence[str], what: str, reme
     Raises:
         ValueError: for a file that is absent, damaged or of another format, in one line that names it.
     """
-    with reading(path, what, remedy), safe_open(path, framework="pt") as file:
+    with reading(path, what, remedy), _named(path) as name, safe_open(name, framework="pt") as file:
         header = file.metadata() or {}
         found = header.get("format")
         if found in forms:
@@ -69,6 +71,17 @@ def _checksum(header: Mapping[str, str], tensors: Mapping[str, Tensor]) -> str:
         found = zlib.crc32(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode(), found)
         found = zlib.crc32(tensor.reshape(-1).view(torch.uint8).numpy().data, found)
     return f"{found:08x}"
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[str]:
+    """A name of a file that safetensors takes: text in UTF-8."""
+    name = os.fspath(path)
+    if name == name.encode(errors="replace").decode():
+        yield name
+        return
+    with path.open("rb") as file:
+        yield f"/dev/fd/{file.fileno()}"
 
 
 def _other(found: str | None, ours: str, what: str, remedy: str) -> str:

@@ -28,7 +28,7 @@ _FLOATS = "cl-condense 1"  # the format before codecs: pixels are float32
 _TUPLES = ("class_ids", "counts", "mean", "std", "names")
 _REMEDY = "remove it, or make it again"
 _LAST = 2**63 - 1  # labels are int64
-_LARGEST = 1e30  # of mean and std: within float32, and so is a pixel times it
+_MOST = {float: 1e30, int: 2**53}  # of mean and std: within float32, and so is a pixel times it
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,10 +101,10 @@ class CondensedSet:
             given = f"counts {shown(counts)} for {len(ids)} classes and {shape[0]} images"
             return f"{given}: give the images of each class"
         for name, values in (("mean", self.mean), ("std", self.std)):
-            numbers = all(type(v) in (int, float) and abs(v) <= _LARGEST for v in values)
+            numbers = all(abs(v) <= _MOST.get(type(v), -1) for v in values)
             if len(values) != shape[1] or not numbers:
                 return f"{name} {shown(values)} for {shape[1]} channels: give a finite number for each"
-        if min(self.std) < 1 / _LARGEST:
+        if min(self.std) < 1 / _MOST[float]:
             return f"std {shown(self.std)}: give numbers above 0"
         if self.names and (
             len(self.names) != len(ids) or not all(isinstance(name, str) for name in self.names)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -93,7 +94,9 @@ def divided(classes: Classes) -> tuple[Classes, Classes]:
     for name, own in classes.items():
         if len(own) == 1:
             raise one_line(f"class {name!r} has 1 image, {own[0]}: give 2 or more, one of them is for testing")
-        held = set(permutation(len(own), _SPLIT, fold(*name.encode()))[: max(round(len(own) / 5), 1)].tolist())
+        held = set(
+            permutation(len(own), _SPLIT, fold(*os.fsencode(name)))[: max(round(len(own) / 5), 1)].tolist()
+        )
         train[name] = [one for i, one in enumerate(own) if i not in held]
         test[name] = [one for i, one in enumerate(own) if i in held]
     return train, test

@@ -32,7 +32,7 @@ def options(config: CondenseConfig | TrainConfig | RunConfig) -> Json:
 def write(path: Path, values: Values) -> None:
     """Writes options that ``read`` gives again: text, numbers, true or false, and lists of them."""
     with atomic(path) as temporary:
-        lines = (f"{key} = {_toml(value)}\n" for key, value in values.items())
+        lines = (_line(key, value) for key, value in values.items())
         temporary.write_text("".join(lines), encoding="utf-8")
 
 
@@ -44,6 +44,15 @@ def read(path: Path) -> Json:
     """
     with reading(path, "TOML", "give a file such as config.toml of a run", _MOST):
         return tomllib.loads(path.read_text(encoding="utf-8"))
+
+
+def _line(key: str, value: object) -> str:
+    text = f"{key} = {_toml(value)}\n"
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # a path may have any bytes, TOML is UTF-8
+        return f"# {key} has bytes that are no UTF-8: give it on the command line\n"
+    return text
 
 
 def _toml(value: object) -> str:

@@ -41,9 +41,11 @@ def append(path: Path, record: Record) -> None:
             while line:
                 line = line[file.write(line) :]  # a disk that gets full takes a part
             os.fsync(file.fileno())
-        except BaseException:
+        except BaseException as error:
             with suppress(OSError):
                 file.truncate(before)
+            if isinstance(error, OSError):
+                error.filename = str(path)
             raise
 
 

@@ -128,7 +128,7 @@ def forged(made, path, **header):
 CLAIMS = [
     *({"class_ids": [0, bad]} for bad in (2**63, 10**30, -1, 1.5, "1", None, [1])),
     *({"counts": bad} for bad in ([2, 2**62], [4, 0], [2, 3], [5, -1], 4)),
-    *({"mean": bad} for bad in ([10**400], [1e400], [float("nan")], ["0.5"], [], 0.5)),
+    *({"mean": bad} for bad in ([10**400], [2**64], [True], [None], [1e400], [float("nan")], ["0.5"], [], 0.5)),
     *({"std": bad} for bad in ([0], [-1], [1e-320], [1e31])),
     *({"factor": bad} for bad in (0, 3, 2**40, 2.0, "2")),
     *({"recipe": bad} for bad in ([], "dm", None)),

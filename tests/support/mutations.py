@@ -160,6 +160,13 @@ def header_altered(data, draw):
     return struct.pack("<Q", len(new)) + new + rest
 
 
+def in_order(data):
+    """The same safetensors file, whose writer puts entries in any order."""
+    size = struct.unpack("<Q", data[:8])[0]
+    new = json.dumps(json.loads(data[8 : 8 + size]), sort_keys=True).encode()
+    return struct.pack("<Q", len(new)) + new + data[8 + size :]
+
+
 def archive_altered(data, draw):
     """A zip file with right checksums; one entry was changed, doubled, renamed, taken out or packed."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:

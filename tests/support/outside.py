@@ -42,18 +42,18 @@ class Disk:
         if self.folder is None or event not in ("open", "os.mkdir", "os.rename"):
             return
         path = arguments[0]
-        if not isinstance(path, str | os.PathLike) or not os.fspath(path).startswith(self.folder):
+        if not isinstance(path, str | os.PathLike) or not os.fspath(path).startswith(self.folder + os.sep):
             return
         if event != "open" or self._writes(*arguments[1:]):
-            self._write()
+            self._write(os.fspath(path))
 
     def _writes(self, mode, flags):
         return bool(flags & _WRITING) if mode is None else any(letter in mode for letter in "wax+")
 
-    def _write(self):
+    def _write(self, *path):
         self.count += 1
         if self.count == self.fails:
-            raise OSError(self.error, os.strerror(self.error))
+            raise OSError(self.error, os.strerror(self.error), *path)
 
 
 DISK = Disk()
