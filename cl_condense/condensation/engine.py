@@ -129,11 +129,11 @@ class Condensation:
             if not bool((state["pixels"].abs() < _ABSURD).all()):
                 raise ValueError(f"pixels beyond {_ABSURD:g} or NaN")
             self._pixels.copy_(state["pixels"])
-            self._step.restore(state)
+            self.iteration = numbers.whole("iteration", state["iteration"].item(), 0, self.iterations)
+            self._step.restore(state, begun=self.iteration > 0)
             for i, source in enumerate(self._sources.values()):
                 own = f"networks.{i}."
                 source.restore({k[len(own) :]: v for k, v in state.items() if k.startswith(own)})
-            self.iteration = numbers.whole("iteration", state["iteration"], 0, self.iterations)
             _check_alike(state, self.state())  # a copy takes tensors of other shapes and types too
         except (KeyError, IndexError, RuntimeError, ValueError, TypeError) as error:
             reason = f"no {error}" if isinstance(error, KeyError) else str(error).splitlines()[0]
@@ -262,6 +262,8 @@ def _check_alike(given: State, taken: State) -> None:
         (own, theirs) = ((tensor.dtype, tuple(tensor.shape)) for tensor in (taken[name], value))
         if own != theirs:
             raise ValueError("{} is {} of shape {}, not {} of shape {}".format(name, *theirs, *own))
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            raise ValueError(f"{name} is NaN or infinite")
 
 
 def _check_finite(pixels: Tensor, recipe: Recipe, iteration: int) -> None:

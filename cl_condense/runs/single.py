@@ -237,7 +237,7 @@ def _checkpointed(job: Job) -> _Before:
         theirs, seconds = dict(header["job"]), finite("seconds", header["seconds"], at_least=0)
         losses = tuple([whole("iteration", i), float(loss)] for i, loss in header["losses"])
         threads = whole("threads", header["threads"], at_most=MOST["threads"])
-        whole("iteration", state["iteration"])
+        whole("iteration", state["iteration"].item())
     mine = job.identity()
     for key, value in mine.items():
         if theirs.get(key, "nothing") != value:

@@ -108,7 +108,7 @@ class _Queue:
         return state
 
     def restore(self, state: State) -> None:
-        pushed = whole("pushed", state["pushed"], 0, _MOST_PUSHED)
+        pushed = whole("pushed", state["pushed"].item(), 0, _MOST_PUSHED)
         while len(self.births) < min(pushed, self._size):
             self._push()
         self.births = [*range(pushed)]
