@@ -146,7 +146,7 @@ def _holder(note: Path) -> str:
         said = json.loads(note.read_text())
         pid, host, since, command = (said[key] for key in ("pid", "host", "since", "command"))
         known = host != socket.gethostname() or _lives(int(pid))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         known = False
     if not known:
         return "is being written by another process"
