@@ -8,7 +8,7 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
-from trials import limit_memory
+from trials import fork, limit_memory
 
 _WRITING = os.O_WRONLY | os.O_RDWR
 
@@ -74,7 +74,7 @@ def forked(work, *, stdout=None, encoding="utf-8", memory=None):
         memory: bytes of address space beyond what the process has.
     """
     (out, out_end), (err, err_end) = os.pipe(), os.pipe()
-    child = os.fork()
+    child = fork()
     if child == 0:
         try:
             os.dup2(out_end if stdout in (None, "closed") else stdout, 1)

@@ -26,12 +26,17 @@ def failures(trial, numbers):
     return found
 
 
+def fork():
+    """As os.fork, without what Python 3.12 warns of: other threads are not in the child."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return os.fork()
+
+
 def _process(trial, numbers):
     """The numbers that one process got through, with what went wrong; the last one may have ended it."""
     ours, theirs = os.pipe()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of Python 3.12: other threads are not in the child
-        child = os.fork()
+    child = fork()
     if child == 0:
         os.close(ours)
         _do(trial, numbers, theirs)
