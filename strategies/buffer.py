@@ -14,6 +14,7 @@ from avalanche.training.storage_policy import ExemplarsBuffer
 from torch import Tensor
 
 from cl_condense.common import numbers
+from cl_condense.common.foreign import shown
 from cl_condense.common.plain import Json
 from cl_condense.common.progress import OnProgress
 from cl_condense.condensation import codecs
@@ -204,5 +205,6 @@ def _format(path: str | Path, header: Json) -> ItemFormat:
     """What items of a saved memory look like; as in a new buffer where the file does not say it."""
     said = header.get("format", [False, True])
     if not isinstance(said, list) or [type(value) for value in said] != [bool, bool]:
-        raise ValueError(f"{path} has items of format {said}, which no buffer has: make the memory again")
+        form = shown(said)
+        raise ValueError(f"{path} has items of format {form}, which no buffer has: make the memory again")
     return ItemFormat(*said)

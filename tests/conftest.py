@@ -22,7 +22,11 @@ hypothesis.settings.register_profile(
 hypothesis.settings.register_profile("search", deadline=None, max_examples=2000)
 hypothesis.settings.load_profile("fixed")
 
-pytest.register_assert_rewrite("commands", "pages", "sets", "streams")
+pytest.register_assert_rewrite("commands", "pages", "sets", "streams", "trials")
+
+
+def pytest_addoption(parser):
+    parser.addoption("--mutations", type=int, default=40, help="Damaged files of each format.  [default: 40]")
 
 
 @pytest.fixture(autouse=True, scope="session")

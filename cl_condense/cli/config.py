@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from cl_condense.cli.types import Whole
+from cl_condense.common.foreign import shown
 from cl_condense.common.plain import Json
 from cl_condense.common.suggest import choice
 
@@ -50,7 +51,7 @@ def _single(where: str, option: click.Option, value: object) -> Any:
     elif isinstance(option.type, Whole):
         kind, said = int, "a whole number"
     if not isinstance(value, kind) or isinstance(value, bool) is not option.is_flag:
-        raise ValueError(f"{where} is {value!r}: give {said}")
+        raise ValueError(f"{where} is {shown(repr(value))}: give {said}")
     return value
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import warnings
 
@@ -13,8 +14,12 @@ from cl_condense.cli.export import export
 from cl_condense.cli.methods import methods
 from cl_condense.cli.report import report
 from cl_condense.cli.run import run
+from cl_condense.cli.streams import Streams, broken_pipe
 from cl_condense.cli.table import table
+from cl_condense.common.foreign import out_of_memory, reason
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_LESS = "take fewer or smaller images, narrower networks or a machine with more; the same command goes on"
 _COMPLETION = """
 \b
 Completion of methods, data sets, tables, networks and evaluations, here for bash (or zsh, fish):
@@ -43,22 +48,56 @@ def _warn(message: Warning | str, *where: object) -> None:
 
 
 def main(args: list[str] | None = None) -> None:
-    """Entry point: whatever the user can mend is one line on stderr and exit code 2."""
+    """Entry point: whatever the user can mend is one line on stderr and exit code 2.
+
+    Where nobody reads the standard output any more the work is done all the same, and the exit code is 1, as
+    Python and click have it.
+    """
+    streams = Streams()
     with warnings.catch_warnings():
         warnings.showwarning = _warn  # type: ignore[assignment] # one that takes any arguments
-        code = _code(args)
+        code = _code(args, streams)
     sys.exit(code)
 
 
-def _code(args: list[str] | None) -> int:
+def _code(args: list[str] | None, streams: Streams) -> int:
     """Does the command; the exit code."""
+    try:
+        with streams.kept():
+            code = _done(args)
+    except ValueError as error:
+        return _fail(str(error))
+    lost = streams.fault()
+    if lost is None or code:
+        return code
+    return 1 if broken_pipe(lost) else _fail(f"the standard output did not take all ({lost.strerror})")
+
+
+def _done(args: list[str] | None) -> int:
     try:
         code = cli.main(args=args, prog_name="cl-condense", standalone_mode=False)
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted.", err=True)  # what keeps its state says how to go on
         return 130
-    except (click.ClickException, ValueError, OSError) as error:
-        message = error.format_message() if isinstance(error, click.ClickException) else str(error)
-        click.echo("Error: " + " ".join(message.split()), err=True)
-        return 2
+    except click.ClickException as error:
+        return _fail(error.format_message())
+    except OSError as error:
+        return _fail(_said(error))
+    except ValueError as error:
+        return _fail(str(error))
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        return _fail(f"the memory ran out ({reason(error)}): {_LESS}")
     return code if isinstance(code, int) else 0
+
+
+def _said(error: OSError) -> str:
+    """An error of the system with the file that it is of, and what helps where the disk is full."""
+    text = ": ".join(str(part) for part in (error.filename, error.strerror or error) if part)
+    return f"{text}: make room, and the same command goes on" if error.errno in _FULL else text
+
+
+def _fail(message: str) -> int:
+    click.echo("Error: " + " ".join(message.split()), err=True)
+    return 2

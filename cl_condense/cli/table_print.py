@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import codecs
-import io
 import json
 import math
-import sys
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-
-from rich.console import Console
 
 from cl_condense.cli.console import console, say
 from cl_condense.common.files import atomic
@@ -27,28 +22,12 @@ from cl_condense.papers.titles import TITLES
 from cl_condense.reports.dots import Dots
 from cl_condense.runs.provenance import command_line
 
-
-def _console() -> Console:
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors=_PLAIN)  # a table is no reason to fail in an encoding without ±
-    return console(120)
-
-
-def _plainly(error: UnicodeError) -> tuple[str, int]:
-    """What stands for characters that an encoding lacks."""
-    if not isinstance(error, UnicodeEncodeError):
-        raise error
-    lost = error.object[error.start : error.end]
-    return "".join({"±": "+-"}.get(character, "?") for character in lost), error.end
-
-
-_PLAIN = "cl_condense.plainly"
-codecs.register_error(_PLAIN, _plainly)
+_WIDTH = 120
 
 
 def show(bench: Bench, tables: Mapping[str, list[Cell]], json_file: Path | None) -> None:
     """The tables, ours beside the published; a file gets our accuracies, with where they come from."""
-    to = _console()
+    to = console(_WIDTH)
     for name, own in tables.items():
         comparison = Comparison(own, [bench])
         to.print(side_by_side(f"{name}: {TITLES[name]}", comparison))
@@ -70,7 +49,7 @@ def _write(path: Path, bench: Bench, tables: Mapping[str, list[Cell]]) -> None:
 
 def preview(bench: Bench, cells: list[Cell], cheapest: bool, limit: Limit) -> None:
     """What is missing, with estimates where the data are there."""
-    tell = partial(say, _console())
+    tell = partial(say, console(_WIDTH))
     lacking: dict[str, ValueError] = {}
     for dataset in dict.fromkeys(work.condense.dataset for cell in cells for work in bench.works(cell)):
         try:

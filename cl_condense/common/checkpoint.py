@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import glob
 import json
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
-from cl_condense.common.files import atomic
+from cl_condense.common import tensor_file
+from cl_condense.common.foreign import reading, shown
 from cl_condense.common.numbers import MOST, finite, whole
 from cl_condense.common.plain import Json
 from cl_condense.common.progress import OnProgress, Progress
@@ -25,6 +25,7 @@ EVERY = 30.0
 """Seconds between two writes of a state."""
 
 _FORMAT = "cl-condense checkpoint 4"
+_WHAT = "a checkpoint", "remove it to begin again"
 _OWN = "own."  # begins the names of the owner's tensors
 
 
@@ -80,43 +81,44 @@ class Checkpoint:
     def write(self, state: State) -> None:
         """Writes the file in one step."""
         own = {"notes": self.notes, "share": self.share, "seconds": self.seconds}
-        own["threads"] = torch.get_num_threads()
-        header = json.dumps({"job": self.identity, **own})
-        both = {**state, **{_OWN + k: v for k, v in self.tensors.items()}}
-        tensors = {k: v.detach().cpu().contiguous() for k, v in both.items()}
+        header = {"job": self.identity, **own, "threads": torch.get_num_threads()}
+        tensors = {**state, **{_OWN + k: v for k, v in self.tensors.items()}}
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic(self.path) as temporary:
-            temporary.write_bytes(save(tensors, metadata={"format": _FORMAT, "header": header}))
+        tensor_file.write(self.path, _FORMAT, tensors, header=header)
         self._written = time.monotonic()
 
     def remove(self) -> None:
         """Takes the file away, once what the work was for is kept."""
         self.path.unlink(missing_ok=True)
 
+    def take_up(self, restore: Callable[[State], None]) -> None:
+        """Gives the state, if there is one, to what goes on with it.
+
+        Raises:
+            ValueError: where it does not fit.
+        """
+        if self.state is not None:
+            with reading(self.path, *_WHAT):
+                restore(self.state)
+
     def _read(self) -> None:
-        if not self.path.exists():
+        if not os.path.lexists(self.path):
             return
-        try:
-            with safe_open(self.path, framework="pt") as file:
-                meta = file.metadata() or {}
-                if meta.get("format") != _FORMAT:
-                    raise ValueError(f"its format is {meta.get('format')!r}, not {_FORMAT!r}")
-                header = json.loads(meta["header"])
-                theirs, notes = dict(header["job"]), dict(header["notes"])
-                spent, share = finite("seconds", header["seconds"]), finite("share", header["share"])
-                threads = whole("threads", header["threads"], at_most=MOST["threads"])
-                state: State = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (SafetensorError, ValueError, KeyError, TypeError, OSError, RecursionError) as error:
-            remedy = "remove it to begin again"
-            raise ValueError(f"{self.path} cannot be read as a checkpoint ({error}): {remedy}") from None
+        found = tensor_file.read(self.path, (_FORMAT,), ("header",), *_WHAT)
+        header = found.entries["header"]
+        with reading(self.path, *_WHAT):
+            theirs, notes = dict(header["job"]), dict(header["notes"])
+            spent = finite("seconds", header["seconds"], at_least=0)
+            share = finite("share", header["share"], at_least=0, at_most=1)
+            threads = whole("threads", header["threads"], at_most=MOST["threads"])
         for key, value in json.loads(json.dumps(self.identity)).items():
             if theirs.get(key, "nothing") != value:
                 raise ValueError(
-                    f"{self.path} is of a job with {key} {theirs.get(key)}, not {value}: "
+                    f"{self.path} is of a job with {key} {shown(theirs.get(key))}, not {value}: "
                     "give its settings to go on, another --out, or remove it"
                 )
-        self.state = {k: v for k, v in state.items() if not k.startswith(_OWN)}
-        self.tensors = under(_OWN, state)
+        self.state = {k: v for k, v in found.tensors.items() if not k.startswith(_OWN)}
+        self.tensors = under(_OWN, found.tensors)
         self.notes, self.share, self.spent, self.threads = notes, share, spent, threads
 
 

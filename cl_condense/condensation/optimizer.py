@@ -52,6 +52,8 @@ class PixelStep:
         buffer = self._sgd.state[self._pixels].get("momentum_buffer")
         return {} if buffer is None else {"momentum": buffer}
 
-    def restore(self, state: State) -> None:
-        if "momentum" in state:
+    def restore(self, state: State, begun: bool) -> None:
+        if begun and self._sgd.param_groups[0]["momentum"] > 0:
+            if state["momentum"].shape != self._pixels.shape:
+                raise ValueError(f"momentum {tuple(state['momentum'].shape)}, not {tuple(self._pixels.shape)}")
             self._sgd.state[self._pixels]["momentum_buffer"] = state["momentum"].to(self._pixels, copy=True)

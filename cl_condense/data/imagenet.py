@@ -14,9 +14,10 @@ from pathlib import Path
 
 import torch
 
+from cl_condense.common.foreign import MOST_TEXT, check_file, one_line
 from cl_condense.common.progress import OnProgress
 from cl_condense.data.decoding import decoded
-from cl_condense.data.folder import Pair, one_line
+from cl_condense.data.folder import Pair
 from cl_condense.data.imageset import ImageSet
 
 Files = dict[str, list[str]]  # of each class, relative to the data set's folder
@@ -148,6 +149,7 @@ def _annotated(name: str, root: Path, named: dict[str, str]) -> Files:
     if not table.is_file():
         raise _missing(name, table)
     files: Files = {wnid: [] for wnid in named}
+    check_file(table, "put the official file there", MOST_TEXT)
     for number, line in enumerate(table.read_text("utf-8", errors="replace").splitlines(), 1):
         image, wnid = [*line.split("\t"), ""][:2]
         if wnid not in files or os.path.basename(image) != image:

@@ -16,8 +16,8 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from cl_condense.common.foreign import MOST_TEXT, one_line, reading
 from cl_condense.common.suggest import choice
-from cl_condense.data.folder import one_line
 from cl_condense.methods.registry import build
 from cl_condense.papers.titles import TITLES
 
@@ -169,10 +169,8 @@ def read(path: str | Path) -> list[Cell]:
         ValueError: for a file that is not there or no such table, with line, value and what belongs there.
     """
     wanted = f"give a CSV file in UTF-8 with the first line {COLUMNS}"
-    try:
+    with reading(path, "UTF-8", wanted, MOST_TEXT):
         lines = csv.reader(io.StringIO(Path(path).read_text("utf-8-sig")), strict=True)
-    except (OSError, UnicodeDecodeError) as error:
-        raise one_line(f"{path} cannot be read: {error}: {wanted}") from None
     cells: list[Cell] = []
     try:
         if (header := ",".join(next(lines, []))) != COLUMNS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from torch import Tensor
 from cl_condense.common.checkpoint import Checkpoint
 from cl_condense.common.devices import using_threads
 from cl_condense.common.files import atomic, writing
+from cl_condense.common.foreign import reading
 from cl_condense.common.numbers import whole
 from cl_condense.common.plain import Json
 from cl_condense.common.progress import OnProgress, Progress
@@ -60,11 +62,16 @@ class Job:
             ValueError: for a checkpoint of other settings, and a damaged one.
         """
         before = self.checkpoint()
-        return (int(before.state["iteration"]), before.spent) if before.state else (0, 0.0)
+        done = (before.state or {}).get("iteration")  # a selection has none
+        return (0, 0.0) if done is None else (int(done), before.spent)
 
     def checkpoint(self) -> Checkpoint:
         """Where it goes on; errors as ``done``."""
-        return Checkpoint(self.files()["checkpoint"], self.identity())
+        found = Checkpoint(self.files()["checkpoint"], self.identity())
+        with reading(found.path, "a checkpoint", "remove it to begin again") if found.state else nullcontext():
+            losses = [[whole("iteration", i), float(loss)] for i, loss in found.notes.get("losses", [])]
+            found.notes["losses"] = losses
+        return found
 
     def identity(self) -> Json:
         """What has to be the same for an interrupted job to go on."""
@@ -151,7 +158,7 @@ def _write(
 ) -> Json:
     c, files = job.config, job.files()
     commit()  # of the code that is loaded now
-    losses = checkpoint.notes.setdefault("losses", [])
+    losses = checkpoint.notes["losses"]
     made = condense(
         real,
         method,
@@ -197,5 +204,5 @@ def _start(job: Job, recipe: Recipe) -> tuple[Recipe, int]:
     if job.start is None:
         return recipe, job.config.seed
     saved = CondensedSet.load(job.start)
-    before = whole(f"{job.start}: iterations", saved.recipe.get("iterations", 0), 0)
+    before = whole(f"{job.start}: iterations", saved.recipe.get("iterations", 0), 0, 2**63 - 1)
     return replace(recipe, synthetic=Saved(saved)), subseed(job.config.seed, before)

@@ -91,9 +91,12 @@ def train_together(
     def state() -> State:
         return {f"{i}.{k}": v for i, group in enumerate(groups) for k, v in group.state().items()}
 
-    if checkpoint and checkpoint.state:
+    def restore(state: State) -> None:
         for i, group in enumerate(groups):
-            group.restore(under(f"{i}.", checkpoint.state))
+            group.restore(under(f"{i}.", state))
+
+    if checkpoint:
+        checkpoint.take_up(restore)
     tell, total = keeping(checkpoint, state, on_progress), len(groups) * training.epochs
     begun = sum(group.done for group in groups)
     for number, group in enumerate(groups):

@@ -482,7 +482,8 @@ def test_a_damaged_image_is_named(content, suffix, tmp_path):
     else:
         bad.write_bytes({"short": whole[: len(whole) // 2], "text": b"hello", "empty": b""}[content])
     message = folder_refused(tmp_path, size=4)
-    assert f"{bad} is damaged" in message
+    why = "a folder, not a file" if content == "folder" else "damaged"
+    assert f"{bad} is {why}" in message
 
 
 def test_sixteen_bits_are_refused(tmp_path):

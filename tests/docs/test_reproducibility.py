@@ -347,7 +347,7 @@ def test_a_record_that_lacks_a_column_is_refused(run, home, call, load):
         (LINES, ["--commit", "mine"], "--commit mine: give 7 to 40 digits"),
         ([], ["--commit", "7654321"], "holds no result yet"),
         ([{"method": "dm"}], [], "records.jsonl is damaged in line 1"),
-        ([{"method": "dm", "order": 0, "step": 1}], [], "is damaged in line 1 (no 'classes_seen')"),
+        ([{"method": "dm", "order": 0, "step": 1}], [], "is damaged in line 1 (no 'dataset')"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

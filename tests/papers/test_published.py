@@ -341,10 +341,10 @@ def test_files_that_are_no_tables_are_refused(tmp_path):
 
 
 def test_a_file_that_is_not_there_is_refused_in_one_line(tmp_path):
-    assert "No such file" in refusal(tmp_path / "mine.csv")
+    assert "is not there" in refusal(tmp_path / "mine.csv")
     (tmp_path / "mine").mkdir()
-    assert "cannot be read" in refusal(tmp_path / "mine")
-    with pytest.raises(ValueError, match="cannot be read") as error:
+    assert "is a folder, not a file" in refusal(tmp_path / "mine")
+    with pytest.raises(ValueError, match="is not there") as error:
         read(tmp_path / "two\nlines.csv")
     assert "\n" not in str(error.value)
 

@@ -171,7 +171,7 @@ def damage(name):
         (damage('scores.jsonl|{"work"|["work"'), "scores.jsonl is damaged in line 1 (no JSON)"),
         (damage("scores.jsonl|0.255|0.155"), "have other accuracies of cifar10-random-ipc10-seed0-"),
         (damage('sets/*random*.json|"width": 128|"width": 64'), "is another record than in"),
-        (damage("sets/*random*.json|{|"), ".json is damaged"),
+        (damage("sets/*random*.json|{|"), ".json cannot be read as a record (no JSON)"),
         (damage('streams/*/records.jsonl|"step": 1|"step": 0.5'), "records.jsonl is damaged in line 1"),
         (damage("streams/*/records.jsonl|0.339|0.439"), "other accuracies of dm, order 0, step 1"),
         (damage('streams/*/settings.json|"width": 128|"width": 64'), "are of other settings"),

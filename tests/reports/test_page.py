@@ -279,12 +279,12 @@ def test_what_is_damaged_is_listed_and_the_rest_is_there(results):
     faults = markdown.split("## What could not be read")[1].replace("\\", "")
     for name, reason in {
         "results/broken.safetensors": "broken.safetensors cannot be read as a condensed set",
-        "results/more.json": "more.json is damaged",
+        "results/more.json": "more.json cannot be read as a record (no JSON)",
         "results/run/memory/dm-order0-step2.safetensors": "cannot be read",
         "results/table/scores.jsonl, line 2": "no 'work'",
         "results/table/scores.jsonl, ../lost.safetensors": "lost.json is not there",
         f"results/table/scores.jsonl, {work['set']}": "fills no published table",
-        "results/bad": "KeyError: 'dataset'",
+        "results/bad": "is damaged in line 1 (no 'order')",
     }.items():
         assert re.search(rf"^\| {re.escape(name)} \| .*{re.escape(reason)}", faults, re.M), name
     assert str(results) not in faults

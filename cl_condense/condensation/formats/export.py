@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from cl_condense.common.files import atomic
+from cl_condense.common.files import atomic, atomic_folder
 from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.condensation.formats.tensor_files import OURS, left_open
 from cl_condense.data.class_names import safe
@@ -30,28 +32,23 @@ def export(condensed: CondensedSet, path: Path, kind: str) -> Path:
     """
     if kind not in FORMATS:
         raise ValueError(f"format {kind!r}: use {', '.join(FORMATS)}")
-    if path.exists():
+    if os.path.lexists(path):
         raise ValueError(f"{path} is there already: give another --out")
     path.parent.mkdir(parents=True, exist_ok=True)
     images, labels = condensed.decode()
     if kind == "png":
-        _export_png(condensed, path, labels)
+        with atomic_folder(path) as folder:
+            _export_png(condensed, folder, labels)
         return path
+    made = io.BytesIO()  # torch's own writer ends the process where the disk is full
+    if kind == "pt":
+        recipe = json.dumps(condensed.recipe)
+        torch.save({"data": [[images, labels]], "recipe": recipe, OURS: left_open(condensed)}, made)
+    else:
+        pixels, names = condensed.to_pixels(decoded=True).numpy(), np.array(condensed.names)
+        np.savez_compressed(made, images=pixels, labels=labels.numpy(), names=names)
     with atomic(path) as temporary:
-        if kind == "pt":
-            torch.save(
-                {
-                    "data": [[images, labels]],
-                    "recipe": json.dumps(condensed.recipe),
-                    OURS: left_open(condensed),
-                },
-                temporary,
-            )
-        else:
-            with temporary.open("wb") as file:
-                names = np.array(condensed.names)
-                pixels = condensed.to_pixels(decoded=True).numpy()
-                np.savez_compressed(file, images=pixels, labels=labels.numpy(), names=names)
+        temporary.write_bytes(made.getbuffer())
     return path
 
 
