@@ -70,7 +70,8 @@ Examples:
 @shared.seed
 @shared.device
 @shared.out("Folder for the results.  [default: one under runs/]")
-def run(dataset: str, data: Path | None, download: bool, out: Path | None, **given: Any) -> None:
+@click.option("--remake", is_flag=True, help="Make memories that were lost since again.")
+def run(dataset: str, data: Path | None, download: bool, out: Path | None, remake: bool, **given: Any) -> None:
     """Class-incremental run: condense each step's classes into memory, retrain on it, evaluate.
 
     Writes records.jsonl, accuracy.png, memory.png, the memories and config.toml, which repeats it, to the
@@ -99,6 +100,8 @@ def run(dataset: str, data: Path | None, download: bool, out: Path | None, **giv
         config_file.write(task.out / "config.toml", config_file.options(task.settings) | repeats)
         _announce(task, errors)
         _work(task, errors)
+        if remake:
+            _remake(task, errors)
         _show(task, console)
 
 
@@ -159,6 +162,26 @@ def _work(task: Run, console: Console) -> None:
         task(show)
 
 
+def _remake(task: Run, console: Console) -> None:
+    """Makes the memories again that are not there."""
+    from cl_condense.common.progress import Progress  # noqa: PLC0415
+    from cl_condense.common.progress_bar import ProgressBar  # noqa: PLC0415
+
+    lost = task.lost()
+
+    def how() -> str:
+        return f"{len(lost) - len(task.lost())} of {len(lost)} memories made again; the same command goes on."
+
+    with stoppable(how) as limit, ProgressBar("lost memories", console) as bar:
+
+        def show(event: Event) -> None:
+            done = lost.index(event.unit) + 2 * event.share  # a half of a unit is condensing
+            bar(Progress("condensing", done, len(lost)))
+            limit.check()
+
+        task.remake(show)
+
+
 def _budget(s: RunConfig) -> str:
     ipc, stream = s.main.ipc, s.stream
     if stream.max_bytes:
@@ -175,6 +198,7 @@ def _line(record: Record, done: int, total: int) -> str:
 
 def _show(task: Run, console: Console) -> None:
     """Table on the terminal, pictures in the folder."""
+    from cl_condense.common.drawing import stderr  # noqa: PLC0415
     from cl_condense.condensation.condensed_set import CondensedSet  # noqa: PLC0415
     from cl_condense.data.image_grid import grid_page, panel_grid  # noqa: PLC0415
     from cl_condense.reports import summary  # noqa: PLC0415
@@ -186,8 +210,13 @@ def _show(task: Run, console: Console) -> None:
     summary.accuracy_plot(task.records, task.out / "accuracy.png", title)
     pages = {}
     for method in s.methods:
-        memory = CondensedSet.load(task.memory_file(Unit(0, method, s.stream.steps)))
+        file = task.memory_file(Unit(0, method, s.stream.steps))
+        if not file.exists():
+            say(stderr(), f"{file} is not there: its picture is left out; --remake makes it again")
+            continue
+        memory = CondensedSet.load(file)
         names = [task.train.names[i] for i in memory.class_ids]
         pages[method] = grid_page(memory.to_pixels(), memory.counts, names)
-    panel_grid(pages, task.out / "memory.png")
+    if pages:
+        panel_grid(pages, task.out / "memory.png")
     say(console, f"\nIn {task.out}: records.jsonl, accuracy.png, memory.png, memory/")

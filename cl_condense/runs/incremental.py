@@ -113,6 +113,25 @@ class Run:
         with suppress(OSError):
             self._checkpoints.rmdir()
 
+    def lost(self) -> list[Unit]:
+        """Last steps that have a record and whose memory is not there any more."""
+        last = [Unit(r["order"], r["method"], r["step"]) for r in self.records if r["step"] == self._last]
+        return [unit for unit in last if not self.memory_file(unit).exists()]
+
+    def remake(self, on_event: Callable[[Event], None] = lambda event: None) -> None:
+        """Makes lost memories again, equal to what they were; interrupted it goes on as a call does."""
+        with writing(self.out, folder=True), using_threads(self._threads):
+            for unit in self.lost():
+                (condensing,) = _shares([unit], on_event)
+                trial = self._trial(unit._replace(step=0), [unit.step])
+                trial.condense(unit.step, condensing)
+                trial.leave(unit.step)
+            self._sweep()
+
+    @property
+    def _last(self) -> int:
+        return self.settings.stream.steps
+
     def _do(self, missing: list[Unit], on_event: Callable[[Event], None]) -> None:
         with using_threads(self._threads):
             for orders in self._side_by_side():

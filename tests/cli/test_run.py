@@ -243,3 +243,32 @@ def test_two_processes_do_not_write_in_one_folder(tmp_path, capsys):
             other.kill()
     assert call(*words, "--out", out) == 0
     assert accuracies(out) == accuracies(whole)
+
+
+def test_a_finished_run_is_shown_without_a_memory_that_was_lost_and_makes_it_again(tmp_path, capsys):
+    words = [
+        *SELECT,
+        "--method",
+        "random",
+        "--method",
+        "dm",
+        "--iterations",
+        2,
+        "--steps",
+        2,
+        "--out",
+        tmp_path,
+    ]
+    assert call(*words) == 0
+    picture, table = (tmp_path / "memory.png").read_bytes(), capsys.readouterr().out
+    (tmp_path / "memory/dm-order0-step2.safetensors").unlink()
+    assert call(*words) == 0
+    shown = capsys.readouterr()
+    assert shown.out == table
+    assert (
+        "dm-order0-step2.safetensors is not there: its picture is left out; --remake makes it again"
+        in shown.err
+    )
+    assert (tmp_path / "memory.png").read_bytes() != picture
+    assert call(*words, "--remake") == 0
+    assert (tmp_path / "memory.png").read_bytes() == picture

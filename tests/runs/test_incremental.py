@@ -349,6 +349,31 @@ def test_a_lost_memory_is_made_again(data, tmp_path, uninterrupted):
     assert plain(Run(TINY, *data, tmp_path)()) == uninterrupted
 
 
+def test_lost_memories_of_a_finished_run_are_made_again_when_asked(data, tmp_path):
+    run = Run(TINY, *data, tmp_path)
+    run()
+    files = [run.memory_file(Unit(o, m, 2)) for o in (0, 1) for m in ("random", "dm")]
+    made = [CondensedSet.load(file) for file in files]
+    assert run.lost() == []
+    files[1].unlink()
+    files[2].unlink()
+    again, events = Run(TINY, *data, tmp_path), []
+    assert [(u.order, u.method) for u in again.lost()] == [(0, "dm"), (1, "random")]
+
+    def stop(event):
+        raise Stop
+
+    with pytest.raises(Stop):
+        again.remake(stop)
+    again.remake(events.append)
+    assert {e.phase for e in events} == {"condense"}
+    assert again.lost() == again.missing() == []
+    for file, before in zip(files, made, strict=True):
+        after = CondensedSet.load(file)
+        assert all(torch.equal(after.stored[name], before.stored[name]) for name in before.stored)
+    assert sorted((tmp_path / "memory").iterdir()) == sorted(files)
+
+
 def test_a_damaged_memory_is_named(data, tmp_path):
     settings = TINY.changed(methods=("random",), orders=1)
 
