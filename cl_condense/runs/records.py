@@ -33,8 +33,12 @@ class Unit(NamedTuple):
 
 
 def append(path: Path, record: Record) -> None:
-    """Adds a record to a file, for good; after an error the file is what it was."""
+    """Adds a record to a file, for good, on a line of its own; after an error the file is what it was.
+
+    A record at its end that was cut off by a crash goes away.
+    """
     line = (json.dumps(record) + "\n").encode()
+    _end_line(path)
     with path.open("ab", buffering=0) as file:
         before = file.tell()
         try:
@@ -135,6 +139,28 @@ def checked(record: Record, keys: Collection[str]) -> Record:
     if not isinstance(accuracies, list) or not accuracies:
         raise ValueError(f"accuracies {shown(accuracies)}: give a list of numbers")
     return {**record, "accuracies": [_share("accuracy", a) for a in accuracies]}
+
+
+def _end_line(path: Path) -> None:
+    """Makes a file end with a whole line, if it is there and does not."""
+    with suppress(FileNotFoundError), path.open("r+b") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 1))
+        if file.read() in (b"", b"\n"):
+            return
+        file.seek(0)
+        rest = file.read().rpartition(b"\n")[2]
+        torn = False
+        if rest.startswith(b"{"):
+            try:
+                parse_object(rest)
+            except ValueError:
+                torn = True
+        file.seek(size)
+        if torn:
+            file.truncate(size - len(rest))
+        else:  # the last line of somebody else
+            file.write(b"\n")
 
 
 def _of_a_run(record: Record) -> Unit:
