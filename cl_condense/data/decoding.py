@@ -88,6 +88,8 @@ def _fingerprint(root: Path, files: Sequence[str], side: int, fit: str) -> str:
 
 def _mapped(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
     """The images in a file, or None where it is not there or not whole."""
+    if not path.is_file():  # a pipe would be waited for
+        return None
     try:
         # copy-on-write, since torch warns of arrays that cannot be written to
         found = np.lib.format.open_memmap(path, mode="c")

@@ -7,14 +7,13 @@ import os
 from collections.abc import Callable, Collection, Hashable
 from contextlib import suppress
 from errno import ENOENT
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from cl_condense.common.files import atomic
-from cl_condense.common.foreign import MOST_TEXT, one_line, parse_object, reading, reason, shown
-from cl_condense.common.numbers import finite, whole
+from cl_condense.common.foreign import MOST_TEXT, one_line, parse_object, reading, reason
 from cl_condense.common.plain import Json
+from cl_condense.runs.record_values import checked
 
 Record = Json
 
@@ -33,8 +32,12 @@ class Unit(NamedTuple):
 
 
 def append(path: Path, record: Record) -> None:
-    """Adds a record to a file, for good; after an error the file is what it was."""
+    """Adds a record to a file, for good, on a line of its own; after an error the file is what it was.
+
+    A record at its end that was cut off by a crash goes away.
+    """
     line = (json.dumps(record) + "\n").encode()
+    _end_line(path)
     with path.open("ab", buffering=0) as file:
         before = file.tell()
         try:
@@ -123,55 +126,30 @@ def lines(
     return [record for _, record in found.values()]
 
 
-def checked(record: Record, keys: Collection[str]) -> Record:
-    """A record whose numbers are numbers.
-
-    Raises:
-        KeyError: for one of the keys that it has not.
-        ValueError: for a value of another kind, of any key that records of ours have.
-    """
-    for key in keys:
-        if key not in record:
-            raise KeyError(key)
-    for key, check in _CHECKS.items():
-        if record.get(key) is not None or key in keys:
-            check(key, record.get(key))
-    if "accuracies" not in record:
-        return record
-    accuracies = record["accuracies"]
-    if not isinstance(accuracies, list) or not accuracies:
-        raise ValueError(f"accuracies {shown(accuracies)}: give a list of numbers")
-    return {**record, "accuracies": [_share("accuracy", a) for a in accuracies]}
-
-
 def _of_a_run(record: Record) -> Unit:
     return Unit(record["order"], record["method"], record["step"])
 
 
-def _share(name: str, value: object) -> float:
-    return finite(name, value, at_least=0, at_most=1)
-
-
-def _kind(kind: type, said: str) -> Callable[[str, object], None]:
-    def check(name: str, value: object) -> None:
-        if type(value) is not kind:
-            raise ValueError(f"{name} {shown(value)}: give {said}")
-
-    return check
-
-
-_amount = partial(finite, at_least=0)
-_count = partial(whole, at_least=0, at_most=2**53)
-_CHECKS: dict[str, Callable[[str, object], object]] = {
-    **dict.fromkeys("method dataset device commit date codec data".split(), _kind(str, "a text")),
-    **dict.fromkeys("recipe versions work".split(), _kind(dict, "an object")),
-    **dict.fromkeys("condense_seconds train_seconds seconds".split(), _amount),
-    **dict.fromkeys("order seed stored_images stored_bytes images bytes".split(), _count),
-    **dict.fromkeys("step classes_seen".split(), partial(_count, at_least=1)),
-    "accuracy": _share,
-    "losses": _kind(list, "a list"),
-}
-"""Of what records of ours may have, beside ``accuracies``."""
+def _end_line(path: Path) -> None:
+    """Makes a file end with a whole line, if it is there and does not."""
+    with suppress(FileNotFoundError), path.open("r+b") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 1))
+        if file.read() in (b"", b"\n"):
+            return
+        file.seek(0)
+        rest = file.read().rpartition(b"\n")[2]
+        torn = False
+        if rest.startswith(b"{"):
+            try:
+                parse_object(rest)
+            except ValueError:
+                torn = True
+        file.seek(size)
+        if torn:
+            file.truncate(size - len(rest))
+        else:  # the last line of somebody else
+            file.write(b"\n")
 
 
 def _bytes(path: Path) -> bytes:

@@ -247,6 +247,17 @@ def test_a_pickle_is_looked_through_before_it_is_read(kind, tmp_path, monkeypatc
     assert "cannot be read as tensors" in refused(path, READERS["a.pt"])
 
 
+def test_lists_that_hold_the_one_before_twice_are_not_walked_through(tmp_path):
+    """Written out, the list has 2**60 numbers."""
+    many = [0]
+    for _ in range(60):
+        many = [many, many]
+    pair = [torch.zeros(2, 1, 8, 8), torch.tensor([0, 1])]
+    for found in ({"data": [pair], "cl-condense": {"space": many}}, {"data": many}, {"x": many}, many):
+        torch.save(found, tmp_path / "a.pt")
+        refused(tmp_path / "a.pt", READERS["a.pt"])
+
+
 def test_what_sets_have_in_their_pickles_is_taken():
     plain = {"a": [1, 2.5, None, True, "x", (1, (2, 3)), {"b": 10**20}], 5: b"", "c": [["x"] * 100] * 3}
     for protocol in (0, 1, 2, 3, 4, 5):

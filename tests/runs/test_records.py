@@ -71,6 +71,15 @@ def test_a_torn_last_line_counts_for_nothing_and_its_writer_mends_it(kind, cut):
     assert reader(path) == [record, record | others[1]]
 
 
+@pytest.mark.parametrize("last", [b'{"a": 1}', b"a note", b'{"a": 1', b'{"order": 0, "meth', b"{"])
+def test_a_record_gets_a_line_of_its_own_whatever_the_last_one_is(last, tmp_path):
+    path, kept = tmp_path / "more.jsonl", last if last in (b'{"a": 1}', b"a note") else b""
+    for before in (b"", b'{"b": 2}\n'):
+        path.write_bytes(before + last)
+        append(path, {"c": 3})
+        assert path.read_bytes() == before + (kept and kept + b"\n") + b'{"c": 3}\n'
+
+
 def test_a_record_without_a_key_is_named_with_it(kind):
     path, record, reader, _ = kind
     for key in record.keys() - {"seconds", "date", "accuracy"}:

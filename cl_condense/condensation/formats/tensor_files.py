@@ -88,7 +88,8 @@ def _known(path: Path, found: dict[Any, Any]) -> Json:
     kinds = {"names": str, "mean": float, "std": float}
     if (
         not isinstance(known, dict)
-        or str(known.get("space")) not in SPACES
+        or type(known.get("space")) is not str
+        or known["space"] not in SPACES
         or type(known.get("factor")) is not int
         or not all(isinstance(known.get(key), list) for key in kinds)
         or not all(type(value) is kind for key, kind in kinds.items() for value in known[key])

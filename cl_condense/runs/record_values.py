@@ -1,0 +1,57 @@
+"""What the values of records may be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from functools import partial
+
+from cl_condense.common.foreign import shown
+from cl_condense.common.numbers import finite, whole
+from cl_condense.common.plain import Json
+
+
+def checked(record: Json, keys: Collection[str]) -> Json:
+    """A record whose numbers are numbers.
+
+    Raises:
+        KeyError: for one of the keys that it has not.
+        ValueError: for a value of another kind, of any key that records of ours have.
+    """
+    for key in keys:
+        if key not in record:
+            raise KeyError(key)
+    for key, check in _CHECKS.items():
+        if record.get(key) is not None or key in keys:
+            check(key, record.get(key))
+    if "accuracies" not in record:
+        return record
+    accuracies = record["accuracies"]
+    if not isinstance(accuracies, list) or not accuracies:
+        raise ValueError(f"accuracies {shown(accuracies)}: give a list of numbers")
+    return {**record, "accuracies": [_share("accuracy", a) for a in accuracies]}
+
+
+def _share(name: str, value: object) -> float:
+    return finite(name, value, at_least=0, at_most=1)
+
+
+def _kind(kind: type, said: str) -> Callable[[str, object], None]:
+    def check(name: str, value: object) -> None:
+        if type(value) is not kind:
+            raise ValueError(f"{name} {shown(value)}: give {said}")
+
+    return check
+
+
+_amount = partial(finite, at_least=0)
+_count = partial(whole, at_least=0, at_most=2**53)
+_CHECKS: dict[str, Callable[[str, object], object]] = {
+    **dict.fromkeys("method dataset device commit date codec data".split(), _kind(str, "a text")),
+    **dict.fromkeys("recipe versions work".split(), _kind(dict, "an object")),
+    **dict.fromkeys("condense_seconds train_seconds seconds".split(), _amount),
+    **dict.fromkeys("order seed stored_images stored_bytes images bytes".split(), _count),
+    **dict.fromkeys("step classes_seen".split(), partial(_count, at_least=1)),
+    "accuracy": _share,
+    "losses": _kind(list, "a list"),
+}
+"""Of what records of ours may have, beside ``accuracies``."""
