@@ -65,7 +65,7 @@ class CondensedGDumb(SupervisedTemplate):
         eval_every: int = -1,
         on_epoch: OnProgress | None = None,
     ) -> None:
-        networks = numbers.whole("networks", networks, at_most=numbers.MOST["networks"])
+        networks = numbers.whole("networks", networks)
         seed = numbers.seed(seed)
         if isinstance(model, MultiTaskModule):
             raise ValueError(

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from cl_condense.cli.types import Whole
+from cl_condense.cli.types import PATH, Whole
 from cl_condense.common.plain import Json
 from cl_condense.common.suggest import choice
 
@@ -64,7 +64,7 @@ def one_of(given: Json, *names: str) -> Json:
 
 config = click.option(
     "--config",
-    type=click.Path(path_type=Path),
+    type=PATH,
     is_eager=True,
     expose_value=False,
     callback=_take,

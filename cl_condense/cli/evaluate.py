@@ -41,7 +41,7 @@ Examples:
 )
 @click.option(
     "--networks",
-    type=types.NETWORKS,
+    type=types.COUNT,
     default=5,
     show_default=True,
     help="Fresh networks trained on each set.",

@@ -14,6 +14,8 @@ from cl_condense.cli.methods import methods
 from cl_condense.cli.report import report
 from cl_condense.cli.run import run
 from cl_condense.cli.table import table
+from cl_condense.cli.types import Bad
+from cl_condense.common.suggest import hint
 
 _COMPLETION = """
 \b
@@ -58,7 +60,22 @@ def _code(args: list[str] | None) -> int:
         click.echo("Interrupted: the same command goes on.", err=True)
         return 130
     except (click.ClickException, ValueError, OSError) as error:
-        message = error.format_message() if isinstance(error, click.ClickException) else str(error)
-        click.echo("Error: " + " ".join(message.split()), err=True)
+        click.echo("Error: " + " ".join(_said(error).split()), err=True)
         return 2
     return code if isinstance(code, int) else 0
+
+
+def _said(error: Exception) -> str:
+    """What to say of an error; click's own know no remedy."""
+    if not isinstance(error, click.ClickException):
+        return str(error)
+    if not isinstance(error, click.UsageError) or isinstance(error, Bad) or error.ctx is None:
+        return error.format_message()
+    message, remedy = error.format_message().rstrip("."), f"{error.ctx.command_path} --help lists what there is"
+    if isinstance(error, click.NoSuchOption):
+        known = [name for param in error.ctx.command.params for name in (*param.opts, *param.secondary_opts)]
+        bare = {name.lstrip("-"): name for name in known if name.startswith("--")}
+        near = hint(error.option_name.lstrip("-"), bare).replace("'", "'--", 1)
+        message = f"unknown option {error.option_name!r}"
+        return f"{message}: {near}{remedy}"
+    return f"{message}: {remedy}"

@@ -58,8 +58,8 @@ Examples:
     type=types.SHRINK,
     help="How a budget's classes shrink: recondense or prefix.  [default: recondense]",
 )
-@click.option("--orders", type=types.ORDERS, help="Class orders.  [default: 5]")
-@click.option("--networks", type=types.NETWORKS, help="Networks trained on each memory.  [default: 3]")
+@click.option("--orders", type=types.COUNT, help="Class orders.  [default: 5]")
+@click.option("--networks", type=types.COUNT, help="Networks trained on each memory.  [default: 3]")
 @shared.iterations
 @shared.real_per_class
 @shared.epochs

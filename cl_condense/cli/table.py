@@ -61,14 +61,14 @@ Examples:
     type=types.ORDER,
     help="Of what is missing: cheapest or printed.  [default: printed; with --for cheapest]",
 )
-@click.option("--repetitions", type=types.REPETITIONS, help="Sets of each cell.  [default: 1]")
-@click.option("--orders", type=types.ORDERS, help="Class orders, where class-incremental.  [default: 5]")
+@click.option("--repetitions", type=types.COUNT, help="Sets of each cell.  [default: 1]")
+@click.option("--orders", type=types.COUNT, help="Class orders, where class-incremental.  [default: 5]")
 @click.option(
     "--steps", type=types.COUNT, help="Of class-incremental cells that do not state them.  [default: 5]"
 )
 @click.option(
     "--networks",
-    type=types.NETWORKS,
+    type=types.COUNT,
     help="Networks on each set or memory.  [default: 5, class-incremental 3]",
 )
 @click.option("--iterations", type=types.COUNT, help="Of condensation.  [default: economy's or the papers']")
@@ -79,7 +79,7 @@ Examples:
 )
 @click.option("--epochs", type=types.COUNT, help="Of each network.  [default: the papers']")
 @shared.computing
-@click.option("--width", type=types.WIDTH, help="Filters of the ConvNets.  [default: 128]")
+@click.option("--width", type=types.COUNT, help="Filters of the ConvNets.  [default: 128]")
 @shared.device
 @click.option("--results", type=shared.PATH, default=Path("results"), show_default=True)
 @click.option("--json", "json_file", type=shared.PATH, help="A file for all our accuracies.")

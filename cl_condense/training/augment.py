@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from cl_condense.common.numbers import finite
 from cl_condense.common.rng import Purpose, fold, uniform
+from cl_condense.common.suggest import hint
 
 _DRAWS = 3  # the colour group takes three numbers, no other group more
 _EVERY = (("flip",), ("color",), ("crop", "scale", "rotate"), ("cutout",))  # in IDC's order
@@ -100,9 +100,10 @@ class DSA:
         words = self.groups
         for word in () if words == ("none",) else words:
             if word not in _OPERATIONS:
-                near = difflib.get_close_matches(word, _OPERATIONS, n=1, cutoff=0.0)[0]
                 allowed = f"words of {', '.join(_OPERATIONS)} joined by '_', or 'none' alone"
-                raise ValueError(f"augmentation {word!r} is unknown: give {allowed}; did you mean {near!r}?")
+                raise ValueError(
+                    f"augmentation {word!r} is unknown: {hint(word, _OPERATIONS)}give {allowed}"
+                )
             if words.count(word) > 1:
                 raise ValueError(f"augmentation {self.strategy!r} has {word!r} twice: give each word once")
         for name, bounds in _NUMBERS.items():
