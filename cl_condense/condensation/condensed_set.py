@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -11,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
-from cl_condense.common.files import atomic
+from cl_condense.common import tensor_file
+from cl_condense.common.foreign import check_room, reading, shown
 from cl_condense.common.plain import Json
 from cl_condense.condensation.codecs import CODECS, LABEL_BYTES, Stored, codec
 from cl_condense.condensation.storage import decode
@@ -28,6 +26,9 @@ SHRINK = ("recondense", "prefix")
 _FORMAT = "cl-condense 2"
 _FLOATS = "cl-condense 1"  # the format before codecs: pixels are float32
 _TUPLES = ("class_ids", "counts", "mean", "std", "names")
+_REMEDY = "remove it, or make it again"
+_LAST = 2**63 - 1  # labels are int64
+_LARGEST = 1e30  # of mean and std: within float32, and so is a pixel times it
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,33 +83,41 @@ class CondensedSet:
         fault = self._fault()
         if fault:
             raise ValueError(f"a condensed set with {fault}")
+        images = len(self) * self.factor**2
+        check_room(4 * images * math.prod(self.shape), f"a condensed set of {images:,} images")
 
     def _fault(self) -> str:  # noqa: PLR0911 - one return a fault
         """What does not fit together; files of others come through here too."""
         if fault := _stored_fault(self.stored, self.codec):
             return fault
         ids, counts, shape = self.class_ids, self.counts, (len(self), *self.shape)
-        if not ids or not all(type(i) is int and i >= 0 for i in ids) or list(ids) != sorted(set(ids)):
-            return f"class_ids {ids}: give whole numbers from 0, ascending, each once"
+        if not ids or not all(type(i) is int and 0 <= i <= _LAST for i in ids) or list(ids) != sorted(set(ids)):
+            return f"class_ids {shown(ids)}: give whole numbers from 0 to {_LAST}, ascending, each once"
         if (
             len(counts) != len(ids)
             or not all(type(n) is int and n > 0 for n in counts)
             or sum(counts) != shape[0]
         ):
-            return (
-                f"counts {counts} for {len(ids)} classes and {shape[0]} images: give the images of each class"
-            )
+            given = f"counts {shown(counts)} for {len(ids)} classes and {shape[0]} images"
+            return f"{given}: give the images of each class"
         for name, values in (("mean", self.mean), ("std", self.std)):
-            if len(values) != shape[1] or not all(type(v) in (int, float) and math.isfinite(v) for v in values):
-                return f"{name} {values} for {shape[1]} channels: give a number for each"
-        if min(self.std) <= 0:
-            return f"std {self.std}: give numbers above 0"
+            numbers = all(type(v) in (int, float) and abs(v) <= _LARGEST for v in values)
+            if len(values) != shape[1] or not numbers:
+                return f"{name} {shown(values)} for {shape[1]} channels: give a finite number for each"
+        if min(self.std) < 1 / _LARGEST:
+            return f"std {shown(self.std)}: give numbers above 0"
         if self.names and (
             len(self.names) != len(ids) or not all(isinstance(name, str) for name in self.names)
         ):
-            return f"names {self.names} for {len(ids)} classes: give one for each, or none"
+            return f"names {shown(self.names)} for {len(ids)} classes: give one for each, or none"
         if type(self.factor) is not int or self.factor < 1 or shape[2] % self.factor or shape[3] % self.factor:
-            return f"partition factor {self.factor} for images of {shape[2]}x{shape[3]}: it must divide them"
+            images = f"images of {shape[2]}x{shape[3]}"
+            return f"partition factor {shown(self.factor)} for {images}: it must divide them"
+        for name, kind in (("recipe", dict), ("versions", dict), ("seed", int)):
+            if type(getattr(self, name)) is not kind:
+                return (
+                    f"{name} {shown(getattr(self, name))}: give {'a whole number' if kind is int else 'a dict'}"
+                )
         return ""
 
     def __len__(self) -> int:
@@ -222,10 +231,7 @@ class CondensedSet:
         ``extra`` goes into the header as JSON; ``read_header`` gives it back.
         """
         header = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "stored"}
-        meta = {"format": _FORMAT, "set": json.dumps(header), "extra": json.dumps(extra)}
-        data = save({name: t.contiguous() for name, t in self.stored.items()}, metadata=meta)
-        with atomic(path) as temporary:
-            temporary.write_bytes(data)  # save_file leaves a file that its owner alone can read
+        tensor_file.write(Path(path), _FORMAT, self.stored, set=header, extra=extra)
 
     def save_png(self, path: str | Path) -> None:
         """Writes a picture of the stored images, a row a class."""
@@ -238,14 +244,10 @@ class CondensedSet:
         Raises:
             ValueError: for a file that is absent, damaged or not ours, in one line that names it.
         """
-        header, _, stored = _read(Path(path))
-        try:
+        header, _, stored = _read(path)
+        with reading(path, "a condensed set", _REMEDY):
             tuples: Json = {k: tuple(header.pop(k)) for k in _TUPLES}
             return CondensedSet(stored, **tuples, **header)
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(
-                f"{path} cannot be read as a condensed set ({error}): remove it, or make it again"
-            ) from None
 
 
 def stored_as(name: str, pixels: Tensor) -> Stored:
@@ -265,7 +267,7 @@ def read_header(path: str | Path) -> Json:
     Raises:
         ValueError: as ``CondensedSet.load``.
     """
-    return _read(Path(path))[1]
+    return _read(path)[1]
 
 
 def _pixel_fault(pixels: Tensor) -> str:
@@ -280,7 +282,7 @@ def _pixel_fault(pixels: Tensor) -> str:
 def _stored_fault(stored: Stored, name: str) -> str:
     """What is stored in another way than the codec says."""
     if name not in CODECS:
-        return f"codec {name!r}: use {', '.join(CODECS)}"
+        return f"codec {shown(repr(name))}: use {', '.join(CODECS)}"
     pixels = stored.get("pixels")
     if not isinstance(pixels, Tensor) or pixels.ndim != 4 or 0 in pixels.shape:
         return "no pixels [n, channels, height, width]"
@@ -297,19 +299,6 @@ def _stored_fault(stored: Stored, name: str) -> str:
     return "" if all(bool(torch.isfinite(t).all()) for t in floats) else "NaN or infinite pixels"
 
 
-def _read(path: Path) -> tuple[Json, Json, Stored]:
-    if not path.is_file():
-        raise ValueError(f"{path} is not there: give a file that CondensedSet.save wrote")
-    try:
-        with safe_open(path, framework="pt") as file:
-            meta = file.metadata() or {}
-            if meta.get("format") not in (_FORMAT, _FLOATS):
-                raise ValueError(f"its format is {meta.get('format')!r}, not {_FORMAT!r}")
-            header, extra = json.loads(meta["set"]), json.loads(meta["extra"])
-            if not isinstance(header, dict) or not isinstance(extra, dict):
-                raise ValueError("its header is not an object")
-            return header, extra, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, ValueError, KeyError, OSError, RecursionError) as error:
-        raise ValueError(
-            f"{path} cannot be read as a condensed set ({error}): remove it, or make it again"
-        ) from None
+def _read(path: str | Path) -> tuple[Json, Json, Stored]:
+    found = tensor_file.read(Path(path), (_FORMAT, _FLOATS), ("set", "extra"), "a condensed set", _REMEDY)
+    return found.entries["set"], found.entries["extra"], found.tensors

@@ -126,16 +126,17 @@ class Condensation:
             ValueError: for the state of another condensation.
         """
         try:
-            if state["pixels"].shape != self._pixels.shape:
-                raise RuntimeError(f"pixels {tuple(state['pixels'].shape)}, not {tuple(self._pixels.shape)}")
+            if not bool(torch.isfinite(state["pixels"]).all()):
+                raise ValueError("NaN or infinite pixels")
             self._pixels.copy_(state["pixels"])
             self._step.restore(state)
             for i, source in enumerate(self._sources.values()):
                 own = f"networks.{i}."
                 source.restore({k[len(own) :]: v for k, v in state.items() if k.startswith(own)})
-            self.iteration = int(state["iteration"])
-        except (KeyError, IndexError, RuntimeError) as error:
-            reason = str(error).splitlines()[0]
+            self.iteration = numbers.whole("iteration", state["iteration"], 0, self.iterations)
+            _check_alike(state, self.state())  # a copy takes tensors of other shapes and types too
+        except (KeyError, IndexError, RuntimeError, ValueError, TypeError) as error:
+            reason = f"no {error}" if isinstance(error, KeyError) else str(error).splitlines()[0]
             raise ValueError(f"the state of another condensation does not fit this one: {reason}") from None
 
     def result(self) -> CondensedSet:
@@ -251,6 +252,16 @@ def _together(recipe: Recipe, network: MakeNetwork) -> bool:
     if any(term.joint for term in recipe.terms):
         return True
     return across_images(make_feature_net(network, 1, torch.device("cpu"))) is not None
+
+
+def _check_alike(given: State, taken: State) -> None:
+    """Raises ValueError for a state that is another one once it has been taken over."""
+    if odd := given.keys() ^ taken.keys():
+        raise ValueError(f"{min(odd)!r} is in one of them alone")
+    for name, value in given.items():
+        (own, theirs) = ((tensor.dtype, tuple(tensor.shape)) for tensor in (taken[name], value))
+        if own != theirs:
+            raise ValueError("{} is {} of shape {}, not {} of shape {}".format(name, *theirs, *own))
 
 
 def _check_finite(pixels: Tensor, recipe: Recipe, iteration: int) -> None:

@@ -54,4 +54,6 @@ class PixelStep:
 
     def restore(self, state: State) -> None:
         if "momentum" in state:
+            if state["momentum"].shape != self._pixels.shape:
+                raise ValueError(f"momentum {tuple(state['momentum'].shape)}, not {tuple(self._pixels.shape)}")
             self._sgd.state[self._pixels]["momentum_buffer"] = state["momentum"].to(self._pixels, copy=True)

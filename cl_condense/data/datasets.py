@@ -13,9 +13,10 @@ from sklearn.datasets import load_digits
 from torchvision.datasets import CIFAR10, CIFAR100, MNIST, SVHN, FashionMNIST, VisionDataset
 from torchvision.datasets.utils import calculate_md5, download_and_extract_archive, download_url
 
+from cl_condense.common.foreign import one_line
 from cl_condense.common.progress import OnProgress
 from cl_condense.common.suggest import hint
-from cl_condense.data.folder import Pair, Part, divided, flat, load_folder, one_line, pair
+from cl_condense.data.folder import Pair, Part, divided, flat, load_folder, pair
 from cl_condense.data.imagenet import SETS, load_imagenet
 
 _DIGITS = tuple("0123456789")

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torchvision.transforms import functional
 
+from cl_condense.common.foreign import one_line
 from cl_condense.common.progress import OnProgress, Progress
-from cl_condense.data.folder import one_line, opened
+from cl_condense.data.folder import opened
 
 try:
     import fcntl

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from cl_condense.common.foreign import check_file, check_room, one_line, reason
 from cl_condense.common.progress import OnProgress, Progress
 from cl_condense.common.rng import fold, permutation
 from cl_condense.data.imageset import ImageSet
@@ -80,12 +81,6 @@ def load_images(classes: dict[str, list[Path]]) -> Part:
     return _decoded(files, None), labels
 
 
-def one_line(text: str) -> ValueError:
-    """An error whose message is one line."""
-    # file names and the messages of other libraries can have line breaks
-    return ValueError(" ".join(text.splitlines()))
-
-
 def pair(train: Part, test: Part, names: tuple[str, ...], constants: Any = None) -> Pair:
     """Both parts as image sets with one normalisation: the constants, or that of the training images."""
     first = ImageSet.of(*train, names=names, normalisation=constants)
@@ -141,6 +136,9 @@ def _decoded(files: list[Path], size: int | None, on_progress: OnProgress | None
             if (h, w) != first:
                 expected = f"{first[1]} x {first[0]} as {files[0]}"
                 raise one_line(f"{file} is {w} wide x {h} high, not {expected}: resize all images to one size")
+            if len(arrays) == 1:
+                channels = 1 if arrays[0].ndim == 2 else 3
+                check_room(len(files) * h * w * channels, f"{file} and {len(files) - 1:,} more of its size")
             if on_progress:
                 on_progress(Progress("decoding", len(arrays), len(files)))
     if any(array.ndim == 3 for array in arrays):
@@ -164,6 +162,7 @@ def opened(file: Path, at_least: int = 0) -> Image.Image:
     Raises:
         ValueError: on an image that is damaged, or has over 8 bits a channel or too many pixels.
     """
+    check_file(file, "put an image there, or take it out")
     try:
         with Image.open(file, formats=_FORMATS) as source:
             mode = source.mode
@@ -171,9 +170,12 @@ def opened(file: Path, at_least: int = 0) -> Image.Image:
                 source.draft(None, (at_least, at_least))
             image = source.convert("L" if mode in ("1", "L") else "RGB")
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise one_line(f"{file} has too many pixels ({error}): put a smaller image there") from error
+        raise ValueError(f"{file} has too many pixels ({reason(error)}): put a smaller image there") from error
+    except MemoryError:
+        raise
     except Exception as error:  # on damaged bytes the decoders raise errors of many kinds
-        raise one_line(f"{file} is damaged or no PNG, JPEG, BMP or WebP ({error}): replace it") from error
+        why = f"is damaged or no PNG, JPEG, BMP or WebP ({reason(error)}): replace it"
+        raise one_line(f"{file} {why}") from error
     if mode[0] in "IF":
         # convert() cuts such values off at 255, which leaves a white image
         raise one_line(f"{file} has over 8 bits a channel (mode {mode}): save it with 8 bits")

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import torch
 
+from cl_condense.common.foreign import one_line
 from cl_condense.common.progress import OnProgress
 from cl_condense.data.decoding import decoded
-from cl_condense.data.folder import Pair, one_line
+from cl_condense.data.folder import Pair
 from cl_condense.data.imageset import ImageSet
 
 Files = dict[str, list[str]]  # of each class, relative to the data set's folder

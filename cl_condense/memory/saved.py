@@ -5,8 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+from cl_condense.common.foreign import reading
+from cl_condense.common.numbers import whole
 from cl_condense.common.plain import Json
 from cl_condense.condensation.condensed_set import CondensedSet, read_header
+
+_MOST = 2**53  # images and experiences: what a float counts
 
 
 class Saved(NamedTuple):
@@ -37,16 +41,16 @@ class Saved(NamedTuple):
             ValueError: for a file that is absent, damaged, not a memory, or of an early version.
         """
         condensed, extra = CondensedSet.load(path), read_header(path)
-        try:
-            seen = {int(c): int(n) for c, n in extra.pop("seen")}
-        except (KeyError, TypeError, ValueError):
-            raise ValueError(
-                f"{path} is a condensed set but not a saved memory: use CondensedSet.load"
-            ) from None
-        experiences = extra.pop("experiences", None)
-        if type(experiences) is not int or experiences < 1:
+        if "seen" not in extra:
+            raise ValueError(f"{path} is a condensed set but not a saved memory: use CondensedSet.load")
+        if "experiences" not in extra:
             raise ValueError(
                 f"{path} is of a version in which all experiences drew the same random numbers: "
                 "make the memory again"
             )
-        return Saved(condensed, seen, experiences, extra)
+        with reading(path, "a saved memory", "remove it, or make the memory again"):
+            listed = [(whole("class", c, 0), whole("images seen", n, 1, _MOST)) for c, n in extra.pop("seen")]
+            seen = dict(listed)
+            if len(seen) < len(listed) or not set(condensed.class_ids) <= seen.keys():
+                raise ValueError("its classes are not those it has seen")
+            return Saved(condensed, seen, whole("experiences", extra.pop("experiences"), 1, _MOST), extra)

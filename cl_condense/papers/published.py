@@ -16,8 +16,8 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from cl_condense.common.foreign import one_line
 from cl_condense.common.suggest import choice
-from cl_condense.data.folder import one_line
 from cl_condense.methods.registry import build
 from cl_condense.papers.titles import TITLES
 

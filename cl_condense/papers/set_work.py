@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -16,6 +15,7 @@ from cl_condense.papers.costs import Costs
 from cl_condense.papers.printed import printed
 from cl_condense.papers.published import Cell
 from cl_condense.papers.work import Account, Between, Load, Past, Piece
+from cl_condense.runs import records
 from cl_condense.runs.checks import check_condensing, check_training
 from cl_condense.runs.config import CondenseConfig, TrainConfig, digest
 from cl_condense.runs.defaults import DEFAULTS, EVALUATIONS
@@ -54,10 +54,7 @@ class SetWork:
     def account(self, folder: Path, results: Sequence[Json]) -> Account:
         path = folder / "sets" / Path(self.set_name()).with_suffix(".json")
         scored = self._own(results)
-        try:
-            made = dict(json.loads(path.read_text())) if scored else {}
-        except (ValueError, TypeError):
-            raise ValueError(f"{path} is damaged: take it and its set out") from None
+        made = records.read_one(path, "take it and its set out") if scored else {}
         origins = [*scored, made] if scored else []
         return Account([made.get("seconds") for _ in scored], origins, [o.get("seconds") for o in origins])
 

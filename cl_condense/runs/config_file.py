@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from cl_condense.common.files import atomic
+from cl_condense.common.foreign import reading
 from cl_condense.common.plain import Json, Values
 from cl_condense.runs.config import CondenseConfig, TrainConfig
 from cl_condense.runs.run_config import RunConfig
@@ -18,6 +19,7 @@ else:
     import tomli as tomllib
 
 _NAMES = {"methods": "method", "max_bytes": "bytes", "compiled": "compile", "real_per_class": "real-per-class"}
+_MOST = 2**20  # bytes: a reader of TOML takes its time
 _MADE = {"data"}  # of the images themselves: no option says it
 
 
@@ -40,13 +42,8 @@ def read(path: Path) -> Json:
     Raises:
         ValueError: for a file that is not there or no TOML.
     """
-    try:
+    with reading(path, "TOML", "give a file such as config.toml of a run", _MOST):
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else str(error)
-        raise ValueError(
-            f"{path} cannot be read as TOML ({why}): give a file such as config.toml of a run"
-        ) from None
 
 
 def _toml(value: object) -> str:

@@ -13,6 +13,7 @@ import torch
 
 from cl_condense.common.devices import pick_device, using_threads
 from cl_condense.common.files import atomic, unused, writing
+from cl_condense.common.foreign import read_object, reading, shown
 from cl_condense.common.numbers import MOST, whole
 from cl_condense.common.plain import Json
 from cl_condense.common.progress import OnProgress, Progress
@@ -214,12 +215,11 @@ class Run:
             if self.out.is_dir() and not unused(self.out):
                 raise ValueError(f"{self.out} is not empty and holds no run: give another --out")
             return {}
-        try:
-            theirs = dict(json.loads(path.read_text()))
-            whole("orders", theirs["orders"])
+        what = "the settings of a run", "give another --out"
+        theirs = read_object(path, *what)
+        with reading(path, *what):
+            whole("orders", theirs["orders"], at_most=MOST["orders"])
             whole("threads", theirs.get("threads", 1), at_most=MOST["threads"])
-        except (KeyError, ValueError, TypeError):
-            raise ValueError(f"{path} is damaged: give another --out") from None
         if "threads" not in theirs:
             raise ValueError(
                 f"{self.out} holds a run of a version in which all experiences drew the same random numbers: "
@@ -228,7 +228,7 @@ class Run:
         for k, mine in self._mine(theirs).items():
             if k != "orders" and theirs.get(k, "nothing") != mine:
                 raise ValueError(
-                    f"{self.out} holds a run with {k} {theirs.get(k)}, not {mine}: "
+                    f"{self.out} holds a run with {k} {shown(theirs.get(k))}, not {mine}: "
                     "give another --out, or that run's settings to go on with it"
                 )
         return theirs

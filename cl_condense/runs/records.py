@@ -5,16 +5,23 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Collection, Hashable
+from contextlib import suppress
+from errno import ENOENT
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from cl_condense.common.files import atomic
+from cl_condense.common.foreign import MOST_TEXT, one_line, parse_object, reading, reason, shown
 from cl_condense.common.numbers import finite, whole
 from cl_condense.common.plain import Json
 
 Record = Json
 
-_KEYS = ("method", "classes_seen", "accuracies", "condense_seconds")
+_KEYS = tuple(
+    "order method step dataset classes_seen accuracies stored_images stored_bytes condense_seconds "
+    "train_seconds".split()
+)
 
 
 class Unit(NamedTuple):
@@ -26,16 +33,23 @@ class Unit(NamedTuple):
 
 
 def append(path: Path, record: Record) -> None:
-    """Adds a record to a file, for good."""
-    with path.open("a") as file:
-        file.write(json.dumps(record) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+    """Adds a record to a file, for good; after an error the file is what it was."""
+    line = (json.dumps(record) + "\n").encode()
+    with path.open("ab", buffering=0) as file:
+        before = file.tell()
+        try:
+            while line:
+                line = line[file.write(line) :]  # a disk that gets full takes a part
+            os.fsync(file.fileno())
+        except BaseException:
+            with suppress(OSError):
+                file.truncate(before)
+            raise
 
 
 def mend(path: Path) -> None:
     """Takes a last line that was cut off by a crash out of a file, if there is one; for its writer alone."""
-    data = path.read_bytes() if path.exists() else b""
+    data = _bytes(path)
     whole_lines = data[: data.rfind(b"\n") + 1]
     if len(whole_lines) < len(data):
         with atomic(path) as temporary:
@@ -45,6 +59,19 @@ def mend(path: Path) -> None:
 def read(path: Path) -> list[Record]:
     """The records of a run in a file, each piece of work once; errors as ``lines``."""
     return lines(path, _of_a_run, _KEYS)
+
+
+def read_one(path: Path, remedy: str) -> Record:
+    """The record in a file of its own, such as that of a condensed set.
+
+    Raises:
+        FileNotFoundError: where there is none.
+        ValueError: for a damaged one.
+    """
+    if not os.path.lexists(path):
+        raise FileNotFoundError(ENOENT, os.strerror(ENOENT), str(path))
+    with reading(path, "a record", remedy, MOST_TEXT):
+        return checked(parse_object(path.read_bytes()), ())
 
 
 def lines(
@@ -67,17 +94,17 @@ def lines(
         ValueError: for a line that is no such record, and for two of one identity whose accuracies differ.
     """
     found: dict[Hashable, tuple[int, Record]] = {}
-    data = path.read_bytes() if path.exists() else b""
+    data = _bytes(path)
     for number, line in enumerate(data[: data.rfind(b"\n") + 1].splitlines(), 1):
         try:
-            record = _record(json.loads(line), keys)
+            record = checked(parse_object(line), keys)
             own = identity(record)
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError) as error:
             if on_fault:
-                on_fault(number, _fault(error))
+                on_fault(number, reason(error))
                 continue
-            fault = f"is damaged in line {number} ({_fault(error)})"
-            raise ValueError(f"{path} {fault}: take the line out, or give another --out") from None
+            fault = f"is damaged in line {number} ({reason(error)})"
+            raise one_line(f"{path} {fault}: take the line out, or give another --out") from None
         before, first = found.setdefault(own, (number, record))
         if first["accuracies"] != record["accuracies"]:
             raise ValueError(
@@ -87,24 +114,60 @@ def lines(
     return [record for _, record in found.values()]
 
 
-def _of_a_run(record: Record) -> Unit:
-    return Unit(whole("order", record["order"], 0), str(record["method"]), whole("step", record["step"]))
+def checked(record: Record, keys: Collection[str]) -> Record:
+    """A record whose numbers are numbers.
 
-
-def _record(value: object, keys: Collection[str]) -> Record:
-    if not isinstance(value, dict):
-        raise TypeError("no object")
+    Raises:
+        KeyError: for one of the keys that it has not.
+        ValueError: for a value of another kind, of any key that records of ours have.
+    """
     for key in keys:
-        if key not in value:
+        if key not in record:
             raise KeyError(key)
-    if not value["accuracies"]:
-        raise ValueError("no accuracies")
-    accuracies = [finite("accuracy", a, at_least=0, at_most=1) for a in value["accuracies"]]
-    return {**value, "accuracies": accuracies}
+    for key, check in _CHECKS.items():
+        if record.get(key) is not None or key in keys:
+            check(key, record.get(key))
+    if "accuracies" not in record:
+        return record
+    accuracies = record["accuracies"]
+    if not isinstance(accuracies, list) or not accuracies:
+        raise ValueError(f"accuracies {shown(accuracies)}: give a list of numbers")
+    return {**record, "accuracies": [_share("accuracy", a) for a in accuracies]}
 
 
-def _fault(error: Exception) -> str:
-    if isinstance(error, KeyError):
-        return f"no {error.args[0]!r}"
-    unread = isinstance(error, json.JSONDecodeError | UnicodeDecodeError | RecursionError)
-    return "no JSON" if unread else str(error)
+def _of_a_run(record: Record) -> Unit:
+    return Unit(record["order"], record["method"], record["step"])
+
+
+def _share(name: str, value: object) -> float:
+    return finite(name, value, at_least=0, at_most=1)
+
+
+def _kind(kind: type, said: str) -> Callable[[str, object], None]:
+    def check(name: str, value: object) -> None:
+        if type(value) is not kind:
+            raise ValueError(f"{name} {shown(value)}: give {said}")
+
+    return check
+
+
+_amount = partial(finite, at_least=0)
+_count = partial(whole, at_least=0, at_most=2**53)
+_CHECKS: dict[str, Callable[[str, object], object]] = {
+    **dict.fromkeys("method dataset device commit date codec data".split(), _kind(str, "a text")),
+    **dict.fromkeys("recipe versions work".split(), _kind(dict, "an object")),
+    **dict.fromkeys("condense_seconds train_seconds seconds".split(), _amount),
+    **dict.fromkeys("order seed stored_images stored_bytes images bytes".split(), _count),
+    **dict.fromkeys("step classes_seen".split(), partial(_count, at_least=1)),
+    "accuracy": _share,
+    "losses": _kind(list, "a list"),
+}
+"""Of what records of ours may have, beside ``accuracies``."""
+
+
+def _bytes(path: Path) -> bytes:
+    """What is in a file; nothing where it is not there."""
+    if not os.path.lexists(path):
+        return b""
+    with reading(path, "records", "give another --out", MOST_TEXT):
+        return path.read_bytes()

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
+from cl_condense.common import tensor_file
 from cl_condense.common.devices import using_threads
 from cl_condense.common.files import atomic, writing
-from cl_condense.common.numbers import MOST, whole
+from cl_condense.common.foreign import reading, shown
+from cl_condense.common.numbers import MOST, finite, whole
 from cl_condense.common.plain import Json
 from cl_condense.common.progress import OnProgress, Progress
 from cl_condense.common.rng import subseed
@@ -32,6 +32,7 @@ from cl_condense.runs.config import CondenseConfig
 from cl_condense.runs.provenance import commit, origin
 
 _FORMAT = "cl-condense checkpoint 3"
+_CHECKPOINT = "a checkpoint", "remove it to begin again"
 _EVERY = 30.0  # seconds between checkpoints
 _LOSSES = 200  # points of a loss curve; each waits for the device
 
@@ -152,7 +153,8 @@ def _write(
     if isinstance(method, Recipe):
         work = Condensation(real, method, ipc=c.ipc or 0, network=make, seed=seed)
         if before.state:
-            work.restore(before.state)
+            with reading(files["checkpoint"], *_CHECKPOINT):
+                work.restore(before.state)
         made = _finish(job, work, losses, begun, on_iteration)
     else:
         made = condense(real, method, ipc=c.ipc or 0, network=make, seed=seed, on_iteration=on_iteration)
@@ -180,7 +182,7 @@ def _start(job: Job, recipe: Recipe) -> tuple[Recipe, int]:
     if job.start is None:
         return recipe, job.config.seed
     saved = CondensedSet.load(job.start)
-    before = whole(f"{job.start}: iterations", saved.recipe.get("iterations", 0), 0)
+    before = whole(f"{job.start}: iterations", saved.recipe.get("iterations", 0), 0, 2**63 - 1)
     return replace(recipe, synthetic=Saved(saved)), subseed(job.config.seed, before)
 
 
@@ -211,10 +213,8 @@ def _finish(
 
 def _checkpoint(job: Job, work: Condensation, losses: list[list[float]], seconds: float) -> None:
     own = {"losses": losses, "seconds": seconds, "threads": torch.get_num_threads()}
-    header = json.dumps({"job": job.identity(), **own})
-    state = {k: v.detach().cpu().contiguous() for k, v in work.state().items()}
-    with atomic(job.files()["checkpoint"]) as temporary:
-        temporary.write_bytes(save(state, metadata={"format": _FORMAT, "header": header}))
+    header = {"job": job.identity(), **own}
+    tensor_file.write(job.files()["checkpoint"], _FORMAT, work.state(), header=header)
 
 
 class _Before(NamedTuple):
@@ -231,23 +231,18 @@ def _checkpointed(job: Job) -> _Before:
     path = job.files()["checkpoint"]
     if not path.exists():
         return _Before()
-    try:
-        with safe_open(path, framework="pt") as file:
-            meta = file.metadata() or {}
-            if meta.get("format") != _FORMAT:
-                raise ValueError(f"its format is {meta.get('format')!r}, not {_FORMAT!r}")
-            header = json.loads(meta["header"])
-            theirs, seconds = dict(header["job"]), float(header["seconds"])
-            losses = tuple([int(i), float(loss)] for i, loss in header["losses"])
-            threads = whole("threads", header["threads"], at_most=MOST["threads"])
-            state: State = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, ValueError, KeyError, TypeError, OSError, RecursionError) as error:
-        raise ValueError(f"{path} cannot be read as a checkpoint ({error}): remove it to begin again") from None
+    found = tensor_file.read(path, (_FORMAT,), ("header",), *_CHECKPOINT)
+    with reading(path, *_CHECKPOINT):
+        header, state = found.entries["header"], found.tensors
+        theirs, seconds = dict(header["job"]), finite("seconds", header["seconds"], at_least=0)
+        losses = tuple([whole("iteration", i), float(loss)] for i, loss in header["losses"])
+        threads = whole("threads", header["threads"], at_most=MOST["threads"])
+        whole("iteration", state["iteration"])
     mine = job.identity()
     for key, value in mine.items():
         if theirs.get(key, "nothing") != value:
             raise ValueError(
-                f"{path} is of a condensation with {key} {theirs.get(key)}, not {value}: "
+                f"{path} is of a condensation with {key} {shown(theirs.get(key))}, not {value}: "
                 "give its settings to go on, another --out, or remove it"
             )
     return _Before(losses, seconds, threads, state)

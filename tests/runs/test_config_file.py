@@ -40,6 +40,6 @@ def test_options_are_named_as_on_the_command_line():
 def test_a_file_that_is_no_toml_is_one_line(content, tmp_path):
     if content is not None:
         (tmp_path / "x.toml").write_bytes(content)
-    with pytest.raises(ValueError, match=r"x\.toml cannot be read as TOML") as error:
+    with pytest.raises(ValueError, match=r"x\.toml (cannot be read as TOML|is not there)") as error:
         config_file.read(tmp_path / "x.toml")
     assert "\n" not in str(error.value)

@@ -8,7 +8,8 @@ from cl_condense.papers.bench import Bench
 from cl_condense.runs.records import append, mend, read
 
 RECORD = {"order": 0, "method": "dm", "step": 1, "accuracies": [0.5, 0.25], "condense_seconds": 1.0}
-RECORD |= {"accuracy": 0.375, "classes_seen": 2, "date": "2020-01-01"}
+RECORD |= {"accuracy": 0.375, "classes_seen": 2, "date": "2020-01-01", "dataset": "digits"}
+RECORD |= {"stored_images": 4, "stored_bytes": 256, "train_seconds": 1.0}
 SCORE = {"work": {"set": "a", "eval_net": "convnet"}, "accuracies": [0.5, 0.25], "seconds": 1.0}
 
 

@@ -11,12 +11,13 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from cl_condense.common.foreign import one_line
 from cl_condense.condensation.condensed_set import CondensedSet, stored_as
 from cl_condense.condensation.formats.class_match import Match, match_folders, match_labels
 from cl_condense.condensation.formats.reading import SPACES, Note, Reading, normalised, settled, space_of
 from cl_condense.condensation.formats.tensor_files import no_set, read_pair
 from cl_condense.data.class_names import Classes
-from cl_condense.data.folder import class_folders, load_images, one_line
+from cl_condense.data.folder import class_folders, load_images
 from cl_condense.data.imageset import ImageSet
 
 Normalisation = tuple[Sequence[float], Sequence[float]]

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import pickle
 import warnings
 import zipfile
 from dataclasses import dataclass, field
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from cl_condense.common.foreign import check_file, reading, shown
 from cl_condense.common.plain import Json
 from cl_condense.condensation.condensed_set import CondensedSet
+from cl_condense.condensation.formats.pickles import check_pickle
 from cl_condense.condensation.formats.reading import SPACES, Note
 
 OURS = "cl-condense"
 """The key under which an exported file has what the published layout leaves open."""
 
 _MOST = 2**31  # bytes of a file that is looked into; the published ones have at most 0.2 GB
+_MOST_PICKLED = 2**26  # bytes of what is no tensor
 _LAYOUT = "a published one is {'data': [[images, labels], ...]}, images [n, c, h, w], labels [n]"
 
 
@@ -62,6 +65,11 @@ def read_pair(path: Path, pair: int | None) -> Pair:
         or not all(isinstance(x, Tensor) for x in chosen)
     ):
         raise no_set(path, f"pair {number} is no two tensors")
+    for tensor in chosen:
+        try:
+            _check_size(tensor.numel() * tensor.element_size())  # strides of 0 make many of few
+        except ValueError as error:
+            raise no_set(path, f"images or labels of shape {tuple(tensor.shape)}: {error}") from None
     note = Note("pair", (number, count), "chosen" if count > 1 else "known")
     return Pair(chosen[0].detach(), chosen[1].detach(), note, _known(path, found))
 
@@ -96,7 +104,7 @@ def no_set(path: Path, reason: str) -> ValueError:
 
 def _about(found: object) -> str:
     if isinstance(found, dict):
-        listed = ", ".join(repr(key) for key in list(found)[:5])[:80]
+        listed = ", ".join(shown(repr(key)) for key in list(found)[:5])[:80]
         return (
             f"no pairs under 'data', but {listed}" if found and "data" not in found else "no pairs under 'data'"
         )
@@ -105,20 +113,40 @@ def _about(found: object) -> str:
 
 def _load(path: Path) -> Any:
     """The tensors and plain containers of a file, and nothing that would have to be run."""
-    if not path.is_file():
-        raise ValueError(f"{path} is not there: give a .safetensors or .pt file, or a folder of images")
-    try:
-        size = path.stat().st_size
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                size = sum(entry.file_size for entry in archive.infolist())
-        if size > _MOST:
-            raise ValueError(f"it unpacks to {size / 2**30:.0f} GiB, and {_MOST / 2**30:.0f} are looked into")
+    check_file(path, "give a .safetensors or .pt file, or a folder of images")
+    with reading(path, "tensors", "it is damaged, or holds code, which is never run"):
+        with path.open("rb") as file:
+            zipped = file.read(4) == b"PK\3\4"  # what torch goes by
+        check = _check_zip if zipped else _check_pickles
+        check(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about pickles that torch did not write
             return torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, EOFError, ValueError, KeyError) as error:
-        reason = " ".join(str(error).split()).partition(". ")[0][:160] or "it ends too early"
-        raise ValueError(
-            f"{path} cannot be read as tensors ({reason}): it is damaged, or holds code, which is never run"
-        ) from None
+
+
+def _check_zip(path: Path) -> None:
+    """Raises ValueError for an archive that unpacks to too much, or whose pickles hold code."""
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+        _check_size(sum(entry.file_size for entry in entries))
+        for entry in entries:
+            if entry.filename.endswith(".pkl"):
+                _check_size(entry.file_size, _MOST_PICKLED)
+                check_pickle(archive.read(entry))
+
+
+def _check_pickles(path: Path) -> None:
+    """The same of a file from before torch 1.6: a mark, two of versions, the object, keys of tensors."""
+    size = path.stat().st_size
+    _check_size(size)
+    if not size:
+        raise ValueError("it is empty")
+    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+        for _ in range(5):
+            check_pickle(content)
+
+
+def _check_size(found: int, most: int | None = None) -> None:
+    most = most or _MOST
+    if found > most:
+        raise ValueError(f"{found:,} bytes are too many, {most:,} are looked into")

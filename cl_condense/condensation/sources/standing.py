@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from cl_condense.common.numbers import check_whole
+from cl_condense.common.numbers import check_whole, whole
 from cl_condense.common.rng import Purpose, fold
 from cl_condense.condensation.paper_settings import Tuned, settled
 from cl_condense.condensation.sources.contract import (
@@ -25,6 +25,8 @@ from cl_condense.networks.init import Initialiser
 from cl_condense.networks.resnet import MakeResNet
 from cl_condense.training.protocol import Training
 from cl_condense.training.train import Momentum, at_rest
+
+_MOST_PUSHED = 10**6  # networks that a state may say were drawn; the published runs draw 700
 
 
 @dataclass(frozen=True)
@@ -106,8 +108,10 @@ class _Queue:
         return state
 
     def restore(self, state: State) -> None:
-        while len(self.births) < int(state["pushed"]):
+        pushed = whole("pushed", state["pushed"], 0, _MOST_PUSHED)
+        while len(self.births) < min(pushed, self._size):
             self._push()
+        self.births = [*range(pushed)]
         for i, net in enumerate(self.members):
             own = f"{i}."
             net.load_state_dict({k[len(own) :]: v for k, v in state.items() if k.startswith(own)})

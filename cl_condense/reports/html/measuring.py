@@ -14,6 +14,7 @@ from torch import Tensor
 
 from cl_condense.common.devices import device_name
 from cl_condense.common.files import atomic
+from cl_condense.common.foreign import read_object
 from cl_condense.common.progress import Progress
 from cl_condense.common.rng import Purpose, permutation
 from cl_condense.condensation.condensed_set import CondensedSet
@@ -75,7 +76,7 @@ def measure(path: Path, made: CondensedSet, probe: Probe, data: str) -> Measured
         "device": probe.real.device.type,
     }
     with suppress(*FAULTS):  # absent, damaged or of another set: measured again
-        found = json.loads(beside.read_text("utf-8"))
+        found = read_object(beside, "figures", "remove it")
         if found.pop("identity") == identity:
             return Measured(**found)
     measured = _measure(made, probe)

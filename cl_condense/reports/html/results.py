@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from cl_condense.common.plain import Json
 from cl_condense.reports.html.parts import Section
+from cl_condense.runs.records import read_one
 
 FAULTS = (
     ValueError,
@@ -72,12 +72,11 @@ class Results:
 
 
 def read_json(path: Path) -> Json:
+    """A record or settings, for a report."""
     try:
-        return dict(json.loads(path.read_text("utf-8")))
+        return read_one(path, "make it again")
     except FileNotFoundError:
         raise ValueError(f"{path.name} is not there") from None
-    except (ValueError, TypeError, RecursionError):
-        raise ValueError(f"{path.name} is damaged") from None
 
 
 def reason(error: BaseException) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from cl_condense.reports.html.results import FAULTS, Results, read_json
 from cl_condense.reports.html.sets import gallery
 from cl_condense.reports.html.words import cite, data_words, economy_words, options, own, pairs, shell
 from cl_condense.reports.summary import Summary, accuracy_table, summarise
+from cl_condense.runs.records import read
 
 _FINALS = ("ddm-fig3b", "idm-fig8")
 
@@ -24,7 +24,7 @@ _FINALS = ("ddm-fig3b", "idm-fig8")
 def run_sections(results: Results, folder: Path) -> list[Section]:
     """A run: its final accuracies, curve, memories and settings."""
     s = dict(read_json(folder / "settings.json"))
-    records = _whole_records(folder / "records.jsonl")
+    records = read(folder / "records.jsonl")
     table = Grid.of(accuracy_table(records, 100_000))
     summaries = summarise(records)
     marks = _published_finals(s)
@@ -48,18 +48,6 @@ def run_sections(results: Results, folder: Path) -> list[Section]:
     settings += [Command([_run_command(results, folder, s)])]
     blocks += [Folded("Settings and command", settings)]
     return [Section(3, title, blocks)]
-
-
-def _whole_records(path: Path) -> list[Json]:
-    """The whole lines of a file that a run may be writing at this moment: it is left as it is."""
-    data = path.read_bytes()
-    records = []
-    for number, line in enumerate(data[: data.rfind(b"\n") + 1].splitlines(), 1):
-        try:
-            records.append(dict(json.loads(line)))
-        except (ValueError, TypeError):
-            raise ValueError(f"records.jsonl is damaged in line {number}: take the line out") from None
-    return records
 
 
 def _published_finals(s: Json) -> list[Cell]:

@@ -1,0 +1,65 @@
+"""Tensors with entries of JSON in a safetensors file, of one of our formats."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from cl_condense.common.files import atomic
+from cl_condense.common.foreign import parse_object, reading, shown
+from cl_condense.common.plain import Json
+
+
+class TensorFile(NamedTuple):
+    """What is in a file: entries of its header, and tensors, by name."""
+
+    entries: dict[str, Json]
+    tensors: dict[str, Tensor]
+
+
+def write(path: Path, form: str, tensors: Mapping[str, Tensor], **entries: Json) -> None:
+    """Writes a file in one step; ``form`` is the name and the number of its format."""
+    header = {"format": form, **{name: json.dumps(entry) for name, entry in entries.items()}}
+    data = save({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, metadata=header)
+    with atomic(path) as temporary:
+        temporary.write_bytes(data)  # save_file leaves a file that its owner alone can read
+
+
+def read(path: Path, forms: Sequence[str], names: Sequence[str], what: str, remedy: str) -> TensorFile:
+    """Reads what ``write`` wrote: nothing in the file is run, and tensors take no more bytes than it has.
+
+    Args:
+        path: of the file.
+        forms: the formats that are read, the present one first.
+        names: of the entries that are wanted.
+        what: the file should be.
+        remedy: what the message tells to do where it is not.
+
+    Raises:
+        ValueError: for a file that is absent, damaged or of another format, in one line that names it.
+    """
+    with reading(path, what, remedy), safe_open(path, framework="pt") as file:
+        header = file.metadata() or {}
+        found = header.get("format")
+        if found in forms:
+            entries = {name: parse_object(header[name]) for name in names}
+            return TensorFile(entries, {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+    raise ValueError(f"{path} {_other(found, forms[0], what, remedy)}")
+
+
+def _other(found: str | None, ours: str, what: str, remedy: str) -> str:
+    """What to say of a file of another format."""
+    kind, _, number = ours.rpartition(" ")
+    theirs = re.fullmatch(rf"{re.escape(kind)} (\d{{1,9}})", str(found))
+    if not theirs:
+        return f"cannot be read as {what} (its format is {shown(repr(found))}, not {ours!r}): {remedy}"
+    if int(theirs[1]) > int(number):
+        return f"is {what} of a later version (format {found!r}, known is {ours!r}): update cl-condense"
+    return f"is {what} of an earlier version (format {found!r}), which is read no more: {remedy}"
