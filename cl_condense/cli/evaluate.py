@@ -9,7 +9,7 @@ import click
 
 from cl_condense.cli import shared, types
 from cl_condense.cli.config import config
-from cl_condense.cli.useless import of_convnet, of_data, refuse, written
+from cl_condense.cli.useless import of_convnet, of_data, of_evaluation, refuse, written
 
 _EXAMPLES = """
 \b
@@ -62,7 +62,7 @@ def evaluate(files: tuple[Path, ...], dataset: str, data: Path | None, download:
     from cl_condense.common.progress_bar import ProgressBar  # noqa: PLC0415
     from cl_condense.runs.evaluate_sets import evaluate_files  # noqa: PLC0415
 
-    refuse(written(), of_data(dataset) | of_convnet(given["network"]))
+    refuse(written(), of_data(dataset) | of_convnet(given["network"]) | of_evaluation(given["evaluation"]))
 
     for line in evaluate_files(files, dataset, data, download, watch=ProgressBar, **given):
         click.echo(line)

@@ -76,7 +76,7 @@ def run(dataset: str, data: Path | None, download: bool, out: Path | None, **giv
     output folder. Interrupted, the same command goes on where it was.
     """
     from cl_condense.common.drawing import stderr  # noqa: PLC0415
-    from cl_condense.common.files import writing  # noqa: PLC0415
+    from cl_condense.common.files import writable, writing  # noqa: PLC0415
     from cl_condense.common.progress_bar import ProgressBar  # noqa: PLC0415
     from cl_condense.data import datasets  # noqa: PLC0415 - they take seconds, and --help should not
     from cl_condense.runs import config_file  # noqa: PLC0415
@@ -87,6 +87,8 @@ def run(dataset: str, data: Path | None, download: bool, out: Path | None, **giv
     compared = given.pop("methods") or METHODS
     given = one_of(given, "ipc", "budget", "max_bytes")
     refuse(written(), of_run(compared, dataset, given["network"], written()))
+    if out:
+        writable(out, "--out", folder=True)
     train, test = datasets.load(dataset, data, download=download, on_progress=ProgressBar(dataset))
     chosen = _config(dataset, compared, {**given, "data": fingerprint(train, test)})
     default = Path("runs") / f"{dataset}-{'-'.join(chosen.methods)}-{chosen.digest()}"

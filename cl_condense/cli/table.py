@@ -152,12 +152,14 @@ def _show(
     cells = [cell for own in tables.values() for cell in own]
     refuse(written(), useless(", ".join(tables), cells))
     if json_file:
-        writable(json_file, "--json")
+        writable(json_file, "--json", ours=table_print.ours)
     cheapest = order == "cheapest" or (order is None and math.isfinite(limit.seconds))
     if dry_run:
         table_print.preview(bench, cells, cheapest, limit)
         return 0
     missing = bench.missing(cells)
+    if missing:
+        writable(bench.folder, "--results", folder=True)
     for work in missing:  # all of them, before the first begins
         work.check(*bench.load(work.condense.dataset))
     number = Campaign(bench, cells, limit, cheapest)() if missing else 0

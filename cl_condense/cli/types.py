@@ -27,6 +27,9 @@ class Bad(click.UsageError):
 
 
 def _option(param: click.Parameter | None) -> str:
+    """What a parameter is called in messages."""
+    if isinstance(param, click.Argument):
+        return param.human_readable_name
     return param.opts[0] if param else "value"
 
 
@@ -62,7 +65,7 @@ class Place(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         try:
-            return path_of(param.human_readable_name if isinstance(param, click.Argument) else _option(param), value)
+            return path_of(_option(param), value)
         except ValueError as error:
             raise Bad(str(error), ctx) from None
 
@@ -119,6 +122,16 @@ class MethodName(Name):
         return [CompletionItem(before + plus + name) for name in names if name.startswith(last)]
 
 
+class DatasetName(Name):
+    """A data set."""
+
+    def known(self, value: str) -> str:
+        from cl_condense.data.datasets import check_name  # noqa: PLC0415
+
+        check_name(value)
+        return value
+
+
 class DeviceName(Name):
     """Where to compute: auto, or a device that is here."""
 
@@ -157,7 +170,7 @@ _modifiers, _datasets = _listed("methods.registry", "MODIFIERS"), _listed("data.
 
 COUNT, SEED, DURATION, PATH = Whole(), Whole(0, SEED_MAX), Duration(), Place()
 METHOD, PRINTED_METHOD = MethodName("method", _methods), MethodName("method", _methods, strict=False)
-DATASET, PRINTED_DATASET = Name("data set", _datasets), Name("data set", _datasets, strict=False)
+DATASET, PRINTED_DATASET = DatasetName("data set", _datasets), Name("data set", _datasets, strict=False)
 NETWORK = Name("network", _listed("networks.registry", "ARCHITECTURES"))
 EVALUATION = Name("evaluation", _listed("runs.defaults", "EVALUATIONS"))
 TABLE = Name("table", _listed("papers.titles", "TITLES"))

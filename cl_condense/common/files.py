@@ -7,6 +7,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 import socket
 import sys
 import threading
@@ -49,6 +50,24 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # where its folder is none
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A temporary folder beside ``path`` that gets its name when the block ends without an error.
+
+    After an error nothing of it is there. ``path`` must not be there.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{secrets.token_hex(8)}")
+    try:
+        temporary.mkdir()
+        yield temporary
+        temporary.rename(path)
+    except OSError as error:
+        raise ValueError(f"{path} cannot be written ({_reason(error)}): {_remedy(error)}") from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 @contextmanager

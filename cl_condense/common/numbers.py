@@ -107,7 +107,7 @@ def seed(value: object, name: str = "seed") -> int:
 
 
 def digits(text: str) -> int | str:
-    """The whole number that a text is in plain digits, or else the text: `` 5``, ``1_000`` and ``+5`` are none."""
+    """The whole number that plain digits are, else the text: `` 5``, ``1_000`` and ``+5`` are no numbers."""
     return int(text) if re.fullmatch("-?[0-9]{1,4000}", text) else text  # Python reads no longer ones
 
 

@@ -15,8 +15,8 @@ def path_of(name: str, value: object) -> Path:
         value: the path.
 
     Raises:
-        ValueError: for nothing, for what is no path, and for one that no file can have: with a NUL, of no UTF-8,
-            which no record could hold, or longer than the file system takes.
+        ValueError: for nothing, for what is no path, and for one that no file can have: with a NUL, of no
+            UTF-8, which no record could hold, or longer than the file system takes.
     """
     if not isinstance(value, str | os.PathLike) or not str(value):
         raise ValueError(f"{name} {value!r}: give a path")

@@ -26,7 +26,10 @@ class TensorFile(NamedTuple):
 
 def write(path: Path, form: str, tensors: Mapping[str, Tensor], **entries: Json) -> None:
     """Writes a file in one step; ``form`` is the name and the number of its format."""
-    header = {"format": form, **{name: json.dumps(entry) for name, entry in entries.items()}}
+    try:
+        header = {"format": form, **{name: json.dumps(entry) for name, entry in entries.items()}}
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path} holds JSON ({error}): give text, numbers, and lists of them") from None
     data = save({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, metadata=header)
     with atomic(path) as temporary:
         temporary.write_bytes(data)  # save_file leaves a file that its owner alone can read

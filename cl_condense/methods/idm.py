@@ -53,7 +53,9 @@ def queue(recipe: Recipe) -> Recipe:
     """Networks from IDM's queue, with IDM's learning rate and real images."""
     if not isinstance(recipe.source, RandomNets):
         nets = type(recipe.source).__name__
-        raise ValueError(f"its networks are of {nets} already, not untrained; put it after dm, such as dm+queue")
+        raise ValueError(
+            f"its networks are of {nets} already, not untrained; put it after dm, such as dm+queue"
+        )
     return replace(recipe, source=QUEUE, lr=0.2, momentum=0.5, class_steps=True, real_per_class=REAL)
 
 
@@ -69,7 +71,9 @@ def meter(recipe: Recipe) -> Recipe:
     if not isinstance(recipe.source, ModelQueue) or recipe.source.meter is not None:
         has = isinstance(recipe.source, ModelQueue)
         raise ValueError(
-            "its queue has one already; leave it out" if has else "it is of networks in a queue; put queue before it"
+            "its queue has one already; leave it out"
+            if has
+            else "it is of networks in a queue; put queue before it"
         )
     return replace(recipe, source=replace(recipe.source, meter=EVALUATE))
 

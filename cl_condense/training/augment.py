@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from cl_condense.common.kinds import check_flag, check_kind
 from cl_condense.common.numbers import finite
 from cl_condense.common.rng import Purpose, fold, uniform
 from cl_condense.common.suggest import hint
@@ -97,13 +98,13 @@ class DSA:
     every: bool = False  # False: one group a row, as DSA; True: IDC's way
 
     def __post_init__(self) -> None:
+        check_kind("augmentation", self.strategy, str, "words joined by '_', such as crop_flip, or none")
+        check_flag("every", self.every)
         words = self.groups
         for word in () if words == ("none",) else words:
             if word not in _OPERATIONS:
                 allowed = f"words of {', '.join(_OPERATIONS)} joined by '_', or 'none' alone"
-                raise ValueError(
-                    f"augmentation {word!r} is unknown: {hint(word, _OPERATIONS)}give {allowed}"
-                )
+                raise ValueError(f"augmentation {word!r} is unknown: {hint(word, _OPERATIONS)}give {allowed}")
             if words.count(word) > 1:
                 raise ValueError(f"augmentation {self.strategy!r} has {word!r} twice: give each word once")
         for name, bounds in _NUMBERS.items():

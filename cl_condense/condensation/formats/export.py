@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from cl_condense.common.files import atomic
+from cl_condense.common.files import atomic, atomic_folder, writable
+from cl_condense.common.suggest import choice
 from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.condensation.formats.tensor_files import OURS, left_open
 from cl_condense.data.class_names import safe
@@ -26,33 +28,42 @@ def export(condensed: CondensedSet, path: Path, kind: str) -> Path:
     several.
 
     Raises:
-        ValueError: for another kind, and where there is something already.
+        ValueError: as ``check_out``.
     """
-    if kind not in FORMATS:
-        raise ValueError(f"format {kind!r}: use {', '.join(FORMATS)}")
-    if path.exists():
-        raise ValueError(f"{path} is there already: give another --out")
+    check_out(path, kind)
     path.parent.mkdir(parents=True, exist_ok=True)
     images, labels = condensed.decode()
     if kind == "png":
-        _export_png(condensed, path, labels)
+        with atomic_folder(path) as temporary:
+            _export_png(condensed, temporary, labels)
         return path
-    with atomic(path) as temporary:
+    with atomic(path) as temporary, temporary.open("wb") as file:
         if kind == "pt":
-            torch.save(
-                {
-                    "data": [[images, labels]],
-                    "recipe": json.dumps(condensed.recipe),
-                    OURS: left_open(condensed),
-                },
-                temporary,
-            )
+            recipe, ours = json.dumps(condensed.recipe), left_open(condensed)
+            torch.save({"data": [[images, labels]], "recipe": recipe, OURS: ours}, file)
         else:
-            with temporary.open("wb") as file:
-                names = np.array(condensed.names)
-                pixels = condensed.to_pixels(decoded=True).numpy()
-                np.savez_compressed(file, images=pixels, labels=labels.numpy(), names=names)
+            names = np.array(condensed.names)
+            pixels = condensed.to_pixels(decoded=True).numpy()
+            np.savez_compressed(file, images=pixels, labels=labels.numpy(), names=names)
     return path
+
+
+def check_out(path: Path, kind: str) -> None:
+    """Whether a set can be exported there.
+
+    Raises:
+        ValueError: for another kind, a name that says another kind, where there is something already, and
+            where nothing can be written.
+    """
+    choice("format", kind, FORMATS)
+    if kind == "png":
+        if path.suffix.lower() == ".png":
+            raise ValueError(f"--out {path}: png is a folder of images by class: name a folder")
+    elif path.suffix != f".{kind}":
+        raise ValueError(f"--out {path}: name a .{kind} file, or give another --format")
+    if os.path.lexists(path):
+        raise ValueError(f"{path} is there already: give another --out")
+    writable(path, "--out", folder=kind == "png")
 
 
 def _export_png(condensed: CondensedSet, path: Path, labels: Tensor) -> None:
