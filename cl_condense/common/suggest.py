@@ -27,7 +27,8 @@ def hint(value: str, known: Iterable[str]) -> str:
     """A question with the nearest of the known names and a space after it, or nothing where none is near.
 
     Names of other digits are other things, not slips: ``int4`` is no ``uint8``, but ``cifar`` may be
-    ``cifar10``. Nor are names that are much longer or shorter, unless they are begun.
+    ``cifar10``. So are names that begin otherwise, unless one is the end of the other, and much longer or shorter
+    ones, unless they are begun.
     """
     text = str(value)[:_LONGEST].lower()
     near = [(_alike(text, name), name) for name in known if _may_be(text, name.lower())]
@@ -42,5 +43,7 @@ def _alike(text: str, name: str) -> float:
 def _may_be(text: str, name: str) -> bool:
     typed, meant = ("".join(re.findall("[0-9]", word)) for word in (text, name))
     if not (meant.startswith(typed) or typed.startswith(meant)):
+        return False
+    if text[:1] != name[:1] and not (text.endswith(name) or name.endswith(text)):
         return False
     return name.startswith(text) or 3 * abs(len(name) - len(text)) <= max(len(name), len(text))

@@ -29,7 +29,7 @@ SHRINK = ("recondense", "prefix")
 _FORMAT = "cl-condense 2"
 _FLOATS = "cl-condense 1"  # the format before codecs: pixels are float32
 _TUPLES = ("class_ids", "counts", "mean", "std", "names")
-_REMEDY = "remove it, or make it again"
+_REMEDY = "give a set that condense or CondensedSet.save wrote"
 _LAST = 2**63 - 1  # labels are int64
 _LARGEST = 1e30  # of mean and std: within float32, and so is a pixel times it
 
@@ -319,5 +319,7 @@ def _stored_fault(stored: Stored, name: str) -> str:
 
 
 def _read(path: str | Path) -> tuple[Json, Json, Stored]:
-    found = tensor_file.read(path_of("file", path), (_FORMAT, _FLOATS), ("set", "extra"), "a condensed set", _REMEDY)
+    found = tensor_file.read(
+        path_of("file", path), (_FORMAT, _FLOATS), ("set", "extra"), "a condensed set", _REMEDY
+    )
     return found.entries["set"], found.entries["extra"], found.tensors

@@ -21,5 +21,8 @@ def check_fits(recipe: Recipe, network: MakeNetwork, real: ImageSet) -> None:
     read = statistics_of(term.objective for term in recipe.terms)
     pixels = torch.linspace(-1, 1, few * 2 * real.images[0].numel()).view(few, 2, *real.shape)
     one, other = (View(net, x, None, read, torch.ones(())) for x in (pixels, pixels.flip(3).requires_grad_()))
-    for term in recipe.terms:
-        term.of(one, other)
+    try:
+        for term in recipe.terms:
+            term.of(one, other)
+    except ValueError as error:
+        raise ValueError(f"{recipe.name} does not fit the network: {error}") from None

@@ -140,3 +140,42 @@ def _results(folder):
     write(folder / "text-scores" / "scores.jsonl", "hello\n")
     write(folder / "twice-scores" / "scores.jsonl", "")
     write(folder / "dm.checkpoint", "hello\n")
+
+
+def named(train, test):
+    """What expressions of a list may name: all that is public, and what they need."""
+    from math import inf, nan
+    from types import SimpleNamespace
+
+    import cl_condense
+    from cl_condense.data.folder import load_folder
+    from cl_condense.networks.registry import architecture
+
+    def memory(size):
+        return ClassMemory(size, method="random", device="cpu")
+
+    def full(size):
+        made = memory(size)
+        made.update(train)
+        return made
+
+    def buffer(size):
+        return cl_condense.CondensedBuffer(size, method="random", device="cpu")
+
+    public = {name: getattr(cl_condense, name) for name in cl_condense.__all__}
+    functions = {"load_folder": load_folder, "architecture": architecture, "memory": memory, "full": full}
+    plain = {"inf": inf, "nan": nan, "np": np, "torch": torch, "SimpleNamespace": SimpleNamespace}
+    data = {
+        "test": test,
+        "x": train.take(torch.arange(20)),
+        "y": torch.arange(20) % 10,
+        "digits": train,
+        "larger": images(range(10), side=16),
+        "colour": images(range(10), channels=3),
+        "other": ImageSet.of(train.images, train.labels, normalisation=((0.1,), (0.1,))),
+        "weighted": ImageSet.of(train.images, train.labels, weights=torch.ones(len(train))),
+        "made": condensed(train, 1),
+        "larger_set": condensed(images(range(10), side=16), 1),
+        "net": cl_condense.MakeConvNet((1, 8, 8), 8, 1),
+    }
+    return {**public, "cl_condense": cl_condense, **functions, "buffer": buffer, **plain, **data}
