@@ -1,11 +1,11 @@
-"""Whether memory stays flat: the process's resident bytes while a memory takes experiences and a set is condensed.
+"""Whether memory stays flat: resident bytes while a memory takes experiences, and while a set is condensed.
 
     python benchmarks/steady_memory.py --json steady-memory.json
 
-On digits, at a size at which an experience takes a moment: a ClassMemory and a CondensedBuffer take the same two
-classes again and again, five pairs in turn, and dm condenses one image a class for many iterations. What is
-resident (Linux says it) is sampled after each experience, and every so many iterations; --json keeps every
-sample. The table has the growth after the first tenth of the samples, in which allocators warm up: a line's
+On digits, at a size at which an experience takes a moment: a ClassMemory and a CondensedBuffer take two classes
+at a time, five pairs in turn, again and again, and dm condenses one image a class for many iterations. What the
+process has resident (Linux says it) is sampled after each experience, and every so many iterations; --json keeps
+every sample. The table has the growth after the first tenth of the samples, in which allocators warm up: a line's
 slope by least squares, and the most that a sample is above the first one that counts.
 """
 

@@ -27,8 +27,8 @@ def hint(value: str, known: Iterable[str]) -> str:
     """A question with the nearest of the known names and a space after it, or nothing where none is near.
 
     Names of other digits are other things, not slips: ``int4`` is no ``uint8``, but ``cifar`` may be
-    ``cifar10``. So are names that begin otherwise, unless one is the end of the other, and much longer or shorter
-    ones, unless they are begun.
+    ``cifar10``. So are names that begin otherwise, unless one is the end of the other, and much longer or
+    shorter ones, unless they are begun.
     """
     text = str(value)[:_LONGEST].lower()
     near = [(_alike(text, name), name) for name in known if _may_be(text, name.lower())]

@@ -126,9 +126,12 @@ class ImageSet:
         Raises:
             ValueError: for a device that is not here.
         """
-        device = pick_device(device)
-        weights = None if self.weights is None else self.weights.to(device)
-        return replace(self, images=self.images.to(device), weights=weights)
+        try:
+            images = self.images.to(device)
+        except (RuntimeError, AssertionError):  # torch names every device there is, in several lines
+            pick_device(device)
+            raise
+        return replace(self, images=images, weights=None if self.weights is None else self.weights.to(device))
 
     def only(self, class_ids: Sequence[int]) -> ImageSet:
         """The images of some classes; no copy where these are side by side.

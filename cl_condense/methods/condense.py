@@ -65,7 +65,7 @@ def condense(
             that stopped being finite, or too little memory.
     """
     check_kind("real", real, ImageSet, "an ImageSet, such as ImageSet.of(images, labels) or load(name)[0]")
-    check_network(network, real.shape)
+    check_network(network)
     check_call("on_iteration", on_iteration)
     if isinstance(method, str):
         method = build(method, **changes)
@@ -73,6 +73,7 @@ def condense(
         method = method.with_settings(**changes)
     network = network or MakeConvNet(real.shape)
     if isinstance(method, Recipe):
+        check_network(network, real.shape)
         job = Condensation(real, method, ipc=ipc, network=network, seed=seed, chunk=chunk)
         return job.run(on_iteration)
     if not isinstance(method, Selection):

@@ -1,13 +1,14 @@
 """Lists of what is typed and of the one line that comes, as files that read like a session.
 
 A blank line stands between two entries, and lines that begin with ``#`` are comments. What is typed begins with
-``$ `` or ``>>> ``; the line after it is what has to come. Of a command ``echo TEXT > NAME`` may stand before it,
-in lines of its own. Names in braces stand for what differs from machine to machine, or with what there is: see
-``NAMES``.
+a prompt, ``$`` or ``>>>``; the line after it is what has to come. ``echo TEXT > NAME`` may stand before a
+command, in a line of its own. Names in braces stand for what differs from machine to machine, or with what there
+is: those of ``names``.
 """
 
 import os
 import re
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,7 +56,8 @@ def _entry(lines):
     return Entry(_typed(typed), comes)
 
 
-def names():
+@cache
+def names(here):
     """What stands for the names in braces."""
     from cl_condense.cli.main import cli
     from cl_condense.condensation.recipe import Recipe
@@ -80,7 +82,7 @@ def names():
     texts = {f"{{{name}}}": ", ".join(known) for name, known in listed.items()}
     return texts | {
         "{memory}": f"{has / 2**30:,.0f} GiB",
-        "{here}": str(Path.cwd()),
+        "{here}": str(here),
         "{long}": "x" * 300,
         "{byte}": "caf\udce9",
     }
@@ -92,14 +94,14 @@ def _options(command):
 
 def filled(text):
     """A text with what stands for its names."""
-    for name, value in names().items():
+    for name, value in names(Path.cwd()).items() if "{" in text else ():
         text = text.replace(name, value)
     return text
 
 
 def emptied(text):
     """A text with the names for what stands for them."""
-    for name, value in names().items():
+    for name, value in names(Path.cwd()).items():
         if len(value) > 6 or name == "{memory}":
             text = text.replace(value, name)
     return text
