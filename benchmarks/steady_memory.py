@@ -4,9 +4,9 @@
 
 On digits, at a size at which an experience takes a moment: a ClassMemory and a CondensedBuffer take two classes
 at a time, five pairs in turn, again and again, and dm condenses one image a class for many iterations. What the
-process has resident (Linux says it) is sampled after each experience, and every so many iterations; --json keeps
-every sample. The table has the growth after the first tenth of the samples, in which allocators warm up: a line's
-slope by least squares, and the most that a sample is above the first one that counts.
+process has resident (Linux says it) is sampled after each experience, and every so many iterations; --json has
+every sample. The table has the growth after the first tenth of the samples, in which allocators warm up: the
+slope of a line by least squares, and the most that a sample is above the first one that counts.
 """
 
 import json

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import warnings
 
@@ -78,4 +79,6 @@ def _said(error: Exception) -> str:
         near = hint(error.option_name.lstrip("-"), bare).replace("'", "'--", 1)
         message = f"unknown option {error.option_name!r}"
         return f"{message}: {near}{remedy}"
+    if name := re.match("No such command '(.*?)'", message, re.DOTALL):
+        return f"unknown command {name[1]!r}: {hint(name[1], cli.commands)}{remedy}"
     return f"{message}: {remedy}"

@@ -20,7 +20,7 @@ from cl_condense.cli.main import main
 
 LISTS = Path(__file__).parent
 COMMANDS, EXPRESSIONS = (sessions.read(LISTS / f"{name}.txt") for name in ("commands", "expressions"))
-SOME = COMMANDS[:: len(COMMANDS) // 4]
+SOME = COMMANDS[:: len(COMMANDS) // 2]
 WRITING = bool(os.environ.get("CL_CONDENSE_WRITE_LINES"))
 
 

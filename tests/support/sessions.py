@@ -1,13 +1,14 @@
 """Lists of what is typed and of the one line that comes, as files that read like a session.
 
-A blank line stands between two entries, and lines that begin with ``#`` are comments. What is typed begins with
-a prompt, ``$`` or ``>>>``; the line after it is what has to come. ``echo TEXT > NAME`` may stand before a
-command, in a line of its own. Names in braces stand for what differs from machine to machine, or with what there
-is: those of ``names``.
+A blank line stands between two entries, and lines that begin with ``#`` are comments. What is typed begins
+with a prompt, ``$`` or ``>>>``; the line after it is what has to come. ``echo TEXT > NAME`` may stand before a
+command, in a line of its own. Names in braces stand for what differs from machine to machine, or with what is
+there: those of ``names``.
 """
 
 import os
 import re
+from dataclasses import fields
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -75,7 +76,7 @@ def names(here):
         "networks": ARCHITECTURES,
         "tables": TITLES,
         "evaluations": EVALUATIONS,
-        "settings": [name for name in Recipe.__dataclass_fields__ if name not in ("name", "terms")],
+        "settings": [field.name for field in fields(Recipe) if field.name not in ("name", "terms")],
         "devices": ["auto", "cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))],
         **{f"options of {name}": _options(cli.commands[name]) for name in ("run", "condense", "evaluate")},
     }

@@ -37,10 +37,10 @@ def write(folder: Path, out: Path | None = None, look: Look | None = None) -> tu
     out = out or folder / "report.html"
     if out.suffix != ".html":
         raise ValueError(f"--out {out}: name an .html file; the Markdown goes beside it")
+    results = Results.find(folder)
     files = out, out.with_suffix(".md")
     for file in files:
         writable(file, "--out", ours=_ours)
-    results = Results.find(folder)
     real = look(results) if look else None
     parts = {
         "The papers' tables": results.sections(results.tables, table_sections),
