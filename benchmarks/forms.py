@@ -189,7 +189,6 @@ def steady_memory(record):
 
 
 FORMS = {
-    "steady_memory": ("steady_memory", steady_memory),
     "steps": ("run", _steps),
     "methods": ("run", _methods),
     "held_out": ("held_out", _held_out),
@@ -200,6 +199,7 @@ FORMS = {
     "economy": ("economy", _economy),
     "equal_bytes": ("equal_bytes", _equal_bytes),
     "speed": ("speed", _speed),
+    "steady_memory": ("steady_memory", steady_memory),
 }
 """Form: the kind of record that has it, and what writes it."""
 

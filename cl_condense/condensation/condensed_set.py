@@ -29,7 +29,7 @@ SHRINK = ("recondense", "prefix")
 _FORMAT = "cl-condense 2"
 _FLOATS = "cl-condense 1"  # the format before codecs: pixels are float32
 _TUPLES = ("class_ids", "counts", "mean", "std", "names")
-_REMEDY = "give a set that condense or CondensedSet.save wrote"
+_REMEDY = "remove it, or give a set that condense or CondensedSet.save wrote"
 _LAST = 2**63 - 1  # labels are int64
 _LARGEST = 1e30  # of mean and std: within float32, and so is a pixel times it
 
