@@ -165,6 +165,29 @@ def _speed(record):
     return _table(("method", "sizes", "plain loop", "ours", "ratio", "peak memory", "n"), rows)
 
 
+def steady_memory(record):
+    """A row for each thing that was watched: how much its samples grew after the first tenth of them."""
+    rows = []
+    for row in record["rows"]:
+        at, found = row["at"], row["resident_bytes"]
+        warm = len(at) // 10
+        at, found = at[warm:], [n / 2**20 for n in found[warm:]]
+        slope = 1000 * statistics.linear_regression(at, found).slope
+        most = max(found) - found[0]
+        rows.append(
+            (
+                row["what"],
+                f"{at[-1]:,} {row['unit']}",
+                len(at),
+                f"{found[0]:.0f}",
+                f"{most:.1f}",
+                f"{slope:.2f}",
+            )
+        )
+    heads = ("of", "work", "samples", "MiB at first", "most above it, MiB", "slope, MiB a thousand")
+    return _table(heads, rows)
+
+
 FORMS = {
     "steps": ("run", _steps),
     "methods": ("run", _methods),
@@ -176,6 +199,7 @@ FORMS = {
     "economy": ("economy", _economy),
     "equal_bytes": ("equal_bytes", _equal_bytes),
     "speed": ("speed", _speed),
+    "steady_memory": ("steady_memory", steady_memory),
 }
 """Form: the kind of record that has it, and what writes it."""
 

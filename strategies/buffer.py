@@ -15,12 +15,13 @@ from torch import Tensor
 
 from cl_condense.common import numbers
 from cl_condense.common.foreign import shown
+from cl_condense.common.kinds import check_call, check_kind
 from cl_condense.common.plain import Json
 from cl_condense.common.progress import OnProgress
 from cl_condense.condensation import codecs
 from cl_condense.condensation.condensed_set import CondensedSet, read_header
 from cl_condense.condensation.recipe import Method
-from cl_condense.data.imageset import ImageSet
+from cl_condense.data.imageset import ImageSet, check_constants
 from cl_condense.memory.class_memory import ClassMemory
 from cl_condense.networks.contract import MakeNetwork
 from cl_condense.strategies.tensors import ItemFormat, memory_dataset, read_items
@@ -132,6 +133,10 @@ class CondensedBuffer(ExemplarsBuffer):
             shrink=shrink,
             on_iteration=on_iteration,
         )
+        check_call("transform", transform)
+        check_kind("task_labels", task_labels, bool | None, "True, False or None")
+        if normalisation is not None:
+            check_constants(normalisation)
         self.transform, self.task_labels, self.normalisation = transform, task_labels, normalisation
         self.num_workers = numbers.whole("num_workers", num_workers, 0)
         self._format = ItemFormat(tensor_labels=False, task_labels=True)
@@ -163,6 +168,9 @@ class CondensedBuffer(ExemplarsBuffer):
                 "train on the original stream, or use Avalanche's ReservoirSamplingBuffer"
             )
         start = time.perf_counter()
+        check_kind(
+            "dataset of the experience", getattr(exp, "dataset", None), AvalancheDataset, "an AvalancheDataset"
+        )
         images, ids, form = read_items(exp.dataset, self.num_workers)
         real = ImageSet.of(images, ids, normalisation=self.normalisation)
         del images

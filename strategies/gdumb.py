@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from cl_condense.common import numbers
 from cl_condense.common.devices import pick_device
+from cl_condense.common.kinds import check_call, check_kind
 from cl_condense.common.progress import OnProgress
 from cl_condense.networks.init import Initialiser
 from cl_condense.strategies.buffer import CondensedBuffer
@@ -65,8 +66,12 @@ class CondensedGDumb(SupervisedTemplate):
         eval_every: int = -1,
         on_progress: OnProgress | None = None,
     ) -> None:
-        networks = numbers.whole("networks", networks, at_most=numbers.MOST["networks"])
+        networks = numbers.whole("networks", networks)
         seed = numbers.seed(seed)
+        check_kind("buffer", buffer, CondensedBuffer, "a CondensedBuffer")
+        check_kind("training", training, Training, "a Training, such as Training(epochs=300)")
+        eval_mb_size = numbers.whole("eval_mb_size", eval_mb_size)
+        check_call("on_progress", on_progress)
         if isinstance(model, MultiTaskModule):
             raise ValueError(
                 f"{type(model).__name__} has a head for each task: give a network with a single head"

@@ -59,18 +59,18 @@ def condense(dataset: str, method: str, start: Path | None, out: Path | None, **
     from cl_condense.common.progress_bar import ProgressBar  # noqa: PLC0415
     from cl_condense.data import datasets  # noqa: PLC0415 - they take seconds, and --help should not
     from cl_condense.runs.checks import check_condensing  # noqa: PLC0415
-    from cl_condense.runs.single import Job, run  # noqa: PLC0415
+    from cl_condense.runs.single import Job, check_path, run  # noqa: PLC0415
     from cl_condense.runs.ways import ways  # noqa: PLC0415
 
     given = one_of(given, "ipc", "max_bytes")
     refuse(written(), of_condense(method, dataset, given["network"], written()))
+    if out:
+        check_path(out)
     data, download, device = given.pop("data"), given.pop("download"), str(pick_device(given.pop("device")))
     train, _ = datasets.load(dataset, data, download=download, on_progress=ProgressBar(dataset))
     chosen = _config(dataset, method, train, given)
     check_condensing(chosen, train)
     path = out or Path("condensed") / f"{dataset}-{method}-ipc{chosen.ipc}-seed{chosen.seed}.safetensors"
-    if path.suffix != ".safetensors":
-        raise ValueError(f"--out {path}: name a .safetensors file")
     job = Job(chosen, path, start, device, data)
     unsaid = ways([chosen])
     # drawn from the start on: the first iteration may compile for minutes

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from cl_condense.cli.types import Whole
+from cl_condense.cli.types import PATH, Whole
 from cl_condense.common.foreign import shown
 from cl_condense.common.plain import Json
 from cl_condense.common.suggest import choice
@@ -39,6 +39,8 @@ def _fitting(where: str, option: click.Option, value: object) -> Any:
     """A value as the option takes it: a list where it may be repeated."""
     if option.multiple:
         values = value if isinstance(value, list) else [value]
+        if not values:
+            raise ValueError(f"{where} is []: give at least one, or leave it out")
         return [_single(where, option, each) for each in values]
     return _single(where, option, value)
 
@@ -56,16 +58,23 @@ def _single(where: str, option: click.Option, value: object) -> Any:
 
 
 def one_of(given: Json, *names: str) -> Json:
-    """``given``, where of options that exclude each other one on the command line takes the file's away."""
+    """``given``, where of options that exclude each other one on the command line takes the file's away.
+
+    Raises:
+        ValueError: where the file has several.
+    """
     context = click.get_current_context()
     command_line = click.core.ParameterSource.COMMANDLINE
     said = [name for name in names if context.get_parameter_source(name) is command_line]
+    if not said and len(several := [name for name in names if given[name] is not None]) > 1:
+        options = [param.opts[0] for param in context.command.params if param.name in several]
+        raise ValueError(f"{' and '.join(options)} are both in the file of --config: give one of them")
     return given | dict.fromkeys(names) | {k: given[k] for k in said} if said else given
 
 
 config = click.option(
     "--config",
-    type=click.Path(path_type=Path),
+    type=PATH,
     is_eager=True,
     expose_value=False,
     callback=_take,

@@ -12,7 +12,7 @@ from cl_condense.cli import shared, types
 from cl_condense.cli.config import config
 from cl_condense.cli.console import count
 from cl_condense.cli.stopping import stoppable
-from cl_condense.cli.useless import of_convnet, of_data, refuse, written
+from cl_condense.cli.useless import of_convnet, of_data, of_evaluation, refuse, written
 
 if TYPE_CHECKING:
     from cl_condense.common.progress import OnProgress, Progress
@@ -47,7 +47,7 @@ Examples:
 )
 @click.option(
     "--networks",
-    type=types.NETWORKS,
+    type=types.COUNT,
     default=5,
     show_default=True,
     help="Fresh networks trained on each set.",
@@ -69,7 +69,7 @@ def evaluate(files: tuple[Path, ...], dataset: str, data: Path | None, download:
     from cl_condense.common.progress_bar import ProgressBar  # noqa: PLC0415
     from cl_condense.runs.evaluate_sets import evaluate_files  # noqa: PLC0415
 
-    refuse(written(), of_data(dataset) | of_convnet(given["network"]))
+    refuse(written(), of_data(dataset) | of_convnet(given["network"]) | of_evaluation(given["evaluation"]))
     done = 0
 
     def how() -> str:

@@ -25,6 +25,8 @@ Examples:
 def export(file: Path, kind: str, out: Path) -> None:
     """Write a condensed set for other programs: .pt, .npz, or a folder of PNG files."""
     from cl_condense.condensation.condensed_set import CondensedSet  # noqa: PLC0415
+    from cl_condense.condensation.formats.export import check_out  # noqa: PLC0415
     from cl_condense.condensation.formats.export import export as write  # noqa: PLC0415
 
+    check_out(out, kind)
     click.echo(f"wrote {write(CondensedSet.load(file), out, kind)}")

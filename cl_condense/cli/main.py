@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import sys
 import warnings
 
@@ -16,7 +17,9 @@ from cl_condense.cli.report import report
 from cl_condense.cli.run import run
 from cl_condense.cli.streams import Streams, broken_pipe
 from cl_condense.cli.table import table
+from cl_condense.cli.types import Bad
 from cl_condense.common.foreign import out_of_memory, reason
+from cl_condense.common.suggest import hint
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _LESS = "take fewer or smaller images, narrower networks or a machine with more; the same command goes on"
@@ -80,7 +83,7 @@ def _done(args: list[str] | None) -> int:
         click.echo("Interrupted.", err=True)  # what keeps its state says how to go on
         return 130
     except click.ClickException as error:
-        return _fail(error.format_message())
+        return _fail(_clicked(error))
     except OSError as error:
         return _fail(_said(error))
     except ValueError as error:
@@ -96,6 +99,22 @@ def _said(error: OSError) -> str:
     """An error of the system with the file that it is of, and what helps where the disk is full."""
     text = ": ".join(str(part) for part in (error.filename, error.strerror or error) if part)
     return f"{text}: make room, and the same command goes on" if error.errno in _FULL else text
+
+
+def _clicked(error: click.ClickException) -> str:
+    """What to say of an error of click, which knows no remedy."""
+    if not isinstance(error, click.UsageError) or isinstance(error, Bad) or error.ctx is None:
+        return error.format_message()
+    message, remedy = error.format_message().rstrip("."), f"{error.ctx.command_path} --help lists what there is"
+    if isinstance(error, click.NoSuchOption):
+        known = [name for param in error.ctx.command.params for name in (*param.opts, *param.secondary_opts)]
+        bare = {name.lstrip("-"): name for name in known if name.startswith("--")}
+        near = hint(error.option_name.lstrip("-"), bare).replace("'", "'--", 1)
+        message = f"unknown option {error.option_name!r}"
+        return f"{message}: {near}{remedy}"
+    if name := re.match("No such command '(.*?)'", message, re.DOTALL):
+        return f"unknown command {name[1]!r}: {hint(name[1], cli.commands)}{remedy}"
+    return f"{message}: {remedy}"
 
 
 def _fail(message: str) -> int:

@@ -14,7 +14,7 @@ def methods(name: str | None) -> None:
     """List the methods, or print one in full: cl-condense methods dm+sm."""
     from cl_condense.methods import describe  # noqa: PLC0415 - it takes seconds, and --help should not
 
-    if name:
+    if name is not None:
         click.echo(describe.about(name))
         return
     to = console()

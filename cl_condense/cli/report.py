@@ -41,14 +41,11 @@ def report(folder: Path, out: Path | None, figures: bool, data: Path | None, dev
     DIR holds, at any depth, what `table`, `run` and `condense` wrote. With --figures it takes a minute or more
     for each data set; what was measured is kept beside the sets.
     """
-    from cl_condense.common.files import writable  # noqa: PLC0415
     from cl_condense.common.progress_bar import ProgressBar  # noqa: PLC0415
     from cl_condense.reports.html import write  # noqa: PLC0415 - it takes seconds, and --help should not
     from cl_condense.reports.html.realdata import RealData  # noqa: PLC0415
 
     refuse(written(), of_report(figures))
-    if out:
-        writable(out, "--out")
     look = partial(RealData.of, data=data, device=device, watch=ProgressBar) if figures else None
     for path in write(folder, out, look):
         click.echo(f"wrote {path}")

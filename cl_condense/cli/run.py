@@ -59,8 +59,8 @@ Examples:
     type=types.SHRINK,
     help="How a budget's classes shrink: recondense or prefix.  [default: recondense]",
 )
-@click.option("--orders", type=types.ORDERS, help="Class orders.  [default: 5]")
-@click.option("--networks", type=types.NETWORKS, help="Networks trained on each memory.  [default: 3]")
+@click.option("--orders", type=types.COUNT, help="Class orders.  [default: 5]")
+@click.option("--networks", type=types.COUNT, help="Networks trained on each memory.  [default: 3]")
 @shared.iterations
 @shared.real_per_class
 @shared.epochs
@@ -79,7 +79,7 @@ def run(dataset: str, data: Path | None, download: bool, out: Path | None, remak
     and ends with the same records.
     """
     from cl_condense.common.drawing import stderr  # noqa: PLC0415
-    from cl_condense.common.files import writing  # noqa: PLC0415
+    from cl_condense.common.files import writable, writing  # noqa: PLC0415
     from cl_condense.common.progress_bar import ProgressBar  # noqa: PLC0415
     from cl_condense.data import datasets  # noqa: PLC0415 - they take seconds, and --help should not
     from cl_condense.runs import config_file  # noqa: PLC0415
@@ -90,6 +90,8 @@ def run(dataset: str, data: Path | None, download: bool, out: Path | None, remak
     compared = given.pop("methods") or METHODS
     given = one_of(given, "ipc", "budget", "max_bytes")
     refuse(written(), of_run(compared, dataset, given["network"], written()))
+    if out:
+        writable(out, "--out", folder=True)
     train, test = datasets.load(dataset, data, download=download, on_progress=ProgressBar(dataset))
     chosen = _config(dataset, compared, {**given, "data": fingerprint(train, test)})
     default = Path("runs") / f"{dataset}-{'-'.join(chosen.methods)}-{chosen.digest()}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
@@ -13,7 +12,7 @@ from cl_condense.cli import types
 Decorator = Callable[[Any], Any]
 """What click makes of a command, or of the function that is to be one."""
 
-PATH = click.Path(path_type=Path)
+PATH = types.PATH
 
 
 def together(*options: Decorator) -> Decorator:
@@ -79,7 +78,7 @@ computing = together(
     ),
 )
 width = click.option(
-    "--width", type=types.WIDTH, help="Filters of the ConvNets.  [default: digits 32, else 128]"
+    "--width", type=types.COUNT, help="Filters of the ConvNets.  [default: digits 32, else 128]"
 )
 network = together(
     click.option(
@@ -89,7 +88,7 @@ network = together(
     ),
     width,
     click.option(
-        "--depth", type=types.DEPTH, help="Blocks of the ConvNets.  [default: digits 2, else by the image size]"
+        "--depth", type=types.COUNT, help="Blocks of the ConvNets.  [default: digits 2, else by the image size]"
     ),
     click.option(
         "--augment",

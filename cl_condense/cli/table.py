@@ -61,14 +61,14 @@ Examples:
     type=types.ORDER,
     help="Of what is missing: cheapest or printed.  [default: printed; with --for cheapest]",
 )
-@click.option("--repetitions", type=types.REPETITIONS, help="Sets of each cell.  [default: 1]")
-@click.option("--orders", type=types.ORDERS, help="Class orders, where class-incremental.  [default: 5]")
+@click.option("--repetitions", type=types.COUNT, help="Sets of each cell.  [default: 1]")
+@click.option("--orders", type=types.COUNT, help="Class orders, where class-incremental.  [default: 5]")
 @click.option(
     "--steps", type=types.COUNT, help="Of class-incremental cells that do not state them.  [default: 5]"
 )
 @click.option(
     "--networks",
-    type=types.NETWORKS,
+    type=types.COUNT,
     help="Networks on each set or memory.  [default: 5, class-incremental 3]",
 )
 @click.option("--iterations", type=types.COUNT, help="Of condensation.  [default: economy's or the papers']")
@@ -79,7 +79,7 @@ Examples:
 )
 @click.option("--epochs", type=types.COUNT, help="Of each network.  [default: the papers']")
 @shared.computing
-@click.option("--width", type=types.WIDTH, help="Filters of the ConvNets.  [default: 128]")
+@click.option("--width", type=types.COUNT, help="Filters of the ConvNets.  [default: 128]")
 @shared.device
 @click.option("--results", type=shared.PATH, default=Path("results"), show_default=True)
 @click.option("--json", "json_file", type=shared.PATH, help="A file for all our accuracies.")
@@ -152,12 +152,14 @@ def _show(
     cells = [cell for own in tables.values() for cell in own]
     refuse(written(), useless(", ".join(tables), cells))
     if json_file:
-        writable(json_file, "--json")
+        writable(json_file, "--json", ours=table_print.ours)
     cheapest = order == "cheapest" or (order is None and math.isfinite(limit.seconds))
     if dry_run:
         table_print.preview(bench, cells, cheapest, limit)
         return 0
     missing = bench.missing(cells)
+    if missing:
+        writable(bench.folder, "--results", folder=True)
     for work in missing:  # all of them, before the first begins
         work.check(*bench.load(work.condense.dataset))
     number = Campaign(bench, cells, limit, cheapest)() if missing else 0

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cl_condense.cli.console import console, say
 from cl_condense.common.files import atomic
+from cl_condense.common.foreign import parse_object
 from cl_condense.common.stopping import Limit
 from cl_condense.papers.bench import Bench
 from cl_condense.papers.beside import Comparison, side_by_side
@@ -45,6 +46,14 @@ def _write(path: Path, bench: Bench, tables: Mapping[str, list[Cell]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic(path) as temporary:
         temporary.write_text(text + "\n")
+
+
+def ours(path: Path) -> bool:
+    """Whether a table wrote the file, so that another one may replace it."""
+    try:
+        return bool(parse_object(path.read_bytes()).get("kind") == "table")
+    except ValueError:
+        return False
 
 
 def preview(bench: Bench, cells: list[Cell], cheapest: bool, limit: Limit) -> None:

@@ -7,18 +7,30 @@ Lists of names come from the rooms that have them, when a value is looked at: im
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from importlib import import_module
-from typing import get_args
+from pathlib import Path
+from typing import Any, get_args
 
 import click
 from click.shell_completion import CompletionItem
 
 from cl_condense.common.durations import duration
-from cl_condense.common.numbers import MOST, SEED_MAX, whole
+from cl_condense.common.numbers import SEED_MAX, digits, whole
+from cl_condense.common.paths import path_of
 from cl_condense.common.suggest import choice
 
 Names = Callable[[], Iterable[str]]
+
+
+class Bad(click.UsageError):
+    """A value that is refused in words of ours, which say what to give."""
+
+
+def _option(param: click.Parameter | None) -> str:
+    """What a parameter is called in messages."""
+    if isinstance(param, click.Argument):
+        return param.human_readable_name
+    return param.opts[0] if param else "value"
 
 
 class Whole(click.ParamType):  # type: ignore[type-arg] # click 8.1 knows none
@@ -30,12 +42,10 @@ class Whole(click.ParamType):  # type: ignore[type-arg] # click 8.1 knows none
         self.at_least, self.at_most = at_least, at_most
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        with suppress(ValueError):  # for whole to refuse
-            value = int(str(value))
         try:
-            return whole(param.opts[0] if param else "number", value, self.at_least, self.at_most)
+            return whole(_option(param), digits(str(value)), self.at_least, self.at_most)
         except ValueError as error:
-            raise click.UsageError(str(error), ctx) from None
+            raise Bad(str(error), ctx) from None
 
 
 class Duration(click.ParamType):  # type: ignore[type-arg] # as above
@@ -45,9 +55,19 @@ class Duration(click.ParamType):  # type: ignore[type-arg] # as above
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
         try:
-            return duration(param.opts[0] if param else "duration", str(value))
+            return duration(_option(param), str(value))
         except ValueError as error:
-            raise click.UsageError(str(error), ctx) from None
+            raise Bad(str(error), ctx) from None
+
+
+class Place(click.Path):
+    """A path that a file can have; the message names the option."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        try:
+            return path_of(_option(param), value)
+        except ValueError as error:
+            raise Bad(str(error), ctx) from None
 
 
 class Name(click.ParamType):  # type: ignore[type-arg] # as above
@@ -69,7 +89,7 @@ class Name(click.ParamType):  # type: ignore[type-arg] # as above
         try:
             return self.known(str(value))
         except ValueError as error:
-            raise click.UsageError(str(error), ctx) from None
+            raise Bad(str(error), ctx) from None
 
     def known(self, value: str) -> str:
         """The value.
@@ -100,6 +120,16 @@ class MethodName(Name):
         before, plus, last = incomplete.rpartition("+")
         names = _modifiers() if plus else self.names()
         return [CompletionItem(before + plus + name) for name in names if name.startswith(last)]
+
+
+class DatasetName(Name):
+    """A data set."""
+
+    def known(self, value: str) -> str:
+        from cl_condense.data.datasets import check_name  # noqa: PLC0415
+
+        check_name(value)
+        return value
 
 
 class DeviceName(Name):
@@ -138,12 +168,9 @@ def _devices() -> Iterable[str]:
 
 _modifiers, _datasets = _listed("methods.registry", "MODIFIERS"), _listed("data.datasets", "NAMES")
 
-COUNT, DURATION = Whole(), Duration()
-ORDERS, REPETITIONS = (Whole(1, MOST[k]) for k in ("orders", "repetitions"))
-NETWORKS, WIDTH, DEPTH = (Whole(1, MOST[k]) for k in ("networks", "width", "depth"))
-SEED = Whole(0, SEED_MAX)
+COUNT, SEED, DURATION, PATH = Whole(), Whole(0, SEED_MAX), Duration(), Place()
 METHOD, PRINTED_METHOD = MethodName("method", _methods), MethodName("method", _methods, strict=False)
-DATASET, PRINTED_DATASET = Name("data set", _datasets), Name("data set", _datasets, strict=False)
+DATASET, PRINTED_DATASET = DatasetName("data set", _datasets), Name("data set", _datasets, strict=False)
 NETWORK = Name("network", _listed("networks.registry", "ARCHITECTURES"))
 EVALUATION = Name("evaluation", _listed("runs.defaults", "EVALUATIONS"))
 TABLE = Name("table", _listed("papers.titles", "TITLES"))

@@ -107,6 +107,17 @@ def of_convnet(network: str | None) -> Reasons:
     }
 
 
+def of_evaluation(evaluation: str | None) -> Reasons:
+    """Of the augmentation, where a way to evaluate has its own or none."""
+    from cl_condense.training.protocol import TRAININGS  # noqa: PLC0415
+
+    way = TRAININGS.get(evaluation or "augmented")
+    fixed = way is not None and way(1, "none") == way(1, "crop")
+    return {
+        "--augment": f"{evaluation} has its own: leave it out, or take another --evaluation" if fixed else ""
+    }
+
+
 def of_report(figures: bool) -> Reasons:
     """Of all options of ``report``."""
     why = "" if figures else "it is for the figures that need real images: leave it out, or give --figures too"

@@ -20,11 +20,11 @@ def pick_device(name: str | torch.device = "auto") -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-    except RuntimeError:
+    except (RuntimeError, TypeError):
         device = torch.device("meta")
     there = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
     if str(device) not in there and not (device == torch.device("cuda") and len(there) > 1):
-        raise ValueError(f"device {str(name)!r} is not here: use auto or one of {', '.join(there)}")
+        raise ValueError(f"device {str(name)!r} is not here: use one of auto, {', '.join(there)}")
     return device
 
 

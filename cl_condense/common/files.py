@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -10,12 +11,14 @@ import shutil
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+
+from cl_condense.common.paths import path_of
 
 _LOCK = ".lock"
 _held: dict[str, int] = {}  # threads of this process by the lock that they hold
@@ -27,8 +30,13 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     The block writes the file and closes it. After an error the temporary file is gone and ``path`` is what
     it was. The temporary name keeps the suffix, since writers choose a format by it.
+
+    Raises:
+        ValueError: where nothing can be written there, or the disk is full.
     """
-    path = Path(path)
+    path = path_of("file", path)
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder: name a file")
     # Not tempfile: its files are readable by their owner alone, and would stay so.
     temporary = path.with_name(f".{secrets.token_hex(8)}{path.suffix}")
     try:
@@ -38,11 +46,10 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        if error.filename in (None, str(temporary)):  # the system knows no name, or one that is gone
-            error.filename = str(path)
-        raise
+        raise ValueError(f"{path} cannot be written ({_reason(error)}): {_remedy(error)}") from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # where its folder is none
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -76,8 +83,8 @@ def writing(path: str | os.PathLike[str], option: str = "--out", folder: bool = 
     Raises:
         ValueError: where another process, or thread, has it, and where nothing can be written.
     """
-    path = Path(os.path.realpath(path))
-    lock = path / _LOCK if folder else path.with_name(f".{path.name}{_LOCK}")
+    path, real = Path(path), Path(os.path.realpath(path))
+    lock = real / _LOCK if folder else real.with_name(f".{real.name}{_LOCK}")
     if _held.get(str(lock)) == threading.get_ident():
         yield
         return
@@ -104,30 +111,51 @@ def writing(path: str | os.PathLike[str], option: str = "--out", folder: bool = 
         held.release()
 
 
-def writable(path: str | os.PathLike[str], option: str) -> None:
+def writable(
+    path: str | os.PathLike[str],
+    option: str,
+    *,
+    folder: bool = False,
+    ours: Callable[[Path], bool] | None = None,
+) -> None:
     """Leaves everything as it is.
 
+    Args:
+        path: of the file or of the folder.
+        option: that gives it, for the message.
+        folder: that it is a folder.
+        ours: whether a file that is there may be replaced, or added to; without it any may.
+
     Raises:
-        ValueError: where no file of this name can be written, once the folders above it are made.
+        ValueError: where no file, or folder, of this name can be written, once the folders above it are made,
+            and where a file is there that is not ours.
     """
-    path = Path(os.path.abspath(path))
-    if os.path.lexists(path) and not path.is_file():
-        raise ValueError(f"{option} {path} is there and no file: name a file")
-    above = next(folder for folder in path.parents if os.path.lexists(folder))
-    probe = above / f".{secrets.token_hex(8)}"
+    whole = Path(os.path.abspath(path))
+    kind = "folder" if folder else "file"
+    if os.path.lexists(whole) and not (whole.is_dir() if folder else whole.is_file()):
+        raise ValueError(f"{option} {path} is there and no {kind}: name a {kind}")
+    if ours and whole.exists() and whole.stat().st_size and not ours(whole):
+        raise ValueError(f"{option} {path} is there and not of this command: name another {kind}")
+    inside = (whole, *whole.parents) if folder else whole.parents
+    probe = next(each for each in inside if os.path.lexists(each)) / f".{secrets.token_hex(8)}"
     try:
         probe.touch()
         probe.unlink()
-        if path.exists():
-            path.open("ab").close()
+        if not folder and whole.exists():
+            whole.open("ab").close()
     except OSError as error:
-        raise ValueError(f"{option} {path} cannot be written ({_reason(error)}): name another file") from None
+        raise ValueError(f"{option} {path} cannot be written ({_reason(error)}): name another {kind}") from None
 
 
 def unused(folder: Path) -> bool:
     """Whether nothing is in a folder but what a process that was killed at once, or a lock, leaves."""
     ours = re.compile(rf"\.[0-9a-f]{{16}}(\..*)?|\{_LOCK}(\.json)?")
     return all(ours.fullmatch(p.name) or (p.is_dir() and not any(p.iterdir())) for p in folder.iterdir())
+
+
+def _remedy(error: OSError) -> str:
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return "make room, then give the same command again" if full else "give another path"
 
 
 def _reason(error: BaseException) -> str:

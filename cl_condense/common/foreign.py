@@ -39,6 +39,8 @@ def check_file(path: str | os.PathLike[str], remedy: str, at_most: int | None = 
     Raises:
         ValueError: for what is absent, no regular file, or larger.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise one_line(f"file {path!r}: give a path")
     try:
         found = os.stat(path)
     except (FileNotFoundError, NotADirectoryError):

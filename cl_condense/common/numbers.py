@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+import re
 from typing import SupportsFloat, SupportsIndex, cast
 
 SEED_MAX = 2**32 - 1
@@ -16,16 +17,36 @@ MOST = {
     "width": 16_384,
     "depth": 16,
     "threads": 4_096,
+    "iterations": 10**9,
+    "epochs": 10**6,
+    "reuse": 10**6,
+    "real_per_class": 10**8,
+    "syn_per_class": 10**8,
+    "batch_size": 10**8,
+    "classes": 10**6,
+    "ipc": 10**6,
+    "per_class": 10**6,
+    "budget": 10**9,
+    "max_size": 10**9,
+    "bytes": 2**50,
+    "max_bytes": 2**50,
+    "size": 16_384,
+    "factor": 64,
+    "num_workers": 4_096,
 }
-"""Above them a number is taken for a slip: memory would run out before anything is done."""
+"""By name what numbers may be at most: above, they are slips, and time or memory would never suffice."""
 
 
 def whole(name: str, value: object, at_least: int = 1, at_most: int | None = None) -> int:
     """The value as an int: a whole number of Python, or a scalar of numpy or torch, from ``at_least`` on.
 
+    Without ``at_most`` the most is what ``MOST`` has for the name, which may be that of an option.
+
     Raises:
         ValueError: for anything else: True, 1.5, 2.0, NaN, text, and what is out of range.
     """
+    if at_most is None:
+        at_most = MOST.get(name.removeprefix("--").replace("-", "_"))
     allowed = f"from {at_least}" if at_most is None else f"from {at_least} to {at_most}"
     try:
         found = None if _is_bool(value) else operator.index(cast(SupportsIndex, value))
@@ -83,6 +104,11 @@ def seed(value: object, name: str = "seed") -> int:
         ValueError: as ``whole``.
     """
     return whole(name, value, 0, SEED_MAX)
+
+
+def digits(text: str) -> int | str:
+    """The whole number that plain digits are, else the text: `` 5``, ``1_000`` and ``+5`` are no numbers."""
+    return int(text) if re.fullmatch("-?[0-9]{1,4000}", text) else text  # Python reads no longer ones
 
 
 def _is_bool(value: object) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from cl_condense.common.drawing import Surface, stderr, surface_of
 from cl_condense.common.durations import words
+from cl_condense.common.kinds import check_call, check_kind
 from cl_condense.common.pace import Pace
 from cl_condense.common.progress import Progress
 
@@ -46,6 +47,8 @@ class ProgressBar:
     def __init__(
         self, name: str = "", console: Console | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
+        check_kind("name", name, str, "a text")
+        check_call("clock", clock)
         self._name, self._console, self._clock = name, console or stderr(), clock
         self._lock, self._ended = threading.RLock(), threading.Event()
         self._shown: tuple[_Stage, Surface] | None = None
@@ -55,6 +58,7 @@ class ProgressBar:
 
     def __call__(self, progress: Progress) -> None:
         """Shows where something is; a bar ends with the last of what it counts."""
+        check_kind("progress", progress, Progress, "a Progress")
         with self._lock:
             now = self._clock()
             if self._shown is None or not self._shown[0].goes_on(progress):

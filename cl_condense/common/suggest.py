@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
+import re
 from collections.abc import Iterable
+from difflib import SequenceMatcher
 
 _LONGEST = 80  # letters of a wrong name that are worth showing
+_ALIKE = 0.6  # the share of letters that two names have in common, in order, to be near each other
 
 
 def choice(what: str, value: str, known: Iterable[str]) -> str:
@@ -22,6 +24,26 @@ def choice(what: str, value: str, known: Iterable[str]) -> str:
 
 
 def hint(value: str, known: Iterable[str]) -> str:
-    """A question with the nearest of the known names and a space after it, or nothing where none is near."""
-    near = difflib.get_close_matches(str(value).lower(), [*known], 1)
-    return f"did you mean {near[0]!r}? " if near else ""
+    """A question with the nearest of the known names and a space after it, or nothing where none is near.
+
+    Names of other digits are other things, not slips: ``int4`` is no ``uint8``, but ``cifar`` may be
+    ``cifar10``. So are names that begin otherwise, unless one is the end of the other, and much longer or
+    shorter ones, unless they are begun.
+    """
+    text = str(value)[:_LONGEST].lower()
+    near = [(_alike(text, name), name) for name in known if _may_be(text, name.lower())]
+    best = max(near, key=lambda pair: pair[0], default=(0.0, ""))
+    return f"did you mean {best[1]!r}? " if best[0] >= _ALIKE else ""
+
+
+def _alike(text: str, name: str) -> float:
+    return SequenceMatcher(None, text, name.lower()).ratio()
+
+
+def _may_be(text: str, name: str) -> bool:
+    typed, meant = ("".join(re.findall("[0-9]", word)) for word in (text, name))
+    if not (meant.startswith(typed) or typed.startswith(meant)):
+        return False
+    if text[:1] != name[:1] and not (text.endswith(name) or name.endswith(text)):
+        return False
+    return name.startswith(text) or 3 * abs(len(name) - len(text)) <= max(len(name), len(text))

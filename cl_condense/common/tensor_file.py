@@ -32,8 +32,11 @@ class TensorFile(NamedTuple):
 
 def write(path: Path, form: str, tensors: Mapping[str, Tensor], **entries: Json) -> None:
     """Writes a file in one step; ``form`` is the name and the number of its format."""
+    try:
+        header = {"format": form, **{name: json.dumps(entry) for name, entry in entries.items()}}
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path} holds JSON ({error}): give text, numbers, and lists of them") from None
     kept = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
-    header = {"format": form, **{name: json.dumps(entry) for name, entry in entries.items()}}
     data = save(kept, metadata={**header, _SUM: _checksum(header, kept)})
     with atomic(path) as temporary:
         temporary.write_bytes(data)  # save_file leaves a file that its owner alone can read

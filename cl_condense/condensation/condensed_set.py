@@ -14,6 +14,9 @@ from torch import Tensor
 
 from cl_condense.common import tensor_file
 from cl_condense.common.foreign import check_room, reading, shown
+from cl_condense.common.kinds import check_kind, check_parts
+from cl_condense.common.numbers import whole
+from cl_condense.common.paths import path_of
 from cl_condense.common.plain import Json
 from cl_condense.condensation.codecs import CODECS, LABEL_BYTES, Stored, codec
 from cl_condense.condensation.storage import decode
@@ -26,7 +29,7 @@ SHRINK = ("recondense", "prefix")
 _FORMAT = "cl-condense 2"
 _FLOATS = "cl-condense 1"  # the format before codecs: pixels are float32
 _TUPLES = ("class_ids", "counts", "mean", "std", "names")
-_REMEDY = "remove it, or make it again"
+_REMEDY = "remove it, or give a set that condense or CondensedSet.save wrote"
 _LAST = 2**63 - 1  # labels are int64
 _MOST = {float: 1e30, int: 2**53}  # of mean and std: within float32, and so is a pixel times it
 
@@ -78,6 +81,9 @@ class CondensedSet:
         )
 
     def __post_init__(self) -> None:
+        for name in _TUPLES:
+            check_parts(name, getattr(self, name), object, "one value for each class, or channel")
+        check_kind("pixels", self.stored, Tensor | dict, "a float32 tensor [n, channels, height, width]")
         if isinstance(self.stored, Tensor):
             object.__setattr__(self, "stored", stored_as(self.codec, self.stored))
         fault = self._fault()
@@ -174,6 +180,7 @@ class CondensedSet:
             ValueError: for none, or a class that is not there.
         """
         parts = self._parts()
+        check_kind("classes", class_ids, Sequence, "a list of them")
         absent = sorted(set(class_ids) - set(parts))
         if absent or not class_ids:
             what = f"class {absent[0]} is not in the set" if absent else "no classes"
@@ -181,8 +188,15 @@ class CondensedSet:
         return self._of({c: parts[c] for c in class_ids}, self._names())
 
     def first(self, counts: dict[int, int]) -> CondensedSet:
-        """The first ``counts[c]`` images of each class c (or all, where it has fewer)."""
+        """The first ``counts[c]`` images of each class c (or all, where it has fewer).
+
+        Raises:
+            ValueError: for no class that is there, and numbers below 1.
+        """
         parts = self._parts()
+        if not counts.keys() & parts.keys():
+            raise ValueError(f"no class of the set: give some of {', '.join(map(str, self.class_ids))}")
+        counts = {c: whole(f"images of class {c}", n) for c, n in counts.items()}
         cut = {c: {k: t[:n] for k, t in parts[c].items()} for c, n in counts.items() if c in parts}
         return self._of(cut, self._names())
 
@@ -192,6 +206,7 @@ class CondensedSet:
         Raises:
             ValueError: where image size, partition factor or codec differ.
         """
+        check_kind("set", other, CondensedSet, "a CondensedSet")
         mine, theirs = ((s.shape, s.factor, s.codec) for s in (self, other))
         if mine != theirs:
             raise ValueError(
@@ -204,6 +219,10 @@ class CondensedSet:
         """The same images and names with another label for each class, in the order of the new labels."""
         if tuple(labels) == self.class_ids:
             return self
+        if len(labels) != len(self.class_ids) or len({*labels}) < len(labels):
+            raise ValueError(
+                f"labels {shown(labels)} for {len(self.class_ids)} classes: give one for each, each once"
+            )
         parts = dict(zip(labels, self._parts().values(), strict=True))
         return self._of(parts, dict(zip(labels, self.names, strict=False)))
 
@@ -231,7 +250,7 @@ class CondensedSet:
         ``extra`` goes into the header as JSON; ``read_header`` gives it back.
         """
         header = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "stored"}
-        tensor_file.write(Path(path), _FORMAT, self.stored, set=header, extra=extra)
+        tensor_file.write(path_of("file", path), _FORMAT, self.stored, set=header, extra=extra)
 
     def save_png(self, path: str | Path) -> None:
         """Writes a picture of the stored images, a row a class."""
@@ -300,5 +319,7 @@ def _stored_fault(stored: Stored, name: str) -> str:
 
 
 def _read(path: str | Path) -> tuple[Json, Json, Stored]:
-    found = tensor_file.read(Path(path), (_FORMAT, _FLOATS), ("set", "extra"), "a condensed set", _REMEDY)
+    found = tensor_file.read(
+        path_of("file", path), (_FORMAT, _FLOATS), ("set", "extra"), "a condensed set", _REMEDY
+    )
     return found.entries["set"], found.entries["extra"], found.tensors

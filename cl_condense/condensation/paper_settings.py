@@ -8,6 +8,8 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from fractions import Fraction
 from typing import Any, TypeVar, cast
 
+from cl_condense.common.kinds import check_parts
+from cl_condense.common.numbers import whole
 from cl_condense.common.plain import Json
 
 T = TypeVar("T")
@@ -23,6 +25,14 @@ class Tuned:
     """
 
     rows: tuple[tuple[str, int, Number], ...]
+
+    def __post_init__(self) -> None:
+        wanted = "rows (data set, images per class, number), at least one"
+        check_parts("tuned", self.rows, tuple, wanted)
+        if not self.rows or any(len(row) != 3 for row in self.rows):
+            raise ValueError(f"tuned {self.rows!r}: give {wanted}")
+        for _, ipc, _ in self.rows:
+            whole("ipc", ipc)
 
     def at(self, dataset: str, ipc: int) -> Number:
         """The value of the nearest row: of that data set (the table's first one where it has none), and then

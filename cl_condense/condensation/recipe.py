@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, ClassVar, Literal, Protocol, get_args
+from typing import Any, ClassVar, Literal, Protocol, get_args, runtime_checkable
 
 from torch import Tensor
 
+from cl_condense.common.kinds import check_flag, check_kind, check_parts
 from cl_condense.common.numbers import finite, whole
 from cl_condense.common.plain import Json
 from cl_condense.common.suggest import choice
@@ -23,6 +24,7 @@ from cl_condense.networks.contract import Precision
 from cl_condense.training.augment import DSA
 
 
+@runtime_checkable
 class Method(Protocol):
     """All that the outside sees of a method: a recipe, a coreset, or one of your own.
 
@@ -72,6 +74,12 @@ class Term:
     source: NetworkSource | None = None
     when: When | None = None
     joint: bool = False
+
+    def __post_init__(self) -> None:
+        if not callable(self.objective):
+            raise ValueError(f"objective {self.objective!r}: give a function of two views")
+        if not isinstance(self.weight, Tuned):
+            finite("weight", self.weight)
 
     def of(self, real: View, syn: View) -> Tensor:
         """Weight times objective."""
@@ -132,6 +140,7 @@ class Recipe:
     optimises: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
+        _check_kinds(self)
         for name, allowed in (("space", get_args(Space)), ("precision", get_args(Precision))):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} {getattr(self, name)!r}: use {' or '.join(allowed)}")
@@ -203,6 +212,24 @@ class Recipe:
         return replace(self, **changes).reusing(reuse)
 
 
+def _check_kinds(recipe: Recipe) -> None:
+    """Raises ValueError for a part that is of another kind."""
+    check_kind("name", recipe.name, str, "a text")
+    check_kind("dataset", recipe.dataset, str, "the name of a data set, or ''")
+    check_parts("terms", recipe.terms, Term, "Terms, such as (Term(mean_matching),)")
+    if not recipe.terms:
+        raise ValueError("terms (): give at least one Term")
+    check_kind("augment", recipe.augment, DSA, "a DSA, such as DSA('crop_flip') or DSA('none')")
+    for name, example in (("source", "RandomNets()"), ("synthetic", "Pixels()")):
+        part = getattr(recipe, name)
+        if isinstance(part, type) or not callable(getattr(part, "start", None)):
+            raise ValueError(f"{name} {part!r}: give an object such as {example}")
+    check_kind("quiet", recipe.quiet, Quiet | None, "a Quiet, or None")
+    check_parts("halvings", recipe.halvings, object, "shares of the iterations")
+    for name in ("class_steps", "compiled"):
+        check_flag(name, getattr(recipe, name))
+
+
 def _check_numbers(recipe: Recipe) -> None:
     """Raises ValueError for numbers without sense; tuned ones are looked at once they are settled."""
     checked: Json = {
@@ -236,6 +263,7 @@ Modifier = Callable[[Recipe], Recipe]
 
 def adding(*terms: Term) -> Modifier:
     """A modifier that adds terms, unless one of them is there."""
+    check_parts("terms", terms, Term, "Terms")
 
     def modifier(recipe: Recipe) -> Recipe:
         if set(terms) & set(recipe.terms):

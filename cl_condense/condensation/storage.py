@@ -11,6 +11,7 @@ from torch import Tensor
 
 from cl_condense.common.numbers import check_whole
 from cl_condense.common.rng import Purpose, normal
+from cl_condense.common.suggest import choice
 from cl_condense.data.imageset import ImageSet
 
 Resize = Literal["bilinear", "nearest"]
@@ -31,9 +32,16 @@ class Synthetic(Protocol):
 
 @dataclass(frozen=True)
 class Pixels:
-    """Each stored image is one image, started at a random real one or at noise (DC's start)."""
+    """Each stored image is one image, started at a random real one or at noise (DC's start).
+
+    Raises:
+        ValueError: for another start.
+    """
 
     init: Literal["real", "noise"] = "real"
+
+    def __post_init__(self) -> None:
+        choice("start of pixels", self.init, ("real", "noise"))
 
     @property
     def factor(self) -> int:
@@ -63,8 +71,7 @@ class Partition:
 
     def __post_init__(self) -> None:
         check_whole(self, "factor")
-        if self.resize not in get_args(Resize):
-            raise ValueError(f"resize {self.resize!r}: use {' or '.join(get_args(Resize))}")
+        choice("resize", self.resize, get_args(Resize))
 
     def start(self, real: ImageSet, ipc: int, seed: int) -> Tensor:
         f = self.factor

@@ -14,6 +14,7 @@ from torchvision.datasets import CIFAR10, CIFAR100, MNIST, SVHN, FashionMNIST, V
 from torchvision.datasets.utils import calculate_md5, download_and_extract_archive, download_url
 
 from cl_condense.common.foreign import one_line
+from cl_condense.common.paths import path_of
 from cl_condense.common.progress import OnProgress
 from cl_condense.common.suggest import hint
 from cl_condense.data.folder import Pair, Part, divided, flat, load_folder, pair
@@ -84,13 +85,14 @@ def load(
     Raises:
         ValueError: on an unknown name, and on files that are missing, damaged or not the official ones.
     """
-    if name not in NAMES:
-        own = f"for images of your own give folder and --data {name}; " if Path(name).is_dir() else ""
-        raise one_line(f"unknown data set {name!r}: {own or hint(name, NAMES)}known are {', '.join(NAMES)}")
+    check_name(name)
     if name == "digits":
+        if data is not None or download:
+            raise one_line("digits is built in and reads no files: leave data and download out")
         return _digits()
     if data is None:
         raise one_line(f"{name} is read from files: name the folder they are in with --data DIR")
+    data = path_of("data", data)
     if name == "folder":
         return load_folder(data, on_progress=on_progress)
     if name in SETS:
@@ -104,6 +106,14 @@ def load(
         raise one_line(f"{name}: {fault}, or give --download to fetch it")
     train, names = _read(source, root, train=True)
     return pair(train, _read(source, root, train=False)[0], names, (source.mean, source.std))
+
+
+def check_name(name: str) -> None:
+    """Raises ValueError for a data set that is not known, with the nearest one, or for the name of a folder."""
+    if name not in NAMES:
+        folder = isinstance(name, str) and name and os.path.isdir(name)
+        own = f"for images of your own give folder and --data {name}; " if folder else ""
+        raise one_line(f"unknown data set {name!r}: {own or hint(name, NAMES)}known are {', '.join(NAMES)}")
 
 
 def _digits() -> Pair:

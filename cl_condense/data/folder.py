@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from cl_condense.common.foreign import check_file, check_room, one_line, reason
+from cl_condense.common.numbers import whole
+from cl_condense.common.paths import path_of
 from cl_condense.common.progress import OnProgress, Progress
 from cl_condense.common.rng import fold, permutation
 from cl_condense.data.imageset import ImageSet
@@ -40,11 +42,11 @@ def load_folder(path: str | Path, *, size: int | None = None, on_progress: OnPro
         ValueError: on a folder without that layout, a class without images or in one part only, an image that
             is damaged, of another size than the first, or has over 8 bits a channel or too many pixels.
     """
-    root = Path(path).expanduser()
+    root = path_of("folder", path).expanduser()
     if not root.is_dir():
         raise one_line(f"{root} is not a folder: name the one that holds the images with --data DIR")
-    if size is not None and size < 1:
-        raise one_line(f"size {size}: give the pixels of a side, 1 or more")
+    if size is not None:
+        size = whole("size", size)
     parts = [part for part in ("train", "test") if (root / part).is_dir() and _folders(root / part)]
     if len(parts) == 1:
         absent = root / ("test" if parts == ["train"] else "train")

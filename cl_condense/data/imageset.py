@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -9,8 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cl_condense.common.numbers import whole
+from cl_condense.common.devices import pick_device
+from cl_condense.common.kinds import check_kind
+from cl_condense.common.numbers import MOST, whole
 from cl_condense.common.rng import Key, bits, uniform
+
+Constants = tuple[tuple[float, ...], tuple[float, ...]]
+"""Mean and std of each channel."""
 
 _CHANNELS = (1, 3, 4)
 _LAST = torch.iinfo(torch.int64).max
@@ -63,7 +69,7 @@ class ImageSet:
             ValueError: on a wrong shape or dtype, channels that come last, NaN or infinite pixels, labels that
                 do not fit.
         """
-        images, labels = torch.as_tensor(images), torch.as_tensor(labels).cpu()
+        images, labels = _tensor("images", images), _tensor("labels", labels).cpu()
         _check(images, labels)
         labels = labels.long()
         if weights is not None:
@@ -73,23 +79,21 @@ class ImageSet:
         images = images[order.to(images.device)].contiguous()
         if images.dtype != torch.uint8:
             images = images.float()
-        mean, std = normalisation or _statistics(images)
-        channels = images.shape[1]
-        if len(mean) != channels or len(std) != channels or min(std) <= 0:
-            raise ValueError(
-                f"normalisation {tuple(mean)}, {tuple(std)} does not fit images of {channels} channel(s): "
-                "give one mean and one std above 0 for each channel"
-            )
+        mean, std = (
+            _statistics(images) if normalisation is None else check_constants(normalisation, images.shape[1])
+        )
         class_ids = tuple(ids.tolist())
+        if isinstance(names, str):
+            raise ValueError(f"names {names!r}: give a list, with a name for each label")
         if names is not None and class_ids[-1] >= len(names):
             raise ValueError(f"label {class_ids[-1]} has no name: {len(names)} class names were given")
         return ImageSet(
             images,
             class_ids,
             tuple(counts.tolist()),
-            tuple(float(m) for m in mean),
-            tuple(float(s) for s in std),
-            tuple(names[i] for i in class_ids) if names is not None else (),
+            mean,
+            std,
+            tuple(str(names[i]) for i in class_ids) if names is not None else (),
             None if weights is None else weights[order.to(images.device)],
         )
 
@@ -117,9 +121,17 @@ class ImageSet:
         return torch.arange(len(self.counts), device=self.device).repeat_interleave(self._rows[2])
 
     def to(self, device: torch.device | str) -> ImageSet:
-        """The same set on another device."""
-        weights = None if self.weights is None else self.weights.to(device)
-        return replace(self, images=self.images.to(device), weights=weights)
+        """The same set on another device.
+
+        Raises:
+            ValueError: for a device that is not here.
+        """
+        try:
+            images = self.images.to(device)
+        except (RuntimeError, AssertionError):  # torch names every device there is, in several lines
+            pick_device(device)
+            raise
+        return replace(self, images=images, weights=None if self.weights is None else self.weights.to(device))
 
     def only(self, class_ids: Sequence[int]) -> ImageSet:
         """The images of some classes; no copy where these are side by side.
@@ -127,6 +139,7 @@ class ImageSet:
         Raises:
             ValueError: for a class without an image.
         """
+        check_kind("classes", class_ids, Sequence, f"a list, of some of {_list(self.class_ids)}")
         if not class_ids:
             raise ValueError(f"no classes: give some of {_list(self.class_ids)}")
         absent = sorted(set(class_ids) - set(self.class_ids))
@@ -147,6 +160,7 @@ class ImageSet:
 
     def filled(self, m: int) -> ImageSet:
         """The same set, but classes of fewer than m images are gone through again, up to m."""
+        m = whole("images of each class", m)
         if min(self.counts) >= m:
             return self
         rows = [torch.arange(max(n, m), device=self.device) % n for n in self.counts]
@@ -172,6 +186,7 @@ class ImageSet:
         share of m times (systematic sampling), and so do all images of one weight together; or at most once if
         they are to be ``distinct``. The draw of a class depends on the keys and the class alone.
         """
+        m = whole("images of each class", m, at_most=MOST["per_class"])
         ids, starts, counts = (row[rows, None] for row in self._rows)
         slots = torch.arange(max(self.counts), device=self.device)
         order = torch.where(slots < counts, bits(*keys, ids, slots), _LAST)
@@ -198,6 +213,7 @@ class ImageSet:
         One from each m-th part of the set, which is sorted by class: so every class comes as often as its share
         says, to less than two. With weights: parts of equal weight.
         """
+        m = whole("images", m, at_most=MOST["max_size"])
         turn = torch.arange(m, device=self.device)
         at = (turn + uniform(*keys, turn).double()) / m
         if self.weights is None:
@@ -229,13 +245,44 @@ def _highest_share(mass: Tensor, m: int) -> Tensor:
     return shares.gather(1, first)
 
 
-def _statistics(images: Tensor) -> tuple[Sequence[float], Sequence[float]]:
+def _tensor(name: str, value: object) -> Tensor:
+    """What torch makes of a value: ValueError for what it makes nothing of."""
+    try:
+        return torch.as_tensor(value)
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        kind = f" of {value.dtype}" if isinstance(value, np.ndarray) else f" of type {type(value).__name__}"
+        raise ValueError(f"{name}{kind}: give a tensor, or an array or a list of numbers") from None
+
+
+def _statistics(images: Tensor) -> Constants:
+    channels = images.shape[1]
     if images.dtype == torch.uint8:
         pixels = images.transpose(0, 1).flatten(1).double() / 255
-        return pixels.mean(1).tolist(), pixels.std(1).clamp_min(1e-3).tolist()
+        spread = pixels.std(1, correction=min(1, pixels.shape[1] - 1))  # of one pixel there is none
+        return tuple(pixels.mean(1).tolist()), tuple(spread.clamp_min(1e-3).tolist())
     low, high = float(images.min()), float(images.max())
     span = max(high - low, 1e-12)
-    return [-low / span] * images.shape[1], [1 / span] * images.shape[1]
+    return (-low / span,) * channels, (1 / span,) * channels
+
+
+def check_constants(given: object, channels: int | None = None) -> Constants:
+    """Mean and std as floats.
+
+    Raises:
+        ValueError: for what is no such pair, or does not fit the channels.
+    """
+    try:
+        mean, std = (tuple(map(float, part)) for part in given)  # type: ignore[attr-defined]
+        fits = len(mean) == len(std) == (channels or len(mean)) > 0
+        if fits and all(map(math.isfinite, mean + std)) and min(std) > 0:
+            return mean, std
+    except (TypeError, ValueError, OverflowError):
+        pass
+    of = "" if channels is None else f" does not fit images of {channels} channel{'s' * (channels > 1)}"
+    shown = " ".join(repr(given).split())[:80]
+    raise ValueError(
+        f"normalisation {shown}{of}: give (mean, std), each with a finite number a channel, std above 0"
+    )
 
 
 def _check(images: Tensor, labels: Tensor) -> None:
@@ -250,7 +297,7 @@ def _check(images: Tensor, labels: Tensor) -> None:
         )
     if images.dtype != torch.uint8 and not images.is_floating_point():
         raise ValueError(f"images of type {images.dtype}: give uint8 pixels (0 to 255) or normalised floats")
-    if labels.is_floating_point():
+    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
         raise ValueError(f"labels of type {labels.dtype}: give whole numbers from 0")
     if labels.shape != images.shape[:1]:
         raise ValueError(f"{tuple(labels.shape)} labels for {len(images)} images: give one label an image")
@@ -265,8 +312,8 @@ def _checked_weights(weights: Tensor, n: int) -> Tensor:
     weights = torch.as_tensor(weights, dtype=torch.float32)
     if weights.shape != (n,):
         raise ValueError(f"{tuple(weights.shape)} weights for {n} images: give one weight an image")
-    if not bool((torch.isfinite(weights) & (weights >= 0)).all()):
-        raise ValueError(f"weight {float(weights.min())}: weights are finite and not negative")
+    if not bool((torch.isfinite(weights) & (weights >= 0)).all()) or not float(weights.sum()):
+        raise ValueError(f"weight {float(weights.min())}: give finite ones of at least 0, not all of them 0")
     return weights
 
 

@@ -12,6 +12,7 @@ import torch
 from cl_condense.common import numbers
 from cl_condense.common.checkpoint import Checkpoint, Checkpoints
 from cl_condense.common.devices import pick_device
+from cl_condense.common.kinds import check_call, check_flag, check_kind
 from cl_condense.common.plain import Json
 from cl_condense.common.progress import OnProgress
 from cl_condense.common.rng import Purpose, subseed
@@ -27,7 +28,7 @@ from cl_condense.memory.saved import Saved
 from cl_condense.methods.condense import class_independent, condense
 from cl_condense.methods.economy import economical
 from cl_condense.methods.registry import build
-from cl_condense.networks.contract import MakeNetwork
+from cl_condense.networks.contract import MakeNetwork, check_network
 from cl_condense.networks.convnet import MakeConvNet
 
 
@@ -98,10 +99,17 @@ class ClassMemory:
             raise ValueError(f"shrink {shrink!r}: use {' or '.join(SHRINK)}")
         codecs.codec(codec)  # raises for one that is not known
         self._budget = Budget(max_size, max_bytes, per_class)
+        check_kind("dataset", dataset, str, "the name of a data set, or ''")
+        check_flag("papers", papers)
+        check_network(network)
+        check_call("on_iteration", on_iteration)
         self.codec, self.dataset, self.shrink = codec, dataset, shrink
         self.method = _named(method, dataset, papers) if isinstance(method, str) else method
-        if iterations is not None and isinstance(self.method, Recipe):
-            self.method = replace(self.method, iterations=iterations)
+        check_kind("method", self.method, Method, "a name such as ddm, a Recipe, or a method of your own")
+        if iterations is not None:
+            iterations = numbers.whole("iterations", iterations)
+            if isinstance(self.method, Recipe):
+                self.method = replace(self.method, iterations=iterations)
         self.network, self.device, self.seed = network, str(pick_device(device)), numbers.seed(seed)
         self.on_iteration = on_iteration
         self.condensed: CondensedSet | None = None
@@ -142,6 +150,7 @@ class ClassMemory:
                 as ``condense``.
         """
         start = time.perf_counter()
+        check_kind("experience", real, ImageSet, "an ImageSet, such as ImageSet.of(images, labels)")
         parts = _Parts(checkpoints)
         self._check(real)
         counts = dict(zip(real.class_ids, real.counts, strict=True))
@@ -165,7 +174,8 @@ class ClassMemory:
         """
         if self._budget.max_size is None:
             each = f"{self.per_class} images per class" if self.per_class else f"{self.max_bytes} bytes"
-            raise ValueError(f"the memory has {each}, not a total size to change")
+            raise ValueError(f"the memory has {each}, not a total size to change: make it with max_size")
+        max_size = numbers.whole("max_size", max_size)
         before, self._budget = self._budget, Budget(max_size)
         try:
             if self.condensed:
@@ -179,10 +189,12 @@ class ClassMemory:
         """Writes the memory and what is needed to go on; ``load`` reads it into an equal memory.
 
         Raises:
-            ValueError: before the first experience.
+            ValueError: before the first experience, and for extra entries that are no JSON.
         """
         if self.condensed is None:
             raise ValueError("the memory is empty: nothing to save before the first experience")
+        if taken := extra.keys() & {"seen", "experiences"}:
+            raise ValueError(f"{min(taken)} is an entry of every memory: give it another name")
         Saved(self.condensed, self.seen, self.experiences, extra).write(path)
 
     def load(self, path: str | Path) -> Json:

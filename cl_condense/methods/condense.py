@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol, runtime_checkable
 
 from cl_condense.common.checkpoint import Checkpoint
+from cl_condense.common.kinds import check_call, check_kind, shown
 from cl_condense.common.progress import OnProgress
 from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.condensation.engine import Condensation, independent
@@ -12,7 +13,7 @@ from cl_condense.condensation.recipe import Method, Recipe
 from cl_condense.data.imageset import ImageSet
 from cl_condense.methods.coresets import Coreset
 from cl_condense.methods.registry import build
-from cl_condense.networks.contract import MakeNetwork
+from cl_condense.networks.contract import MakeNetwork, check_network
 from cl_condense.networks.convnet import MakeConvNet
 
 
@@ -67,16 +68,20 @@ def condense(
         ValueError: for a method or a setting that is not known, a budget that does not fit the classes, pixels
             that stopped being finite, or too little memory.
     """
+    check_kind("real", real, ImageSet, "an ImageSet, such as ImageSet.of(images, labels) or load(name)[0]")
+    check_network(network)
+    check_call("on_iteration", on_iteration)
     if isinstance(method, str):
         method = build(method, **changes)
-    elif changes:
+    elif isinstance(method, Method) and changes:
         method = method.with_settings(**changes)
     network = network or MakeConvNet(real.shape)
     if isinstance(method, Recipe):
+        check_network(network, real.shape)
         job = Condensation(real, method, ipc=ipc, network=network, seed=seed, chunk=chunk)
         return job.run(on_iteration, checkpoint)
     if not isinstance(method, Selection):
-        raise ValueError(f"{method!r} is no method: give a name such as ddm, a Recipe, or a Selection")
+        raise ValueError(f"{shown(method)} is no method: give a name such as ddm, a Recipe, or a Selection")
     more = {"checkpoint": checkpoint} if isinstance(method, Coreset) else {}
     return method(real, ipc=ipc, network=network, seed=seed, on_iteration=on_iteration, **more)
 

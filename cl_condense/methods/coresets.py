@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from cl_condense.common import numbers
 from cl_condense.common.checkpoint import Checkpoint
+from cl_condense.common.kinds import check_kind
 from cl_condense.common.numbers import whole
 from cl_condense.common.plain import Json
 from cl_condense.common.progress import OnProgress, Progress
@@ -111,6 +112,9 @@ class Coreset:
     optimises: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
+        check_kind("name", self.name, str, "a text")
+        if not callable(self.select):
+            raise ValueError(f"select {self.select!r}: give a function of (real, ipc, seed, scorer)")
         object.__setattr__(self, "iterations", whole("iterations", self.iterations, 0))
 
     def settings(self) -> Json:

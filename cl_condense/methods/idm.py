@@ -52,7 +52,10 @@ CE = Term(class_aware_regularisation, WEIGHT)
 def queue(recipe: Recipe) -> Recipe:
     """Networks from IDM's queue, with IDM's learning rate and real images."""
     if not isinstance(recipe.source, RandomNets):
-        raise ValueError(f"its networks are not untrained ones to be replaced, but {recipe.source}")
+        nets = type(recipe.source).__name__
+        raise ValueError(
+            f"its networks are of {nets} already, not untrained; put it after dm, such as dm+queue"
+        )
     return replace(recipe, source=QUEUE, lr=0.2, momentum=0.5, class_steps=True, real_per_class=REAL)
 
 
@@ -66,7 +69,12 @@ def ce(recipe: Recipe) -> Recipe:
 def meter(recipe: Recipe) -> Recipe:
     """The authors' accuracy of a network: the mean since their last evaluation, 0 until it trains again."""
     if not isinstance(recipe.source, ModelQueue) or recipe.source.meter is not None:
-        raise ValueError(f"its networks are {recipe.source}, not a queue without one; put queue before it")
+        has = isinstance(recipe.source, ModelQueue)
+        raise ValueError(
+            "its queue has one already; leave it out"
+            if has
+            else "it is of networks in a queue; put queue before it"
+        )
     return replace(recipe, source=replace(recipe.source, meter=EVALUATE))
 
 

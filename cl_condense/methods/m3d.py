@@ -64,7 +64,7 @@ THIRD = Term(third_moments)
 def m3d(recipe: Recipe) -> Recipe:
     """M3D's loss in the place of DM's term."""
     if not any(term.objective is mean_matching for term in recipe.terms):
-        raise ValueError("it has no mean matching to be replaced")
+        raise ValueError("it has no mean matching to be replaced; put it after dm, such as dm+m3d")
     kept = (MMD if term.objective is mean_matching else term for term in recipe.terms)
     return replace(recipe, terms=tuple(kept))
 
@@ -73,8 +73,10 @@ def iterations_per_model(steps: int) -> Modifier:
     """Random networks that are kept for so many iterations (the paper's "iterations per model")."""
 
     def modifier(recipe: Recipe) -> Recipe:
-        if not isinstance(recipe.source, RandomNets) or recipe.source.steps == steps:
-            raise ValueError(f"its networks are {recipe.source}, not random ones kept for another while")
+        if not isinstance(recipe.source, RandomNets):
+            raise ValueError(f"its networks are of {type(recipe.source).__name__}, not untrained; leave it out")
+        if recipe.source.steps == steps:
+            raise ValueError("its networks are kept for so many iterations already; leave it out")
         return replace(recipe, source=RandomNets(steps))
 
     return modifier

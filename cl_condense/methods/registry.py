@@ -95,7 +95,7 @@ MODIFIERS: dict[str, Suffix] = {
 }
 
 
-def build(name: str, dataset: str = "", **changes: Any) -> Method:
+def build(name: str, /, dataset: str = "", **changes: Any) -> Method:
     """The method of a name such as ``ddm``, ``random`` or ``dm+moments+icd``.
 
     ``dataset`` chooses among a method's published settings (``cifar10`` where it has none for it); images per
@@ -106,6 +106,8 @@ def build(name: str, dataset: str = "", **changes: Any) -> Method:
         ValueError: for a name that is not known (with the nearest one), a modifier that makes no sense there,
             settings that a method does not have, and numbers out of their range.
     """
+    if not isinstance(name, str):
+        raise ValueError(f"method {name!r}: give a name, such as 'ddm'")
     composed = _composed(name)
     if isinstance(composed, Recipe):
         composed = replace(composed, name=name, dataset=dataset)
@@ -114,10 +116,12 @@ def build(name: str, dataset: str = "", **changes: Any) -> Method:
 
 def _composed(name: str) -> Recipe | Coreset:
     base, *suffixes = name.split("+")
+    if base in MODIFIERS and base not in (*BASES, *COMPOSED):
+        raise ValueError(f"{base} is a modifier, not a method: put it after one, such as dm+{base}")
     choice("method", base, sorted([*BASES, *COMPOSED]))
     composed = _composed(COMPOSED[base].parts) if base in COMPOSED else BASES[base].method
     for suffix in suffixes:
-        choice("modifier", suffix, sorted(MODIFIERS))
+        choice(f"modifier of {base}", suffix, sorted(MODIFIERS))
         if not isinstance(composed, Recipe):
             raise ValueError(
                 f"{name}: {base} selects real images and takes no modifiers; "

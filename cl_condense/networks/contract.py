@@ -13,6 +13,8 @@ from typing import Literal, NamedTuple, Protocol, cast
 import torch
 from torch import Tensor, nn
 
+from cl_condense.common.kinds import check_kind, shown
+from cl_condense.common.numbers import whole
 from cl_condense.common.rng import Purpose, isolated
 
 Tap = Literal["maps", "convs"]
@@ -50,6 +52,30 @@ class FeatureNet(Protocol):
         ...
 
 
+def check_sizes(shape: object, classes: object = 1, **numbers: object) -> None:
+    """Raises ValueError for what is no shape of images, no number of classes or no whole number by name."""
+    if not isinstance(shape, tuple | list) or len(shape) != 3:
+        raise ValueError(f"shape {shape!r}: give (channels, height, width)")
+    for side, value in zip(("channels", "height", "width"), shape, strict=True):
+        whole(f"{side} of shape {tuple(shape)}", value)
+    whole("classes", classes)
+    for name, value in numbers.items():
+        whole(name, value)
+
+
+def check_network(network: object, shape: tuple[int, int, int] | None = None) -> None:
+    """Raises ValueError for what makes no networks, or makes them for images of another shape."""
+    if network is None:
+        return
+    if not callable(network) or isinstance(network, nn.Module):
+        raise ValueError(
+            f"network {shown(network)}: give what makes one for a number of classes, such as MakeConvNet(shape)"
+        )
+    own = getattr(network, "shape", shape)
+    if shape is not None and own != shape:
+        raise ValueError(f"network for images of shape {own}: give one for these, of shape {shape}")
+
+
 def features_of(net: nn.Module, x: Tensor, taps: frozenset[Tap] = frozenset()) -> Features:
     """What a ``FeatureNet`` makes of images ``[n, c, h, w]``."""
     return cast(FeatureNet, net).features(x, taps)
@@ -73,7 +99,9 @@ def make_feature_net(network: MakeNetwork, classes: int, device: torch.device) -
         ValueError: for one without a ``features`` method.
     """
     with isolated(Purpose.NETWORK, device=device):  # torch's constructors draw weights
-        net = network(classes).to(device).train()
+        net = network(classes)
+        check_kind("what network makes,", net, nn.Module, "a torch.nn.Module with features, such as ConvNet")
+        net = net.to(device).train()
     if not hasattr(net, "features"):
         raise ValueError(
             f"{type(net).__name__} has no features method: condensation looks at embeddings and maps, "

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from cl_condense.common.suggest import choice
 from cl_condense.networks import fused
-from cl_condense.networks.contract import Features, Tap
+from cl_condense.networks.contract import Features, Tap, check_sizes
 
 _NORM_LAYERS: dict[str, Callable[[int, int, int], nn.Module]] = {
     "instance": lambda channels, height, width: nn.GroupNorm(channels, channels),
@@ -97,6 +97,7 @@ class ConvNet(nn.Module):
             choice("activation", activation, _ACTIVATIONS),
             choice("pooling", pooling, _POOLINGS),
         )
+        check_sizes(shape, classes, width=width, **({} if depth is None else {"depth": depth}))
         channels, height, width_px = shape
         self.padding = 3 if shape == (1, 28, 28) else 1
         height, width_px = height + 2 * (self.padding - 1), width_px + 2 * (self.padding - 1)
@@ -104,10 +105,11 @@ class ConvNet(nn.Module):
         if depth is None:
             depth = max(1, int(math.log2(max(side, 4))) - 2)
         halving = pooling != "none"
-        if depth < 1 or width < 1 or (halving and side < 2**depth):
+        if halving and side < 2**depth:
+            most = int(math.log2(side))
             raise ValueError(
-                f"a ConvNet of depth {depth} and width {width} does not fit images of {shape[1]}x{shape[2]}: "
-                "it takes a width of at least 1 and a depth of at least 1, and each block halves the image"
+                f"a ConvNet of depth {depth} does not fit images of {shape[1]}x{shape[2]}, which each block "
+                f"halves: {f'give a depth of at most {most}' if most else 'enlarge them'}"
             )
         if norm == "group" and width % 4:
             raise ValueError(f"4 groups do not fit a width of {width}: give a multiple of 4 or norm='instance'")
@@ -170,6 +172,9 @@ class MakeConvNet:
     norm: str = "instance"
     activation: str = "relu"
     pooling: str = "avg"
+
+    def __post_init__(self) -> None:
+        check_sizes(self.shape, width=self.width, **({} if self.depth is None else {"depth": self.depth}))
 
     def __call__(self, classes: int) -> ConvNet:
         return ConvNet(classes=classes, **vars(self))

@@ -8,6 +8,7 @@ from typing import Protocol, cast
 import torch
 from torch import Tensor, nn
 
+from cl_condense.common.kinds import check_kind
 from cl_condense.common.rng import Purpose, isolated, uniform
 
 _FAN_IN_LAYERS = (nn.modules.conv._ConvNd, nn.Linear)
@@ -35,6 +36,7 @@ class Initialiser:
     """
 
     def __init__(self, net: nn.Module) -> None:
+        check_kind("network", net, nn.Module, "a torch.nn.Module")
         self._drawn: list[Tensor] = []
         self._norms: list[_Resettable] = []
         self._others: list[_Resettable] = []

@@ -13,7 +13,7 @@ from torch import nn
 from cl_condense.common.plain import Json
 from cl_condense.common.suggest import choice
 from cl_condense.networks.classic import MLP, VGG11, AlexNet, LeNet
-from cl_condense.networks.contract import MakeNetwork
+from cl_condense.networks.contract import MakeNetwork, check_sizes
 from cl_condense.networks.convnet import ConvNet, MakeConvNet
 from cl_condense.networks.densenet import DenseNet
 from cl_condense.networks.resnet import MakeResNet, ResNet
@@ -87,6 +87,7 @@ def architecture(name: str, shape: tuple[int, int, int], **options: Any) -> Make
             refuses, and images that are too small for it.
     """
     network, own, _ = ARCHITECTURES[choice("network", name, ARCHITECTURES)]
+    check_sizes(shape)
     known = [p for p in inspect.signature(network).parameters if p not in ("shape", "classes")]
     for option in options:
         if not known:

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
+import torch
+
+from cl_condense.common.foreign import check_room, parse_object
 from cl_condense.common.suggest import choice
 from cl_condense.condensation import codecs
 from cl_condense.condensation.condensed_set import SHRINK
+from cl_condense.condensation.fitting import check_fits
+from cl_condense.condensation.recipe import Recipe
 from cl_condense.data.imageset import ImageSet
 from cl_condense.runs.build import method_for, network_for, training_for
 from cl_condense.runs.config import CondenseConfig, TrainConfig
 from cl_condense.runs.run_config import RunConfig
+
+_LONGEST = 2**24  # bytes of a record
 
 
 def ipc_within(max_bytes: int, images: ImageSet, codec: str) -> int:
@@ -21,10 +29,27 @@ def ipc_within(max_bytes: int, images: ImageSet, codec: str) -> int:
     """
     classes = len(images.class_ids)
     each = codecs.images_in(max_bytes, classes, codec, images.shape) // classes
+    one, labels = codecs.image_bytes(codec, images.shape), codecs.LABEL_BYTES
     if each < 1:
-        least = classes * (codecs.image_bytes(codec, images.shape) + codecs.LABEL_BYTES)
+        least = classes * (one + labels)
         raise ValueError(f"{max_bytes} bytes are below one image per class as {codec}: give at least {least}")
+    if each > (fewest := min(images.counts)):
+        scarce = images.class_ids[images.counts.index(fewest)]
+        raise ValueError(
+            f"{max_bytes} bytes hold {each} images per class as {codec}, but class {scarce} has {fewest}: "
+            f"give at most {classes * (fewest * one + labels)}"
+        )
     return each
+
+
+def is_records(path: Path) -> bool:
+    """Whether a file has records of accuracies, by its first line."""
+    with path.open("rb") as file:
+        first = file.readline(_LONGEST)
+    try:
+        return "accuracies" in parse_object(first)
+    except ValueError:
+        return False
 
 
 def fingerprint(*sets: ImageSet) -> str:
@@ -39,21 +64,25 @@ def fingerprint(*sets: ImageSet) -> str:
 def check_condensing(c: CondenseConfig, real: ImageSet) -> None:
     """Raises ValueError, in one line, for a condensation that makes no sense or does not fit the images."""
     codecs.codec(c.codec)
-    method_for(c)
-    network_for(c, real.shape)(len(real.class_ids))
+    method = method_for(c)
+    _check_networks(c, real, 1, copies=1)
+    if isinstance(method, Recipe):
+        check_fits(method.settled(c.ipc or 1), network_for(c, real.shape), real)
 
 
 def check_training(t: TrainConfig, train: ImageSet, test: ImageSet) -> None:
     """The same for an evaluation on a set of the training images."""
     training_for(t)
+    _check_classes(t.dataset, train)
     if test.class_ids != train.class_ids or test.shape != train.shape:
         raise ValueError(f"training and test images of {t.dataset} differ in classes or in size")
-    network_for(t, test.shape)(len(test.class_ids))
+    _check_networks(t, test, t.networks, copies=3)  # with gradients and momentum
 
 
 def check_run(run: RunConfig, train: ImageSet, test: ImageSet) -> None:
     """The same for a class-incremental run."""
     classes, stream = len(train.class_ids), run.stream
+    _check_classes(run.dataset, train)
     if stream.steps > classes:
         raise ValueError(f"{stream.steps} steps for {classes} classes of {run.dataset}: give at most {classes}")
     choice("shrink", stream.shrink, SHRINK)
@@ -63,11 +92,31 @@ def check_run(run: RunConfig, train: ImageSet, test: ImageSet) -> None:
         check_condensing(each, train)
 
 
+def _check_classes(dataset: str, images: ImageSet) -> None:
+    if len(images.class_ids) < 2:
+        raise ValueError(f"{dataset} has 1 class: give 2 or more, since networks tell classes apart")
+
+
+def _check_networks(c: CondenseConfig | TrainConfig, images: ImageSet, number: int, copies: int) -> None:
+    """Makes one without memory for it, and looks whether the memory holds so many."""
+    with torch.device("meta"):
+        net = network_for(c, images.shape)(len(images.class_ids))
+    weights = sum(each.numel() for each in net.parameters())
+    several = "a network" if number == 1 else f"{number:,} networks"
+    drawn = 20  # bytes for each weight of the one whose weights are being drawn
+    check_room((drawn + 4 * copies * number) * weights, f"{several} of {weights:,} weights")
+
+
 def _check_budget(run: RunConfig, train: ImageSet) -> None:
     classes, stream = len(train.class_ids), run.stream
     if [run.main.ipc, stream.budget, stream.max_bytes].count(None) != 2:
         raise ValueError("give one of ipc (images per class), budget (images in all), max_bytes (bytes in all)")
     if stream.max_bytes is not None:
         ipc_within(stream.max_bytes, train, run.main.codec)
-    if stream.budget is not None and stream.budget < classes:
-        raise ValueError(f"budget {stream.budget} is below one image per class: give at least {classes}")
+    if stream.budget is not None and not classes <= stream.budget <= len(train):
+        why = "below one image per class" if stream.budget < classes else "more than there are"
+        raise ValueError(f"budget {stream.budget} is {why}: give {classes} to {len(train)}")
+    if run.main.ipc is not None and run.main.ipc > (most := max(train.counts)):
+        raise ValueError(
+            f"{run.main.ipc} images per class, but no class has more than {most}: give at most {most}"
+        )

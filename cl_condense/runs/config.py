@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any
 
 from cl_condense.common import numbers
-from cl_condense.common.numbers import MOST, whole
+from cl_condense.common.numbers import whole
 from cl_condense.common.plain import Json, Values
 from cl_condense.condensation import codecs
 from cl_condense.condensation.recipe import Method
@@ -184,6 +184,6 @@ def _numbers(config: object, needed: str, optional: str) -> None:
     for name in (*needed.split(), *optional.split()):
         value = getattr(config, name)
         if value is not None or name in needed.split():
-            object.__setattr__(config, name, whole(name, value, at_most=MOST.get(name)))
+            object.__setattr__(config, name, whole(name, value))
     if "seed" in vars(config):
         object.__setattr__(config, "seed", numbers.seed(vars(config)["seed"]))

@@ -24,7 +24,7 @@ from cl_condense.data import datasets
 from cl_condense.data.class_names import classes_of
 from cl_condense.data.imageset import ImageSet
 from cl_condense.runs.build import network_for, training_for
-from cl_condense.runs.checks import check_training, fingerprint
+from cl_condense.runs.checks import check_training, fingerprint, is_records
 from cl_condense.runs.config import TrainConfig, digest
 from cl_condense.runs.defaults import DEFAULTS, default_epochs
 from cl_condense.runs.provenance import origin
@@ -61,7 +61,7 @@ def evaluate_files(
     """
     check_options(pair, factor, space)
     if records:
-        writable(records, "--records")
+        writable(records, "--records", ours=is_records)
     if pair is not None and not any(map(has_pairs, files)):
         raise ValueError(f"--pair {pair}: .pt files have pairs, and none is given: leave --pair out")
     train, test = datasets.load(dataset, data, download=download, on_progress=watch(dataset) if watch else None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from cl_condense.common.checkpoint import Checkpoint
 from cl_condense.common.devices import using_threads
-from cl_condense.common.files import atomic, writing
+from cl_condense.common.files import atomic, writable, writing
 from cl_condense.common.foreign import reading
 from cl_condense.common.numbers import whole
 from cl_condense.common.plain import Json
@@ -97,10 +98,11 @@ class Saved:
     def factor(self) -> int:
         return self.condensed.factor
 
-    def start(self, real: ImageSet, ipc: int, seed: int) -> Tensor:
+    def check(self, real: ImageSet, ipc: int) -> None:
+        """Raises ValueError for images, and a number of them, that it does not go on with."""
         saved = self.condensed
         if saved.names and real.names and saved.names != real.names:
-            new = next(b for a, b in zip(saved.names, real.names, strict=False) if a != b)
+            new = next((b for b in real.names if b not in saved.names), real.names[0])
             known = ", ".join(saved.names[:3])
             raise ValueError(
                 f"the set is of other classes ({known}, ...), not of {new!r}: give the data it is of"
@@ -112,7 +114,10 @@ class Saved:
                 f"{len(saved.class_ids)} classes with {each} images each of shape {theirs[2]} do not go on as "
                 f"{len(real.class_ids)} with {ipc} of shape {real.shape}: give the data and budget they are of"
             )
-        return saved.pixels.view(len(real.class_ids), ipc, *real.shape).to(real.device, copy=True)
+
+    def start(self, real: ImageSet, ipc: int, seed: int) -> Tensor:
+        self.check(real, ipc)
+        return self.condensed.pixels.view(len(real.class_ids), ipc, *real.shape).to(real.device, copy=True)
 
     def settings(self) -> Json:
         """What a record says of it."""
@@ -132,7 +137,8 @@ def run(job: Job, real: ImageSet, on_iteration: OnProgress | None = None) -> Jso
     method, seed = method_for(c), c.seed
     if isinstance(method, Recipe):
         warn_borrowed(method, c.dataset, c.ipc or 0)
-        method, seed = _start(job, method)
+        method, seed = _start(job, method, real)
+        job.done()  # a checkpoint that cannot go on
     elif job.start:
         raise ValueError(f"{c.method} selects real images: there is nothing to go on with from {job.start}")
     with writing(job.path):
@@ -142,9 +148,31 @@ def run(job: Job, real: ImageSet, on_iteration: OnProgress | None = None) -> Jso
             return _write(job, method, seed, real, checkpoint=checkpoint, on_iteration=on_iteration)
 
 
+def check_path(path: Path) -> None:
+    """Raises ValueError for a path where no set can be written, or one is."""
+    if path.suffix != ".safetensors":
+        raise ValueError(f"--out {path}: name a .safetensors file")
+    if os.path.lexists(path):
+        raise ValueError(f"{path} is there already: give another --out, or --from it to go on")
+    writable(path, "--out")
+
+
 def _absent(job: Job) -> None:
-    if job.path.exists():
-        raise ValueError(f"{job.path} is there already: give another --out, or --from it to go on")
+    """Raises ValueError where the set is there, and where files beside it are not of this job."""
+    check_path(job.path)
+    files = job.files()
+    there = [file for kind, file in files.items() if kind != "checkpoint" and os.path.lexists(file)]
+    if there and not files["checkpoint"].exists() and not _begun(job):
+        raise ValueError(f"{there[0]} is there already, and not of this set: give another --out")
+
+
+def _begun(job: Job) -> bool:
+    """Whether the options of this job are there, which are written before all else."""
+    options = job.files()["options"]
+    try:
+        return options.exists() and config_file.read(options) == json.loads(json.dumps(job.options()))
+    except ValueError:
+        return False
 
 
 def _write(
@@ -177,8 +205,8 @@ def _write(
         "seconds": round(checkpoint.seconds, 3),
         **origin(job.device),
     }
+    config_file.write(files["options"], job.options())  # first: what lies beside them is of this job
     made.save_png(files["picture"])
-    config_file.write(files["options"], job.options())
     with atomic(files["record"]) as temporary:
         temporary.write_text(json.dumps(record, indent=2) + "\n")
     made.save(files["set"])  # last: where the set is, all is
@@ -199,10 +227,11 @@ def _noting(losses: list[list[float]], on_iteration: OnProgress | None) -> OnPro
     return note
 
 
-def _start(job: Job, recipe: Recipe) -> tuple[Recipe, int]:
+def _start(job: Job, recipe: Recipe, real: ImageSet) -> tuple[Recipe, int]:
     """The recipe and the seed, from a saved set where there is one."""
     if job.start is None:
         return recipe, job.config.seed
     saved = CondensedSet.load(job.start)
     before = whole(f"{job.start}: iterations", saved.recipe.get("iterations", 0), 0, 2**63 - 1)
+    Saved(saved).check(real, job.config.ipc or 0)
     return replace(recipe, synthetic=Saved(saved)), subseed(job.config.seed, before)

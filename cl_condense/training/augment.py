@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,8 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from cl_condense.common.kinds import check_flag, check_kind
 from cl_condense.common.numbers import finite
 from cl_condense.common.rng import Purpose, fold, uniform
+from cl_condense.common.suggest import hint
 
 _DRAWS = 3  # the colour group takes three numbers, no other group more
 _EVERY = (("flip",), ("color",), ("crop", "scale", "rotate"), ("cutout",))  # in IDC's order
@@ -97,12 +98,13 @@ class DSA:
     every: bool = False  # False: one group a row, as DSA; True: IDC's way
 
     def __post_init__(self) -> None:
+        check_kind("augmentation", self.strategy, str, "words joined by '_', such as crop_flip, or none")
+        check_flag("every", self.every)
         words = self.groups
         for word in () if words == ("none",) else words:
             if word not in _OPERATIONS:
-                near = difflib.get_close_matches(word, _OPERATIONS, n=1, cutoff=0.0)[0]
                 allowed = f"words of {', '.join(_OPERATIONS)} joined by '_', or 'none' alone"
-                raise ValueError(f"augmentation {word!r} is unknown: give {allowed}; did you mean {near!r}?")
+                raise ValueError(f"augmentation {word!r} is unknown: {hint(word, _OPERATIONS)}give {allowed}")
             if words.count(word) > 1:
                 raise ValueError(f"augmentation {self.strategy!r} has {word!r} twice: give each word once")
         for name, bounds in _NUMBERS.items():

@@ -14,12 +14,13 @@ from cl_condense.data.imageset import ImageSet
 from cl_condense.networks.contract import MakeNetwork, at_once
 from cl_condense.networks.init import Initialiser
 from cl_condense.training.protocol import Training
-from cl_condense.training.train import forward_of, parts, train
+from cl_condense.training.train import check_networks, forward_of, parts, train
 
 
 @torch.no_grad()
 def predict(nets: Sequence[nn.Module], images: Tensor, *, compiled: bool = False) -> Tensor:
     """Logits ``[r, n, classes]`` of every network for the same images ``[n, c, h, w]``."""
+    check_networks(nets, images)
     forward = forward_of(nets, compiled)
     each = [[forward(net, part) for _, part in parts(images, at_once(net, images))] for net in nets]
     return torch.stack([torch.cat(own)[: len(images)] for own in each])

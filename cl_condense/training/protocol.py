@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import get_args
 
+from cl_condense.common.kinds import check_flag, check_kind, check_parts
 from cl_condense.common.numbers import finite, whole
 from cl_condense.networks.contract import Precision
 from cl_condense.training.augment import DSA
@@ -62,6 +63,9 @@ class Training:
         checked |= {name: finite(name, getattr(self, name), **allowed) for name, allowed in _FINITE.items()}
         for name, value in checked.items():
             object.__setattr__(self, name, value)
+        check_kind("augment", self.augment, DSA | None, "a DSA, such as DSA('crop_flip'), or None")
+        check_flag("compiled", self.compiled)
+        check_parts("milestones", self.milestones, object, "shares of the epochs")
         for share in self.milestones:
             finite("milestones", share, at_least=0, at_most=1)
         if self.precision not in get_args(Precision):

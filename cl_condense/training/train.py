@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cl_condense.common.checkpoint import Checkpoint, State, keeping, under
+from cl_condense.common.kinds import check_call, check_kind, check_parts
 from cl_condense.common.progress import OnProgress, Progress
 from cl_condense.common.rng import Key, Purpose, isolated, permutation
 from cl_condense.networks.contract import at_once
@@ -67,7 +68,26 @@ def train(
         float32 ``[len(nets)]``, on the device: the share of the images that each network got right in the last
         epoch, as augmented and mixed and before the step on their mini-batch; a mixed image's label is its own.
     """
+    check_networks(nets, images)
+    check_kind("training", training, Training, "a Training, such as Training(epochs=300)")
+    check_parts("keys", keys, int, "whole numbers, such as (0,)")
+    check_call("on_progress", on_progress)
+    if labels.shape != images.shape[:1] or labels.dtype != torch.int64:
+        given = f"labels of shape {tuple(labels.shape)} and type {labels.dtype} for {len(images)} images"
+        raise ValueError(f"{given}: give an int64 for each")
     return train_together([TrainJob(nets, images, labels, keys, momenta)], training, on_progress, checkpoint)[0]
+
+
+def check_networks(nets: object, images: object) -> None:
+    """Raises ValueError for what is no list of networks and no batch of images that they could take."""
+    check_kind("nets", nets, list | tuple, "a list of networks, such as [net]")
+    if not nets or not all(isinstance(net, nn.Module) for net in nets):  # type: ignore[attr-defined]
+        raise ValueError("nets: give at least one torch.nn.Module, and nothing else")
+    check_kind("images", images, Tensor, "a tensor [n, c, h, w]")
+    assert isinstance(images, Tensor)  # for the type checker
+    if images.ndim != 4 or 0 in images.shape or not images.is_floating_point():
+        given = f"images of shape {tuple(images.shape)} and type {images.dtype}"
+        raise ValueError(f"{given}: give normalised floats [n, c, h, w], as ImageSet.take does")
 
 
 def train_together(

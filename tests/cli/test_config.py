@@ -83,7 +83,7 @@ BAD = [
     ("run", "ipc = 1.0", "x.toml: ipc is 1.0: give a whole number"),
     ("run", "ipc = 0", "--ipc 0: give a whole number from 1"),
     ("run", 'method = "ddn"', "unknown method 'ddn': did you mean 'ddm'?"),
-    ("run", "ipc = 2\nbudget = 20", "give one of ipc"),
+    ("run", "ipc = 2\nbudget = 20", "--ipc and --budget are both"),
     ("run", "[run]\nipc = 2", "unknown option in x.toml 'run': "),
     ("run", "ipc = ", "x.toml cannot be read as TOML"),
 ]

@@ -46,7 +46,7 @@ BAD_SETS = [
     (["evaluate", "bad.pt", "--network", "convnets"], "unknown network 'convnets': did you mean 'convnet'?"),
     (["table", "ddm1"], "unknown table 'ddm1': did you mean 'ddm-1'?"),
     (["table", "ddm-1", "--order", "cheap"], "unknown order 'cheap': did you mean 'cheapest'?"),
-    (["condense", "--device", "gpu"], "device 'gpu' is not here: use auto or one of cpu"),
+    (["condense", "--device", "gpu"], "device 'gpu' is not here: use one of auto, cpu"),
     (["export", "absent.safetensors", "--format", "pt", "--out", "x.pt"], "is not there"),
 ]
 

@@ -1,5 +1,6 @@
 """Types of options: numbers by one rule, names that are known, and what a shell completes."""
 
+import re
 import subprocess
 import sys
 
@@ -10,10 +11,10 @@ from commands import refusal
 from cl_condense.cli import types
 from cl_condense.cli.main import cli
 from cl_condense.cli.types import Whole
+from cl_condense.common.numbers import MOST, SEED_MAX
 
-BAD = ["-3", "1.5", "nan", "inf", "x", "True"]
-MOST = {"--orders": 10_000, "--networks": 1_000, "--width": 16_384, "--repetitions": 1_000, "--depth": 16}
-MOST |= {"--seed": 2**32 - 1}
+BAD = ["-3", "1.5", "nan", "inf", "x", "True", " 5", "5 ", "1_000", "+3", "٣", "５", "", "0x10", "1e3"]
+LIMITS = MOST | {"seed": SEED_MAX}
 NEED = {"table": ["ddm-1"]}
 
 
@@ -34,10 +35,10 @@ def test_every_number_of_the_commands_is_whole_by_the_one_rule():
 
 @pytest.mark.parametrize(("command", "option"), [*whole_options()])
 def test_a_number_without_sense_is_named_with_its_option(command, option, capsys):
-    least, most = int(option != "--seed"), MOST.get(option)
+    least, most = int(option != "--seed"), LIMITS.get(option[2:].replace("-", "_"))
     for value in [*BAD, str(least - 1), *([] if most is None else [str(most + 1), str(10**26)])]:
         said = refusal([command, *NEED.get(command, []), option, value], capsys)
-        shown = value if value.lstrip("-").isdecimal() else f"'{value}'"
+        shown = value if re.fullmatch("-?[0-9]+", value) else f"'{value}'"
         allowed = f"from {least}" if most is None else f"from {least} to {most}"
         assert said == f"{option} {shown}: give a whole number {allowed}"
 

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -63,14 +64,15 @@ def test_others_may_read_the_file_as_any_other(tmp_path):
     assert (tmp_path / "a").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
-def test_a_missing_folder_is_the_writers_error(tmp_path):
-    with pytest.raises(FileNotFoundError):
+def test_a_missing_folder_is_named(tmp_path):
+    said = f"{tmp_path}/absent/a cannot be written (No such file or directory): give another path"
+    with pytest.raises(ValueError, match=re.escape(said)):
         _save(tmp_path / "absent" / "a", "")
 
 
 def test_a_block_that_writes_nothing_keeps_the_old_file(tmp_path):
     _save(tmp_path / "a", "old")
-    with pytest.raises(FileNotFoundError), atomic(tmp_path / "a"):
+    with pytest.raises(ValueError, match="cannot be written"), atomic(tmp_path / "a"):
         pass
     assert (tmp_path / "a").read_text() == "old"
 

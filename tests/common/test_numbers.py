@@ -50,7 +50,7 @@ def changed(make, name):
 
 WHOLE = {  # place: (what takes a number, below, above or None, some that are right)
     "whole": (partial(whole, "n"), 0, None, (1, HUGE)),
-    "Recipe.iterations": (changed(partial(build, "dm"), "iterations"), 0, None, (1, HUGE)),
+    "Recipe.iterations": (changed(partial(build, "dm"), "iterations"), 0, MOST["iterations"], (1, 10**9)),
     "Recipe.real_per_class": (changed(partial(build, "dm"), "real_per_class"), 0, None, (1, 5000)),
     "Recipe.reuse": (changed(partial(build, "dm"), "reuse"), 0, None, (1, 7)),
     "Recipe.reusing": (build("dm").reusing, 0, None, (1, 7)),

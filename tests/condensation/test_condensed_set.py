@@ -75,7 +75,7 @@ def test_a_failing_write_leaves_the_old_file(tmp_path, monkeypatch, error):
         raise error
 
     monkeypatch.setattr(Path, "write_bytes", fail)
-    with pytest.raises(type(error)):
+    with pytest.raises(ValueError if isinstance(error, OSError) else type(error)):
         sample(seed=1).save(path)
     monkeypatch.undo()
     same(CondensedSet.load(path), old)
@@ -86,7 +86,7 @@ def test_a_failing_write_leaves_the_old_file(tmp_path, monkeypatch, error):
 def test_an_extra_entry_that_is_no_json_leaves_the_old_file(tmp_path):
     path, old = tmp_path / "a.safetensors", sample()
     old.save(path)
-    with pytest.raises(TypeError):
+    with pytest.raises(ValueError, match="give text, numbers"):
         sample(seed=1).save(path, bad=object())
     same(CondensedSet.load(path), old)
 

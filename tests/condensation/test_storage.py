@@ -112,7 +112,7 @@ def test_a_factor_below_one_is_an_error(factor):
 
 
 def test_another_way_to_make_images_smaller_is_an_error():
-    with pytest.raises(ValueError, match="resize 'area': use bilinear or nearest"):
+    with pytest.raises(ValueError, match="unknown resize 'area': known are bilinear, nearest"):
         Partition(2, "area")
 
 

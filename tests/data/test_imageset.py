@@ -83,8 +83,8 @@ ENDLESS[2] = float("inf")
         (SPOILT, [2, 1, 0], {}, r"image 1 has NaN"),
         (ENDLESS, [2, 1, 0], {}, r"image 2 has"),
         (GOOD, [0, 1, 3], {"names": ["a", "b", "c"]}, r"label 3 has no name: 3 "),
-        (GOOD, [0, 1, 2], {"normalisation": ([0.1, 0.2], [1.0, 1.0])}, r"\(0.1, 0.2\).* 1 channel"),
-        (GOOD, [0, 1, 2], {"normalisation": ([0.1], [0.0])}, r"\(0.0,\)"),
+        (GOOD, [0, 1, 2], {"normalisation": ([0.1, 0.2], [1.0, 1.0])}, r"\[0.1, 0.2\].* 1 channel"),
+        (GOOD, [0, 1, 2], {"normalisation": ([0.1], [0.0])}, r"\[0.0\]"),
     ],
 )
 def test_what_does_not_fit_is_refused_by_name(images, labels, options, named):

@@ -39,7 +39,7 @@ def total_weights(recipe):
 
 
 def refusal(name, **changes):
-    with pytest.raises(ValueError, match=r"unknown|selects|setting|fit") as error:
+    with pytest.raises(ValueError, match=r"unknown|selects|setting|fit|modifier") as error:
         build(name, **changes)
     assert "\n" not in str(error.value)
     return str(error.value)
@@ -154,9 +154,9 @@ def test_idm_is_its_ablation_with_all_three_parts():
         ("dc+queue", "InnerLoop"),
         ("idm+queue", "ModelQueue"),
         ("dm+meter", "put queue before it"),
-        ("idm+meter+meter", "not a queue without one"),
+        ("idm+meter+meter", "its queue has one already"),
         ("dm+dsa", "augments already"),
-        ("m3d+ipm5", "RandomNets(steps=5)"),
+        ("m3d+ipm5", "kept for so many iterations already"),
         ("dc+ipm5", "InnerLoop"),
         ("dm+iid+cc", "there already"),
         ("dc+m3d", "no mean matching"),
@@ -215,13 +215,17 @@ def test_an_unknown_method_is_answered_with_the_nearest_and_all_known(name, near
 )
 def test_an_unknown_modifier_is_answered_with_the_nearest(name, suffix, nearest):
     said = refusal(name)
-    assert f"unknown modifier {suffix!r}" in said
+    assert f"unknown modifier of {name.split('+')[0]} {suffix!r}" in said
     assert f"did you mean {nearest!r}?" in said
 
 
-@pytest.mark.parametrize("name", ["", "+", "dm+", "+sm", "dm++sm", "sm"])
+@pytest.mark.parametrize("name", ["", "+", "dm+", "+sm", "dm++sm"])
 def test_a_half_name_is_refused(name):
     assert refusal(name).startswith("unknown m")
+
+
+def test_a_modifier_alone_is_told_from_a_method():
+    assert refusal("sm") == "sm is a modifier, not a method: put it after one, such as dm+sm"
 
 
 @pytest.mark.parametrize("base", CORESETS)

@@ -147,7 +147,7 @@ def test_the_command_fetches_data_where_it_is_told_to(given, tmp_path, monkeypat
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["table", "ddm-9"], "unknown table 'ddm-9': did you mean"),
+        (["table", "ddm-9"], "unknown table 'ddm-9': known are"),
         (["table", "ddm-1", "--only", "cifar"], "unknown data set of ddm-1 'cifar'"),
         (["table", "ddm-1", "--ipc", "7"], "unknown ipc of ddm-1 '7'"),
         (["table", "ddm-1", "--method", "ddn"], "unknown method of ddm-1 'ddn'"),

@@ -211,7 +211,7 @@ def test_a_failing_write_keeps_the_old_picture(tmp_path, monkeypatch):
         raise OSError("no space left on device")
 
     monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(ValueError, match="no space"):
         accuracy_plot(runs(), path)
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]

@@ -80,7 +80,7 @@ def test_a_choice_takes_the_numbers_of_a_data_set_away():
 
 @pytest.mark.parametrize("value", [0, -1, 1.5, True, "10"])
 def test_a_reuse_without_sense_is_refused(value):
-    with pytest.raises(ValueError, match=f"^reuse {value!r}: give a whole number from 1$"):
+    with pytest.raises(ValueError, match=f"^reuse {value!r}: give a whole number from 1 to 1000000$"):
         CondenseConfig("cifar10", reuse=value)
 
 

@@ -428,7 +428,7 @@ def test_strategies():
 @pytest.mark.parametrize(
     ("strategy", "said"),
     [
-        ("color_rotation", "'rotation' is unknown.*rotate joined.*did you mean 'rotate'"),
+        ("color_rotation", "'rotation' is unknown.*did you mean 'rotate'.*rotate joined"),
         ("color-crop", "'color-crop' is unknown"),
         ("colour", "did you mean 'color'"),
         ("none_crop", "'none' is unknown"),

@@ -12,7 +12,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from cl_condense.common.files import atomic, atomic_folder
+from cl_condense.common.files import atomic, atomic_folder, writable
+from cl_condense.common.suggest import choice
 from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.condensation.formats.tensor_files import OURS, left_open
 from cl_condense.data.class_names import safe
@@ -28,12 +29,9 @@ def export(condensed: CondensedSet, path: Path, kind: str) -> Path:
     several.
 
     Raises:
-        ValueError: for another kind, and where there is something already.
+        ValueError: as ``check_out``.
     """
-    if kind not in FORMATS:
-        raise ValueError(f"format {kind!r}: use {', '.join(FORMATS)}")
-    if os.path.lexists(path):
-        raise ValueError(f"{path} is there already: give another --out")
+    check_out(path, kind)
     path.parent.mkdir(parents=True, exist_ok=True)
     images, labels = condensed.decode()
     if kind == "png":
@@ -50,6 +48,24 @@ def export(condensed: CondensedSet, path: Path, kind: str) -> Path:
     with atomic(path) as temporary:
         temporary.write_bytes(made.getbuffer())
     return path
+
+
+def check_out(path: Path, kind: str) -> None:
+    """Whether a set can be exported there.
+
+    Raises:
+        ValueError: for another kind, a name that says another kind, where there is something already, and
+            where nothing can be written.
+    """
+    choice("format", kind, FORMATS)
+    if kind == "png":
+        if path.suffix.lower() == ".png":
+            raise ValueError(f"--out {path}: png is a folder of images by class: name a folder")
+    elif path.suffix != f".{kind}":
+        raise ValueError(f"--out {path}: name a .{kind} file, or give another --format")
+    if os.path.lexists(path):
+        raise ValueError(f"{path} is there already: give another --out")
+    writable(path, "--out", folder=kind == "png")
 
 
 def _export_png(condensed: CondensedSet, path: Path, labels: Tensor) -> None:

@@ -8,7 +8,7 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
-from cl_condense.common.files import atomic
+from cl_condense.common.files import atomic, writable
 from cl_condense.reports.html.document import document
 from cl_condense.reports.html.figures import comparison
 from cl_condense.reports.html.parts import Block, Contents, Grid, Paragraph, Section
@@ -21,6 +21,8 @@ from cl_condense.reports.html.text import plain
 
 Look = Callable[[Results], RealData]
 
+_SIGNED = "Written by cl-condense"
+
 
 def write(folder: Path, out: Path | None = None, look: Look | None = None) -> tuple[Path, Path]:
     """Writes the report of a folder as HTML and, beside it, as Markdown; the two files.
@@ -30,12 +32,15 @@ def write(folder: Path, out: Path | None = None, look: Look | None = None) -> tu
 
     Raises:
         ValueError: for a folder that is not there or holds nothing of ours that can be read, an ``out`` that
-            does not end in .html, and whatever ``look`` raises.
+            does not end in .html, files that no report wrote, and whatever ``look`` raises.
     """
     out = out or folder / "report.html"
     if out.suffix != ".html":
         raise ValueError(f"--out {out}: name an .html file; the Markdown goes beside it")
     results = Results.find(folder)
+    files = out, out.with_suffix(".md")
+    for file in files:
+        writable(file, "--out", ours=_ours)
     real = look(results) if look else None
     parts = {
         "The papers' tables": results.sections(results.tables, table_sections),
@@ -44,8 +49,8 @@ def write(folder: Path, out: Path | None = None, look: Look | None = None) -> tu
     }
     parts["Condensed sets"] += _comparisons(real, results) if real else []
     if not any(parts.values()):
-        path, reason = next(iter(results.faults.items()))
-        raise ValueError(f"{folder} holds nothing that can be read ({path}: {reason}): {REMEDY}")
+        faults = [f"{path}: {reason}" for path, reason in results.faults.items()] or ["no results yet"]
+        raise ValueError(f"{folder} holds nothing that can be read ({faults[0]}): {REMEDY}")
     title = f"Results in {folder.resolve().name}"
     blocks: list[Block] = [Paragraph(_summary(parts, results), "note")]
     main = [
@@ -59,12 +64,16 @@ def write(folder: Path, out: Path | None = None, look: Look | None = None) -> tu
         main.append(Section(2, "What could not be read", [grid], "faults"))
     blocks += [Contents(main), *main]
     markdown = "\n\n".join([f"# {plain(title)}", *(block.markdown() for block in blocks)]) + "\n"
-    files = out, out.with_suffix(".md")
     out.parent.mkdir(parents=True, exist_ok=True)
     for file, text in zip(files, (document(title, blocks), markdown), strict=True):
         with atomic(file) as temporary:
             temporary.write_bytes(text.encode("utf-8", "replace"))
     return files
+
+
+def _ours(file: Path) -> bool:
+    """Whether a report wrote it, so that another one may replace it."""
+    return _SIGNED.encode() in file.read_bytes()
 
 
 def _comparisons(real: RealData, results: Results) -> list[Section]:
@@ -80,6 +89,4 @@ def _anchored(sections: Sequence[Section], prefix: str) -> list[Section]:
 def _summary(parts: Mapping[str, Sequence[Section]], results: Results) -> str:
     counts = ", ".join(f"{name}: {len(made)}" for name, made in parts.items())
     fault = f" Could not be read: {len(results.faults)}, listed at the end." if results.faults else ""
-    return (
-        f"{counts}.{fault} Accuracies in percent, mean ± std. Written by cl-condense {version('cl-condense')}."
-    )
+    return f"{counts}.{fault} Accuracies in percent, mean ± std. {_SIGNED} {version('cl-condense')}."
