@@ -241,6 +241,7 @@ FORMATS = {
 """By the name of the file."""
 
 OTHERWISE = {"run/settings.json": "run holds a run", "a.toml": "--"}
+OTHERWISE["records.jsonl"] = "records of several data sets"
 OTHERWISE |= dict.fromkeys(("dm.checkpoint", "idm.checkpoint"), "diverged: pixels")
 """What names a file as well: its folder, the option that it has; what finite weights of any size lead to."""
 
