@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import warnings
 from pathlib import Path
@@ -25,6 +26,7 @@ Classes = dict[str, list[Any]]  # files or rows of each class
 _SPLIT = fold(*b"train and test")
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 # Pillow goes by the content, not by the suffix, and would also read EPS, for which it runs Ghostscript.
+_MOST = 2**30  # bytes of an image file
 _FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
 
 
@@ -167,9 +169,10 @@ def opened(file: Path, at_least: int = 0) -> Image.Image:
     Raises:
         ValueError: on an image that is damaged, or has over 8 bits a channel or too many pixels.
     """
-    check_file(file, "put an image there, or take it out")
+    check_file(file, "put an image there, or take it out", _MOST)
     try:
-        with Image.open(file, formats=_FORMATS) as source:
+        # In memory: of a file Pillow would take the room that a part of it claims to need.
+        with Image.open(io.BytesIO(file.read_bytes()), formats=_FORMATS) as source:
             mode = source.mode
             if at_least:
                 source.draft(None, (at_least, at_least))

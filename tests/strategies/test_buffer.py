@@ -150,7 +150,7 @@ def test_the_file_of_a_class_memory_is_loaded_and_the_other_way_round(tmp_path):
         ({"seen": [[0, 12]], "format": [False, True]}, "all experiences drew the same random numbers"),
         ({"seen": [[0, 12]], "experiences": 1, "format": [False]}, r"items of format \[False\]"),
         ({"seen": [[0, 12]], "experiences": 1, "format": 3}, "items of format 3"),
-        ({"seen": 3, "experiences": 1, "format": [False, True]}, "not a saved memory"),
+        ({"seen": 3, "experiences": 1, "format": [False, True]}, "cannot be read as a saved memory"),
     ],
 )
 def test_what_is_no_saved_memory_is_refused_by_name(tmp_path, extra, words):
