@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import re
 import sys
 import warnings
@@ -21,7 +20,6 @@ from cl_condense.cli.types import Bad
 from cl_condense.common.foreign import out_of_memory, reason
 from cl_condense.common.suggest import hint
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _LESS = "take fewer or smaller images, narrower networks or a machine with more; the same command goes on"
 _COMPLETION = """
 \b
@@ -96,9 +94,8 @@ def _done(args: list[str] | None) -> int:
 
 
 def _said(error: OSError) -> str:
-    """An error of the system with the file that it is of, and what helps where the disk is full."""
-    text = ": ".join(str(part) for part in (error.filename, error.strerror or error) if part)
-    return f"{text}: make room, and the same command goes on" if error.errno in _FULL else text
+    """An error of the system with the file that it is of."""
+    return ": ".join(str(part) for part in (error.filename, error.strerror or error) if part)
 
 
 def _clicked(error: click.ClickException) -> str:

@@ -18,9 +18,11 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from cl_condense.common.foreign import reason
 from cl_condense.common.paths import path_of
 
 _LOCK = ".lock"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _held: dict[str, int] = {}  # threads of this process by the lock that they hold
 
 
@@ -46,7 +48,7 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        raise ValueError(f"{path} cannot be written ({_reason(error)}): {_remedy(error)}") from None
+        raise unwritable(path, error) from None
     finally:
         with suppress(OSError):  # where its folder is none
             temporary.unlink(missing_ok=True)
@@ -98,7 +100,7 @@ def writing(path: str | os.PathLike[str], option: str = "--out", folder: bool = 
             raise ValueError(f"{path} cannot be written: give another {option}") from None
         raise ValueError(f"{path} {_holder(note)}: wait until it ends, or give another {option}") from None
     except (OSError, NotImplementedError) as error:
-        raise ValueError(f"{path} cannot be written ({_reason(error)}): give another {option}") from None
+        raise unwritable(path, error, f"give another {option}") from None
     try:
         _held[str(lock)] = threading.get_ident()
         with suppress(OSError):  # a full disk: the lock holds without a note
@@ -144,7 +146,7 @@ def writable(
         if not folder and whole.exists():
             whole.open("ab").close()
     except OSError as error:
-        raise ValueError(f"{option} {path} cannot be written ({_reason(error)}): name another {kind}") from None
+        raise unwritable(f"{option} {path}", error, f"name another {kind}") from None
 
 
 def unused(folder: Path) -> bool:
@@ -153,13 +155,11 @@ def unused(folder: Path) -> bool:
     return all(ours.fullmatch(p.name) or (p.is_dir() and not any(p.iterdir())) for p in folder.iterdir())
 
 
-def _remedy(error: OSError) -> str:
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return "make room, then give the same command again" if full else "give another path"
-
-
-def _reason(error: BaseException) -> str:
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+def unwritable(path: object, error: Exception, remedy: str = "give another path") -> ValueError:
+    """What to raise where the system does not take a file; a full disk has a remedy of its own."""
+    full = isinstance(error, OSError) and error.errno in _FULL
+    remedy = "make room, and the same command goes on" if full else remedy
+    return ValueError(f"{path} cannot be written ({reason(error)}): {remedy}")
 
 
 def _me() -> dict[str, str | int]:

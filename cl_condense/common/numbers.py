@@ -16,7 +16,7 @@ MOST = {
     "repetitions": 1_000,
     "width": 16_384,
     "depth": 16,
-    "threads": 4_096,
+    "threads": 1_024,
     "iterations": 10**9,
     "epochs": 10**6,
     "reuse": 10**6,

@@ -15,15 +15,15 @@ def path_of(name: str, value: object) -> Path:
         value: the path.
 
     Raises:
-        ValueError: for nothing, for what is no path, and for one that no file can have: with a NUL, of no
-            UTF-8, which no record could hold, or longer than the file system takes.
+        ValueError: for nothing, for what is no path, and for one that no file can have: with a NUL, or longer
+            than the file system takes.
     """
     if not isinstance(value, str | os.PathLike) or not str(value):
         raise ValueError(f"{name} {value!r}: give a path")
     text = os.fsdecode(value)
     shown = repr(text if len(text) <= 60 else f"{text[:57]}...")
-    if "\0" in text or text != text.encode(errors="replace").decode():
-        raise ValueError(f"{name} {shown} is no text in UTF-8: rename it, or give another path")
+    if "\0" in text:
+        raise ValueError(f"{name} {shown} has a zero byte, which no path can have: give another")
     try:
         os.lstat(text)
     except OSError as error:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from cl_condense.common.foreign import check_file, check_room, one_line, reason
 from cl_condense.common.numbers import whole
@@ -182,9 +182,14 @@ def opened(file: Path, at_least: int = 0) -> Image.Image:
     except MemoryError:
         raise
     except Exception as error:  # on damaged bytes the decoders raise errors of many kinds
-        why = f"is damaged or no PNG, JPEG, BMP or WebP ({reason(error)}): replace it"
+        why = f"is damaged or no PNG, JPEG, BMP or WebP ({_fault(error)}): replace it"
         raise one_line(f"{file} {why}") from error
     if mode[0] in "IF":
         # convert() cuts such values off at 255, which leaves a white image
         raise one_line(f"{file} has over 8 bits a channel (mode {mode}): save it with 8 bits")
     return image
+
+
+def _fault(error: Exception) -> str:
+    """What an error of decoding says; where a format is not known, that has only the address of an object."""
+    return "no image" if isinstance(error, UnidentifiedImageError) else reason(error)

@@ -10,7 +10,7 @@ from errno import ENOENT
 from pathlib import Path
 from typing import NamedTuple
 
-from cl_condense.common.files import atomic
+from cl_condense.common.files import atomic, unwritable
 from cl_condense.common.foreign import MOST_TEXT, one_line, parse_object, reading, reason
 from cl_condense.common.plain import Json
 from cl_condense.runs.record_values import checked
@@ -48,7 +48,7 @@ def append(path: Path, record: Record) -> None:
             with suppress(OSError):
                 file.truncate(before)
             if isinstance(error, OSError):
-                error.filename = str(path)
+                raise unwritable(path, error) from None
             raise
 
 

@@ -39,7 +39,9 @@ def made(tmp_path_factory):
 
 
 def exported(kind):
-    return lambda folder, made: export(CondensedSet.load(made), folder / "out", kind)
+    return lambda folder, made: export(
+        CondensedSet.load(made), folder / ("out" if kind == "png" else f"out.{kind}"), kind
+    )
 
 
 def remembered(folder, made):
@@ -114,7 +116,7 @@ def test_whichever_write_fails_nothing_is_half_written_and_the_same_goes_on(name
             one_line(error, "No space left on device", str(folder))
         left = told(folder)
         assert all(left[k] == expected[k] for k in left.keys() & expected.keys() if ".jsonl" not in k), at
-        if not (name == "condense" and "set.safetensors" in left) and not (folder / "out").exists():
+        if not (name == "condense" and "set.safetensors" in left) and not [*folder.glob("out*")]:
             work(folder, made)
         assert told(folder) == expected, at
 
@@ -134,7 +136,7 @@ def test_a_write_that_ends_half_way_leaves_nothing_of_it(most, name, made, tmp_p
 def test_a_record_that_does_not_fit_leaves_the_lines_before_it(tmp_path):
     path = tmp_path / "records.jsonl"
     records.append(path, {"a": 1})
-    with small_files(20), pytest.raises(OSError, match="File too large"):
+    with small_files(20), pytest.raises(ValueError, match="File too large"):
         records.append(path, {"a": "x" * 100})
     assert path.read_text() == '{"a": 1}\n'
 
@@ -149,11 +151,13 @@ def command(*words):
 def test_a_full_disk_is_one_line_with_the_file_and_what_to_do(made, tmp_path, capsys):
     with DISK.failing(tmp_path, 1):
         assert call("export", made, "--format", "npz", "--out", tmp_path / "a.npz") == 2
-    said = f"Error: {tmp_path / 'a.npz'}: No space left on device: make room, and the same command goes on\n"
-    assert capsys.readouterr().err == said
+    said = f"Error: --out {tmp_path / 'a.npz'} cannot be written (No space left on device): make room, "
+    assert capsys.readouterr().err == said + "and the same command goes on\n"
     with DISK.failing(tmp_path, 1, errno.EROFS):
         assert call("export", made, "--format", "png", "--out", tmp_path / "a") == 2
-    assert capsys.readouterr().err == f"Error: {tmp_path / 'a'}: Read-only file system\n"
+    assert capsys.readouterr().err == (
+        f"Error: --out {tmp_path / 'a'} cannot be written (Read-only file system): name another folder\n"
+    )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -213,10 +217,17 @@ def test_paths_that_are_no_utf_8_are_written_and_shown_as_they_are(tmp_path):
     assert (code, b"Traceback" in err) == (0, False), err
     assert os.fsencode(folder) + b"/set.safetensors" in out
     for kind in ("pt", "npz", "png"):
-        words = "export", folder / "set.safetensors", "--format", kind, "--out", folder / f"a.{kind}"
+        words = (
+            "export",
+            folder / "set.safetensors",
+            "--format",
+            kind,
+            "--out",
+            folder / ("a" if kind == "png" else f"a.{kind}"),
+        )
         code, out, err = forked(command(*words))
         assert (code, err) == (0, b"")
-    for name in ("a.pt", "a.png"):
+    for name in ("a.pt", "a"):
         assert len(read(folder / name, ((0.5,), (0.2,))).set) == 2
     code, out, err = forked(command("report", folder))
     assert (code, err) == (0, b"")
