@@ -12,7 +12,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 @pytest.fixture
 def output(tmp_path, monkeypatch, capsys):
-    """What an example prints when it is run as a program, in an empty folder; torch and Avalanche are here already."""
+    """What an example prints when it is run as a program, in an empty folder, but in this process."""
     monkeypatch.chdir(tmp_path)
 
     def run(name):

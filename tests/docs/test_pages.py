@@ -1,9 +1,9 @@
 """Every Python and shell block of README.md and of the documentation's pages, as it stands.
 
 Blocks of a page run in their order, in one folder and with one set of variables. Commands do less work where a
-line leaves it open (``LESS``), and so does Python where economy decides (``LITTLE``); both find made-up images under
-CIFAR's names. What a page marks as not executed,
-with the reason, is parsed: Python is compiled and its imports looked up, commands get their options checked.
+line leaves it open (``LESS``), and so does Python (``LITTLE``, ``built``); both find made-up images under CIFAR's
+names. What a page marks as not executed, with the reason, is parsed: Python is compiled and its imports looked up,
+commands get their options checked.
 """
 
 import ast
@@ -11,6 +11,7 @@ import importlib
 import importlib.util
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,10 +23,12 @@ import cl_condense
 from cl_condense import ConvNet, ImageSet
 from cl_condense.cli.main import cli
 from cl_condense.condensation.phases import Quiet
+from cl_condense.condensation.recipe import Recipe
 from cl_condense.data import datasets
+from cl_condense.methods import condense as verb
 from cl_condense.methods import economy
 from cl_condense.methods.economy import Economy
-from cl_condense.methods.registry import BASES, COMPOSED
+from cl_condense.methods.registry import BASES, COMPOSED, build
 
 HOME = Path(__file__).parents[2]
 SITE = HOME / "docs" / "site"
@@ -47,7 +50,7 @@ LITTLE = Economy(iterations=100, real_per_class=8, reuse=10, quiet=Quiet(0.16, 0
 """Economy for Python: as it is, but of fewer iterations and real images."""
 
 MADE, SIDE = 52, 16
-"""Images of each class that are made up: the most that a line asks for, and some. Pixels of a side: half of CIFAR's."""
+"""Images of each class that are made up, the most that a line asks for and some; half the pixels of CIFAR's sides."""
 
 BY_CI = {'pip install -c constraints.txt -e ".[test]"', "pytest"}
 """Lines of the README that .ci/run takes from there."""
@@ -89,6 +92,13 @@ def made_up(name, data=None, **_):
 
 
 LOAD = datasets.load
+
+
+def built(name, *words, **changes):
+    """A method with the real images of ``LITTLE``, where none are asked for."""
+    made = build(name, *words, **changes)
+    less = isinstance(made, Recipe) and "real_per_class" not in changes
+    return replace(made, real_per_class=LITTLE.real_per_class) if less else made
 
 
 def parsed(line):
@@ -154,6 +164,7 @@ def in_an_empty_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(datasets, "load", made_up)
     monkeypatch.setattr(economy, "ECONOMY", LITTLE)
+    monkeypatch.setattr(verb, "build", built)
 
 
 @pytest.mark.slow

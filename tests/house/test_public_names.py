@@ -19,7 +19,7 @@ def fresh(code):
 
 @pytest.mark.slow
 def test_every_name_can_be_imported_first():
-    """Before each name the package is forgotten, as in a new process; torch and Avalanche, which take seconds, stay."""
+    """Before each name the package is forgotten, as in a new process; torch and Avalanche stay."""
     code = "import sys\nfound = []\n" + "".join(
         f"from cl_condense import {name}; found.append({name}.__module__)\n"
         "for module in [m for m in sys.modules if m.startswith('cl_condense')]: del sys.modules[module]\n"
@@ -30,7 +30,7 @@ def test_every_name_can_be_imported_first():
 
 
 def one_of_each_module():
-    """Names of which each has a module of its own to be loaded from: what comes first is the same for the others."""
+    """A name of each module that is loaded for a name: for the others of a module the same is loaded."""
     stub = Path(cl_condense.__file__).with_suffix(".pyi").read_text()
     first = {}
     for node in ast.walk(ast.parse(stub)):

@@ -52,4 +52,6 @@ main(["methods"])
     assert variance.split()[:2] == ["dm+variance", "0.1"]
     assert idm.split()[:2] == ["idm+variance", "0.1"]
     assert dm.split()[2] != variance.split()[2]
-    assert re.search(r"\+variance +variances of embeddings +A\. N\. Author, arXiv:0000\.00000", "\n".join(listed))
+    assert re.search(
+        r"\+variance +variances of embeddings +A\. N\. Author, arXiv:0000\.00000", "\n".join(listed)
+    )
