@@ -1,9 +1,9 @@
 """Every Python and shell block of README.md and of the documentation's pages, as it stands.
 
 Blocks of a page run in their order, in one folder and with one set of variables. Commands do less work where a
-line leaves it open (``LESS``), and so does Python (``LITTLE``, ``built``); both find made-up images under CIFAR's
-names. What a page marks as not executed, with the reason, is parsed: Python is compiled and its imports looked up,
-commands get their options checked.
+line leaves it open (``LESS``), and so does Python (``LITTLE``, ``built``); both find made-up images under the
+names of CIFAR. What a page marks as not executed, with the reason, is parsed: Python is compiled and its
+imports looked up, commands get their options checked.
 """
 
 import ast
@@ -50,7 +50,7 @@ LITTLE = Economy(iterations=100, real_per_class=8, reuse=10, quiet=Quiet(0.16, 0
 """Economy for Python: as it is, but of fewer iterations and real images."""
 
 MADE, SIDE = 52, 16
-"""Images of each class that are made up, the most that a line asks for and some; half the pixels of CIFAR's sides."""
+"""Made-up images: of each class the most that a line asks for, and some; half of CIFAR's pixels a side."""
 
 BY_CI = {'pip install -c constraints.txt -e ".[test]"', "pytest"}
 """Lines of the README that .ci/run takes from there."""

@@ -52,7 +52,7 @@ def within_4_errors(found, shares):
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["random", START], ids=["random", "start"])
 def test_every_experience_is_kept_alike(method):
-    """400 images after each look: with one seed for all experiences the first had five times its share."""
+    """400 images after each look; where a memory's images count as one each, those of late experiences prevail."""
     for look, found in kept(method, [40] * 20, seeds=10, budget=40, looks=LOOKS).items():
         assert sum(found) == 400
         within_4_errors(found, [1 / look] * look)
