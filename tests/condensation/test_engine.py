@@ -445,7 +445,6 @@ def test_a_setting_outside_its_choices_is_refused(setting, value):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("name", "iterations"), [("dm", 20), ("ddm", 20), ("idm+pixels", 10)])
 def test_reduced_precision_condenses_images_that_train_as_well(name, iterations):
     train, test = (part.only(range(5)) for part in load("digits"))

@@ -167,8 +167,9 @@ def in_an_empty_folder(tmp_path, monkeypatch):
     monkeypatch.setattr(verb, "build", built)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", [pytest.param(PAGES[0], marks=pytest.mark.slow), *PAGES[1:]], ids=lambda p: p.name
+)
 @pytest.mark.filterwarnings("ignore:no published settings")
 def test_every_block_of_a_page_runs(path):
     run(str(path), path.read_text())

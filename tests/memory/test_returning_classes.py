@@ -9,6 +9,7 @@ import torch
 from memories import class_memory, noise
 
 from cl_condense.data.imageset import ImageSet
+from cl_condense.memory import class_memory as class_memory_module
 from cl_condense.methods.registry import build
 from cl_condense.networks.convnet import MakeConvNet
 
@@ -52,7 +53,7 @@ def within_4_errors(found, shares):
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["random", START], ids=["random", "start"])
 def test_every_experience_is_kept_alike(method):
-    """400 images after each look; where a memory's images count as one each, those of late experiences prevail."""
+    """400 images at each look; did images of the memory count as one each, late experiences would prevail."""
     for look, found in kept(method, [40] * 20, seeds=10, budget=40, looks=LOOKS).items():
         assert sum(found) == 400
         within_4_errors(found, [1 / look] * look)
@@ -104,6 +105,20 @@ def test_memories_of_before_are_refused_by_name(tmp_path):
     with pytest.raises(ValueError, match="all experiences drew the same random numbers") as error:
         class_memory(5).load(path)
     assert str(path) in str(error.value)
+
+
+def test_every_experience_has_a_seed_of_its_own(monkeypatch):
+    seeds, made = [], class_memory_module.condense
+
+    def watched(*args, seed, **options):
+        seeds.append(seed)
+        return made(*args, seed=seed, **options)
+
+    monkeypatch.setattr(class_memory_module, "condense", watched)
+    memory = class_memory(5)
+    for number in range(4):
+        memory.update(numbered(number))
+    assert len(set(seeds)) == len(seeds) == 4
 
 
 def test_recondensing_draws_anew_at_every_experience():
