@@ -109,8 +109,14 @@ def permutation(n: int, *keys: Key, device: torch.device | str = "cpu") -> Tenso
 def isolated(*keys: int, device: torch.device | None = None) -> Iterator[None]:
     """Inside, torch's global generators are seeded by the keys; outside, they are what they were.
 
-    For code that is not ours and draws from them: a network's constructor, dropout.
+    For code that is not ours and draws from them: a network's constructor, dropout. They are the CPU's and the
+    device's: ``torch.manual_seed`` would leave those of other GPUs at the seed, and takes a millisecond.
     """
-    with torch.random.fork_rng([device] if device is not None and device.type == "cuda" else []):
-        torch.manual_seed(fold(*keys))
+    seed = fold(*keys)
+    gpus = [device] if device is not None and device.type == "cuda" else []
+    with torch.random.fork_rng(gpus):
+        torch.default_generator.manual_seed(seed)
+        for gpu in gpus:
+            with torch.cuda.device(gpu):
+                torch.cuda.manual_seed(seed)
         yield

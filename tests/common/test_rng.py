@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from cl_condense.common.rng import Purpose, bits, fold, normal, permutation, uniform
+from cl_condense.common.rng import Purpose, bits, fold, isolated, normal, permutation, uniform
 
 N = 100_000
 MANY = torch.arange(N)
@@ -154,3 +154,18 @@ def test_global_generators_are_left_alone():
     permutation(9, 1)
     fold(3)
     assert state() == before
+
+
+def test_isolated_seeds_the_generators_inside_and_leaves_those_of_gpus_alone(monkeypatch):
+    def seeded(seed):
+        raise AssertionError("a GPU that nobody asked for is seeded")
+
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeded)
+    before, drawn = torch.get_rng_state(), []
+    for keys in ((1, 2), (1, 2), (1, 3)):
+        with isolated(*keys, device=torch.device("cpu")):
+            drawn.append(torch.rand(4))
+    assert torch.equal(drawn[0], drawn[1])
+    assert not torch.equal(drawn[0], drawn[2])
+    assert torch.equal(torch.rand(4, generator=torch.Generator().manual_seed(fold(1, 2))), drawn[0])
+    assert torch.equal(torch.get_rng_state(), before)

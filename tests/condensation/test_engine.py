@@ -17,6 +17,8 @@ from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.condensation.engine import Condensation
 from cl_condense.condensation.recipe import Recipe
 from cl_condense.condensation.sources.contract import SourceContext
+from cl_condense.condensation.sources.standing import ModelQueue, TrainedPool
+from cl_condense.condensation.sources.training import RealTraining
 from cl_condense.condensation.sources.untrained import RandomNets
 from cl_condense.condensation.storage import Partition, Pixels
 from cl_condense.data.datasets import load
@@ -79,9 +81,24 @@ def problem(shape=SHAPES[0], counts=(9, 9, 9), dtype=torch.uint8, seed=0):
     return ImageSet.of(images, labels, names=[f"class {i}" for i in range(12)])
 
 
+SHORT = {
+    ModelQueue: {"train_steps": 2, "batch": 32},
+    TrainedPool: {"epochs": 3},
+    RealTraining: {"images": 64},
+}
+"""Networks that train do so for a moment: what the loop promises holds however much they learn."""
+
+
 def method(name, iterations=2):
-    made = build(name)
-    return replace(made, iterations=iterations)
+    made = replace(build(name), iterations=iterations)
+    if not isinstance(made, Recipe):
+        return made
+    terms = tuple(replace(term, source=short(term.source)) for term in made.terms)
+    return replace(made, source=short(made.source), terms=terms)
+
+
+def short(source):
+    return replace(source, **SHORT.get(type(source), {})) if source else None
 
 
 def run(name, real, **options):
@@ -128,10 +145,10 @@ def test_the_images_of_a_class_do_not_depend_on_the_other_classes(name, shape, c
         close(together.only([c]).pixels, run(name, real.only([c])).pixels)
 
 
-@pytest.mark.parametrize("chunk", [1, 2])
 @pytest.mark.parametrize("name", OPTIMISED)
-def test_the_images_do_not_depend_on_the_classes_of_a_forward_pass(name, chunk):
-    close(run(name, problem(), seed=5, chunk=chunk).pixels, seen(name).result.pixels)
+def test_the_images_do_not_depend_on_the_classes_of_a_forward_pass(name):
+    """Two classes in the first, one in the second."""
+    close(run(name, problem(), seed=5, chunk=2).pixels, seen(name).result.pixels)
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -236,7 +253,7 @@ def test_the_reported_loss_is_that_of_all_classes():
 
 def interruptible(name):
     options = {"ipc": IPC, "network": MakeConvNet(SHAPES[0], width=8), "seed": 3}
-    return Condensation(problem(), replace(method(name, iterations=7), lr=1e-3), **options)
+    return Condensation(problem(), replace(method(name, iterations=6), lr=1e-3), **options)
 
 
 def to_the_end(job):
@@ -247,17 +264,16 @@ def to_the_end(job):
 
 @pytest.mark.parametrize("name", OPTIMISED)
 def test_an_interrupted_condensation_goes_on_and_ends_bit_equal(name):
-    whole, states = interruptible(name), {}
+    """Interrupted after one iteration and, having gone on, after four: some networks change with the sixth."""
+    expected, job = to_the_end(interruptible(name)), interruptible(name)
     for at in (1, 4):
-        while whole.iteration < at:
-            whole.step()
-        states[at] = {key: value.clone() for key, value in whole.state().items()}
-    expected = to_the_end(whole)
-    for at, state in states.items():
-        again = interruptible(name)
-        again.restore(state)
-        assert again.iteration == at
-        assert torch.equal(to_the_end(again), expected), f"interrupted after {at}"
+        while job.iteration < at:
+            job.step()
+        state = {key: value.clone() for key, value in job.state().items()}
+        job = interruptible(name)
+        job.restore(state)
+        assert job.iteration == at
+    assert torch.equal(to_the_end(job), expected)
 
 
 @pytest.mark.parametrize(("name", "ipc"), [("dm", 1), ("dm", 4), ("idm", 3)])
@@ -429,21 +445,20 @@ def test_a_setting_outside_its_choices_is_refused(setting, value):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["dm", "ddm", "idm+pixels"])
-def test_reduced_precision_condenses_images_that_train_as_well(name):
-    train, test = load("digits")
+@pytest.mark.parametrize(("name", "iterations"), [("dm", 20), ("ddm", 20), ("idm+pixels", 10)])
+def test_reduced_precision_condenses_images_that_train_as_well(name, iterations):
+    train, test = (part.only(range(5)) for part in load("digits"))
     network = MakeConvNet(train.shape, width=16, depth=2)
     accuracies, sets = [], []
     for precision in ("float32", "bfloat16"):
-        recipe = replace(build(name, "digits", iterations=40, real_per_class=32), precision=precision)
+        recipe = build(name, "digits", iterations=iterations, real_per_class=16, precision=precision)
         sets.append(condense(train, recipe, ipc=2, network=network))
         training = Training(epochs=60, augment=DSA("color_crop_cutout_scale_rotate"))
-        options = {"network": network, "training": training, "networks": 4, "keys": (0,)}
+        options = {"network": network, "training": training, "networks": 2, "keys": (0,)}
         accuracies.append(score(*sets[-1].decode(), test, **options).mean().item())
     assert not torch.equal(sets[0].pixels, sets[1].pixels)
     assert sets[1].pixels.dtype == torch.float32
-    assert accuracies[0] > 0.5
+    assert accuracies[0] > 0.75
     assert abs(accuracies[0] - accuracies[1]) < 0.05
 
 

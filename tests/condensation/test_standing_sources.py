@@ -248,17 +248,17 @@ def test_the_network_that_is_looked_through_is_any_of_them_and_not_the_one_that_
 def test_networks_of_every_age_are_looked_through():
     source = ModelQueue(2, train_steps=1, size=10, batch=2).start(context())
     ages, born = Counter(), [0] * 3
-    for iteration in range(400):
+    for iteration in range(220):
         before = snapshot(source)
         look = source.at(iteration)
         for place in changed(before, source.members):
             born[place : place + 1] = [iteration]
-        if iteration >= 100:
+        if iteration >= 20:
             ages[iteration - born[source.members.index(look.net)]] += 1
         source.advance(iteration, never)
     assert set(ages) == set(range(20))
     early = sum(n for age, n in ages.items() if age < 10)
-    assert 110 < early < 190
+    assert 72 < early < 128  # 100 by chance, 4 errors away
 
 
 def run(where, iterations=8):

@@ -1,8 +1,9 @@
 """Every Python and shell block of README.md and of the documentation's pages, as it stands.
 
 Blocks of a page run in their order, in one folder and with one set of variables. Commands do less work where a
-line leaves it open (``LESS``), and find made-up images under CIFAR's names. What a page marks as not executed,
-with the reason, is parsed: Python is compiled and its imports looked up, commands get their options checked.
+line leaves it open (``LESS``), and so does Python (``LITTLE``, ``built``); both find made-up images under the
+names of CIFAR. What a page marks as not executed, with the reason, is parsed: Python is compiled and its
+imports looked up, commands get their options checked.
 """
 
 import ast
@@ -10,6 +11,7 @@ import importlib
 import importlib.util
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,8 +22,13 @@ import torch
 import cl_condense
 from cl_condense import ConvNet, ImageSet
 from cl_condense.cli.main import cli
+from cl_condense.condensation.phases import Quiet
+from cl_condense.condensation.recipe import Recipe
 from cl_condense.data import datasets
-from cl_condense.methods.registry import BASES, COMPOSED
+from cl_condense.methods import condense as verb
+from cl_condense.methods import economy
+from cl_condense.methods.economy import Economy
+from cl_condense.methods.registry import BASES, COMPOSED, build
 
 HOME = Path(__file__).parents[2]
 SITE = HOME / "docs" / "site"
@@ -39,8 +46,11 @@ LESS = {
 
 LESS_OF_TABLE = {"--method": ["random", "dm"], "--real-per-class": 4, "--epochs": 1, "--width": 4}
 
-MADE = 52
-"""Images of each class that are made up: the most that a line asks for, and some."""
+LITTLE = Economy(iterations=100, real_per_class=8, reuse=10, quiet=Quiet(0.16, 0.1, 16))
+"""Economy for Python: as it is, but of fewer iterations and real images."""
+
+MADE, SIDE = 52, 16
+"""Made-up images: of each class the most that a line asks for, and some; half of CIFAR's pixels a side."""
 
 BY_CI = {'pip install -c constraints.txt -e ".[test]"', "pytest"}
 """Lines of the README that .ci/run takes from there."""
@@ -71,17 +81,24 @@ def commands(block):
 
 
 def made_up(name, data=None, **_):
-    """Images that have CIFAR's shape; what is no CIFAR is loaded."""
+    """Images that have CIFAR's classes; what is no CIFAR is loaded."""
     if name not in ("cifar10", "cifar100"):
         return LOAD(name, data)
     classes = int(name.removeprefix("cifar"))
     generator = torch.Generator().manual_seed(0)
-    images = torch.randint(0, 256, (classes * MADE, 3, 32, 32), dtype=torch.uint8, generator=generator)
+    images = torch.randint(0, 256, (classes * MADE, 3, SIDE, SIDE), dtype=torch.uint8, generator=generator)
     labels, names = torch.arange(len(images)) % classes, [f"class {i}" for i in range(classes)]
     return ImageSet.of(images, labels, names=names), ImageSet.of(images[:200], labels[:200], names=names)
 
 
 LOAD = datasets.load
+
+
+def built(name, *words, **changes):
+    """A method with the real images of ``LITTLE``, where none are asked for."""
+    made = build(name, *words, **changes)
+    less = isinstance(made, Recipe) and "real_per_class" not in changes
+    return replace(made, real_per_class=LITTLE.real_per_class) if less else made
 
 
 def parsed(line):
@@ -146,10 +163,13 @@ def run(page, text):
 def in_an_empty_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(datasets, "load", made_up)
+    monkeypatch.setattr(economy, "ECONOMY", LITTLE)
+    monkeypatch.setattr(verb, "build", built)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", [pytest.param(PAGES[0], marks=pytest.mark.slow), *PAGES[1:]], ids=lambda p: p.name
+)
 @pytest.mark.filterwarnings("ignore:no published settings")
 def test_every_block_of_a_page_runs(path):
     run(str(path), path.read_text())

@@ -1,4 +1,4 @@
-"""A second domain of the same classes: digits, one a step, and then again, turned by 90 degrees."""
+"""A second domain of the same classes: five digits, one a step, and then again, turned by 90 degrees."""
 
 from dataclasses import replace
 
@@ -21,11 +21,11 @@ WORDS = "color_crop_cutout_scale_rotate"  # digits are not flipped
 
 @pytest.fixture(scope="module")
 def digits():
-    return load("digits")
+    return tuple(part.only(range(5)) for part in load("digits"))
 
 
 def domains(train):
-    """Twenty experiences of one class each."""
+    """Ten experiences of one class each."""
     for turns in (0, 1):
         for c in train.class_ids:
             own = train.only([c])
@@ -36,12 +36,12 @@ def domains(train):
 def memory_of(method, train, seed=0):
     built = build(method, "digits")
     if isinstance(built, Recipe):
-        built = replace(built, iterations=80, real_per_class=32, augment=DSA(WORDS))
+        built = replace(built, iterations=40, real_per_class=32, augment=DSA(WORDS))
     return ClassMemory(
         per_class=PER_CLASS,
         method=built,
         dataset="digits",
-        network=MakeConvNet(train.shape, width=32, depth=2),
+        network=MakeConvNet(train.shape, width=16, depth=2),
         device="cpu",
         seed=seed,
     )
@@ -51,9 +51,9 @@ def accuracy(memory, test, turns):
     images = test.take(torch.arange(len(test))).rot90(turns, (2, 3)).contiguous()
     turned = ImageSet.of(images, test.labels, normalisation=(test.mean, test.std))
     x, y = memory.condensed.decode()
-    training = Training(200, augment=DSA(WORDS))
-    network = MakeConvNet(test.shape, width=32, depth=2)
-    return float(score(x, y, turned, network=network, training=training, networks=3, keys=(0,)).mean())
+    training = Training(100, augment=DSA(WORDS))
+    network = MakeConvNet(test.shape, width=16, depth=2)
+    return float(score(x, y, turned, network=network, training=training, networks=2, keys=(0,)).mean())
 
 
 def share_of_second(memory, train):
@@ -69,16 +69,16 @@ def share_of_second(memory, train):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("method", "least"), [("random", 0.58), ("dm", 0.63)])
+@pytest.mark.parametrize(("method", "least"), [("random", 0.75), ("dm", 0.8)])
 def test_the_second_domain_is_remembered_and_an_interruption_changes_nothing(digits, tmp_path, method, least):
     train, test = digits
     memory, resumed = memory_of(method, train), memory_of(method, train)
     for number, exp in enumerate(domains(train)):
         memory.update(exp)
-        if number == 17:
+        if number == 7:
             memory.save(tmp_path / "memory.safetensors")
             resumed.load(tmp_path / "memory.safetensors")
-        if number > 17:
+        if number > 7:
             resumed.update(exp)
     assert torch.equal(memory.condensed.stored["pixels"], resumed.condensed.stored["pixels"])
     if method == "random":

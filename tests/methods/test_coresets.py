@@ -139,24 +139,32 @@ def test_classes_of_equal_size_get_different_draws():
     assert [i - 20 for i in second] != first
 
 
+def many(classes, n, weights=None):
+    """Classes of n images each, which show their own number within the class."""
+    images = torch.arange(float(n)).repeat(classes).view(-1, 1, 1, 1)
+    labels = torch.arange(classes).repeat_interleave(n)
+    return ImageSet.of(images, labels, weights=None if weights is None else weights.repeat(classes))
+
+
+def draws(real, ipc, seeds):
+    """``[seeds * classes, ipc]``: what is drawn of each class, which is a draw of its own."""
+    return torch.tensor([own for seed in range(seeds) for own in random(real, ipc, seed)])
+
+
 def test_random_is_uniform_in_every_place():
-    seeds, n = 600, 10
-    counts = torch.zeros(3, n)
-    for seed in range(seeds):
-        for place, i in enumerate(random(numbered((n,)), 3, seed)[0]):
-            counts[place, i] += 1
-    chi = ((counts - seeds / n) ** 2 / (seeds / n)).sum(1)
+    found = draws(many(30, 10), 3, seeds=20)
+    counts = torch.stack([found[:, place].bincount(minlength=10) for place in range(3)])
+    chi = ((counts - 60) ** 2 / 60).sum(1)
     assert float(chi.max()) < 27.9  # 9 degrees of freedom, 1 in 1000
     assert float(chi.min()) > 0.9
 
 
 @pytest.mark.parametrize("weighted", [1.0, 4.0, 250.0])
 def test_a_weight_is_the_chance_to_be_drawn_first(weighted):
-    n, seeds = 10, 800
-    weights = torch.tensor([weighted, 1.0] * (n // 2))
-    heavy = sum(random(numbered((n,), weights), 1, seed)[0][0] % 2 == 0 for seed in range(seeds)) / seeds
+    found = draws(many(40, 10, torch.tensor([weighted, 1.0] * 5)), 1, seeds=20)
+    heavy = float((found % 2 == 0).double().mean())
     want = weighted / (weighted + 1)
-    assert abs(heavy - want) < 4 * (want * (1 - want) / seeds) ** 0.5 + 1e-9
+    assert abs(heavy - want) < 4 * (want * (1 - want) / len(found)) ** 0.5 + 1e-9
 
 
 @pytest.mark.parametrize(("heavy", "light", "ipc"), [(3, 9, 6), (19, 2, 20), (20, 3, 20), (4, 3, 7)])

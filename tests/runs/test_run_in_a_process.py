@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-PEAK = """
+CODE = """
 import resource
 import sys
 import tempfile
@@ -37,10 +37,7 @@ for steps in (1, 2):
         records = Run(settings, train, test, out)()
     assert [r["stored_images"] for r in records] == [5 * 2 // steps * (t + 1) for t in range(steps)] * 2
 print(before, peak())
-"""
 
-MODULES = """
-import sys
 from cl_condense.cli.main import cli
 few = "--steps 2 --orders 1 --iterations 1 --epochs 1 --width 4 --method random --method dm"
 cli.main(["run", *few.split(), "--out", sys.argv[1]], standalone_mode=False)
@@ -49,20 +46,22 @@ print([name for name in sys.modules if name.startswith(("avalanche", "cl_condens
 """
 
 
-def output(code, *words):
-    command = [sys.executable, "-W", "ignore", "-c", code, *map(str, words)]
+@pytest.fixture(scope="module")
+def lines(tmp_path_factory):
+    """What a process says that does the runs, and then the command."""
+    command = [sys.executable, "-W", "ignore", "-c", CODE, str(tmp_path_factory.mktemp("process") / "run")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()[-1]
+    return done.stdout.splitlines()
 
 
 @pytest.mark.slow
-def test_a_run_on_a_set_like_cifar10_needs_300_mib_beside_the_images():
+def test_a_run_on_a_set_like_cifar10_needs_300_mib_beside_the_images(lines):
     """As floats the images alone were four times as large: 700 MiB."""
-    before, peak = map(int, output(PEAK).split())
+    before, peak = map(int, lines[0].split())
     assert peak - before < 300
 
 
 @pytest.mark.slow
-def test_a_run_does_not_import_avalanche(tmp_path):
-    assert output(MODULES, tmp_path / "run") == "[]"
+def test_a_run_does_not_import_avalanche(lines):
+    assert lines[-1] == "[]"
