@@ -85,7 +85,6 @@ def names(here):
         "{memory}": f"{has / 2**30:,.0f} GiB",
         "{here}": str(here),
         "{long}": "x" * 300,
-        "{byte}": "caf\udce9",
     }
 
 
