@@ -188,6 +188,17 @@ def steady_memory(record):
     return _table(heads, rows)
 
 
+def kills(record):
+    """A row a job: how often it was killed, by what, and that it ended as the undisturbed one did."""
+    rows = []
+    for row in record["rows"]:
+        signals = ", ".join(f"{name} {n}" for name, n in row["killed"].items())
+        same = "the same" if row["equal"] else "others"
+        number = sum(row["killed"].values())
+        rows.append((f"`{row['job']}`", f"{row['seconds']:.0f}", number, signals, same))
+    return _table(("command", "seconds undisturbed", "killed", "by", "results in the end"), rows)
+
+
 FORMS = {
     "steps": ("run", _steps),
     "methods": ("run", _methods),
@@ -199,6 +210,7 @@ FORMS = {
     "economy": ("economy", _economy),
     "equal_bytes": ("equal_bytes", _equal_bytes),
     "speed": ("speed", _speed),
+    "kills": ("kills", kills),
     "steady_memory": ("steady_memory", steady_memory),
 }
 """Form: the kind of record that has it, and what writes it."""

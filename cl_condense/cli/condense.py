@@ -53,7 +53,7 @@ def condense(dataset: str, method: str, start: Path | None, out: Path | None, **
     """Condense a data set: the images, a picture of them, a record, and a TOML file that repeats it.
 
     Interrupted, the same command goes on where it was (after a crash, from the last half minute) and ends with
-    the same images.
+    the same images. Where its set is there, it says so.
     """
     from cl_condense.common.devices import pick_device  # noqa: PLC0415
     from cl_condense.common.progress_bar import ProgressBar  # noqa: PLC0415
@@ -72,6 +72,9 @@ def condense(dataset: str, method: str, start: Path | None, out: Path | None, **
     check_condensing(chosen, train)
     path = out or Path("condensed") / f"{dataset}-{method}-ipc{chosen.ipc}-seed{chosen.seed}.safetensors"
     job = Job(chosen, path, start, device, data)
+    if record := job.finished():
+        click.echo(f"{path} is there, made by the same command: {record['images']} images; nothing to do")
+        return
     unsaid = ways([chosen])
     # drawn from the start on: the first iteration may compile for minutes
     with stoppable(lambda: "the same command goes on.") as limit, ProgressBar(f"{method} on {dataset}") as bar:

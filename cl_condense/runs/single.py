@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from cl_condense.runs import config_file
 from cl_condense.runs.build import method_for, network_for
 from cl_condense.runs.config import CondenseConfig
 from cl_condense.runs.provenance import commit, origin
+from cl_condense.runs.records import read_one
 
 _LOSSES = 200  # points of a loss curve; each waits for the device
 
@@ -73,6 +74,16 @@ class Job:
             losses = [[whole("iteration", i), float(loss)] for i, loss in found.notes.get("losses", [])]
             found.notes["losses"] = losses
         return found
+
+    def finished(self) -> Json | None:
+        """The record of the set that this job has made; None where it is still to be done."""
+        files, mine = self.files(), json.loads(json.dumps(self.identity()))
+        if not files["set"].exists():
+            return None
+        with suppress(ValueError, OSError):  # then it is not known
+            record = read_one(files["record"], "remove it")
+            return record if all(record.get(k, "nothing") == v for k, v in mine.items()) else None
+        return None
 
     def identity(self) -> Json:
         """What has to be the same for an interrupted job to go on."""
@@ -149,17 +160,17 @@ def run(job: Job, real: ImageSet, on_iteration: OnProgress | None = None) -> Jso
 
 
 def check_path(path: Path) -> None:
-    """Raises ValueError for a path where no set can be written, or one is."""
+    """Raises ValueError for a path where no set can be written."""
     if path.suffix != ".safetensors":
         raise ValueError(f"--out {path}: name a .safetensors file")
-    if os.path.lexists(path):
-        raise ValueError(f"{path} is there already: give another --out, or --from it to go on")
     writable(path, "--out")
 
 
 def _absent(job: Job) -> None:
     """Raises ValueError where the set is there, and where files beside it are not of this job."""
     check_path(job.path)
+    if os.path.lexists(job.path):
+        raise ValueError(f"{job.path} is there already: give another --out, or --from it to go on")
     files = job.files()
     there = [file for kind, file in files.items() if kind != "checkpoint" and os.path.lexists(file)]
     if there and not files["checkpoint"].exists() and not _begun(job):

@@ -44,5 +44,9 @@ def test_two_processes_do_not_write_one_set(tmp_path, capsys):
         finally:
             other.kill()
     assert call(*words, 2, "--out", out) == 0
-    assert call(*words, 2, "--out", out) == 2
+    made = out.read_bytes()
+    assert call(*words, 2, "--out", out) == 0
+    assert "made by the same command: 100 images; nothing to do" in capsys.readouterr().out
+    assert call(*words, 3, "--out", out) == 2
     assert "is there already" in capsys.readouterr().err
+    assert out.read_bytes() == made

@@ -1,10 +1,9 @@
 """Kills a command again and again, and compares what it leaves in the end with what an undisturbed one does.
 
-    python tests/support/kills.py run --every 60 --times 30 --steady --json kills.json -- --method ddm
+    python tests/support/kills.py --data DIR --every 60 --times 30 --json kills.json
 
-A command is ended within ``--every`` seconds of each of its starts, by the signals in turn, and goes on by the
-same command; after ``--times`` it is left alone. ``--steady`` ends it at the end of that time, not at a random
-moment of it. What follows ``--`` are options of the command.
+A command is ended at a random moment within ``--every`` seconds of each of its starts, by the signals in turn, and
+goes on by the same command; after ``--times`` it is left alone. States are written every half minute, as always.
 """
 
 from __future__ import annotations
@@ -23,6 +22,8 @@ from pathlib import Path
 import click
 from safetensors.torch import load_file
 
+from cl_condense.runs.provenance import command_line, origin
+
 SIGNALS = {
     "KILL": [signal.SIGKILL],
     "TERM": [signal.SIGTERM],
@@ -37,6 +38,16 @@ CODES = {
 }
 OUT = {"run": "--out", "condense": "--out", "table": "--results", "evaluate": "--records"}
 FILE = {"condense": "set.safetensors", "evaluate": "records.jsonl"}
+
+_CIFAR = "--dataset cifar10 --data DIR --width 32 --device cpu"
+LONG = {
+    "run": f"--steps 2 --orders 1 --networks 2 --method dm --method random --ipc 5 --iterations 300 "
+    f"--epochs 300 {_CIFAR}",
+    "condense": f"--method ddm --ipc 5 --iterations 1000 {_CIFAR}",
+    "table": "ddm-1 --only cifar10 --ipc 1 --method dm --method random --networks 2 --iterations 500 "
+    "--width 32 --device cpu --data DIR",
+}
+"""Jobs of some minutes."""
 
 
 def words(job, folder, options):
@@ -114,9 +125,9 @@ def end(process, name):
     return process.exitcode
 
 
-def seconds(every, steady):
-    """Waits for a time within so many seconds, or for all of them."""
-    return lambda process, states, draw: process.join(every if steady else draw.uniform(0, every))
+def seconds(every):
+    """Waits for a time within so many seconds."""
+    return lambda process, states, draw: process.join(draw.uniform(0, every))
 
 
 def states(most):
@@ -157,31 +168,33 @@ def campaign(job, options, folder, *, wait, times, seed=0, keep=30.0, prepare=No
     last, _ = start(command, log, keep, prepare)
     last.join()
     said = log.read_text()
-    # a finished condensation is not made again
-    assert last.exitcode == 0 or (job == "condense" and "is there already" in said), said
+    assert last.exitcode == 0, said
     assert "Traceback" not in said, said
     assert left(folder / "killed") == left(folder / "whole")
     rest = [str(p.relative_to(folder)) for p in (folder / "killed").rglob("*.checkpoint")]
     assert rest == []
-    return {"command": command, "seconds": round(took, 1), "killed": dict(killed), "equal": True}
+    return {"seconds": round(took, 1), "killed": dict(killed), "equal": True}
 
 
 @click.command()
-@click.argument("job", type=click.Choice(list(OUT)))
-@click.option("--every", type=float, default=60.0)
-@click.option("--times", type=int, default=30)
-@click.option("--steady", is_flag=True)
-@click.option("--seed", type=int, default=0)
+@click.option("--data", type=click.Path(path_type=Path), required=True, help="Folder of CIFAR-10's files.")
+@click.option("--job", "jobs", type=click.Choice(list(LONG)), multiple=True, help="Repeat.  [default: all]")
+@click.option("--every", default=60.0, show_default=True, help="Seconds.")
+@click.option("--times", default=30, show_default=True)
+@click.option("--seed", default=0)
 @click.option("--json", "json_file", type=click.Path(path_type=Path))
-@click.argument("options", nargs=-1, type=click.UNPROCESSED)
-def main(job, every, times, steady, seed, json_file, options):
-    """Prints the record, or what did not hold."""
-    with tempfile.TemporaryDirectory() as folder:
-        found = campaign(job, options, Path(folder), wait=seconds(every, steady), times=times, seed=seed)
-    found["command"] = found["command"][:-2]
-    click.echo(json.dumps(found))
+def main(data, jobs, every, times, seed, json_file):
+    """Prints a record, or what did not hold."""
+    record = {"kind": "kills", "command": command_line("python tests/support/kills.py"), **origin("cpu")}
+    record |= {"seed": seed, "settings": {"every": every, "times": times}, "rows": []}
+    for job in jobs or LONG:
+        options = [str(data) if word == "DIR" else word for word in LONG[job].split()]
+        with tempfile.TemporaryDirectory() as folder:
+            found = campaign(job, options, Path(folder), wait=seconds(every), times=times, seed=seed)
+        record["rows"].append({"job": f"{job} {LONG[job]}", **found})
+        click.echo(json.dumps(record["rows"][-1]))
     if json_file:
-        json_file.write_text(json.dumps(found, indent=2) + "\n")
+        json_file.write_text(json.dumps(record, indent=1) + "\n")
 
 
 if __name__ == "__main__":
