@@ -124,8 +124,6 @@ def reason(error: BaseException) -> str:
         return f"no {shown(repr(error.args[0]))}"
     if isinstance(error, RecursionError):
         return "nested too deeply"
-    if isinstance(error, UnicodeDecodeError):
-        return "no text in UTF-8"
     return shown(getattr(error, "strerror", None) or str(error) or type(error).__name__)
 
 

@@ -65,8 +65,8 @@ class FeatureScorer:
             if look and progress.done == int(progress.done):  # an epoch is over
                 self._looks.append(self._see(net, lambda part: net(part).argmax(1)) == targets)
                 kept["looks"] = torch.stack(self._looks)
-            if self.on_iteration:
-                done = min(steps * progress.done, self.iterations)
+            done = round(steps * progress.done)
+            if self.on_iteration and done <= self.iterations:  # a last epoch is done to its end
                 self.on_iteration(progress._replace(done=done, total=self.iterations))
 
         train(

@@ -57,9 +57,9 @@ def here(folder, digits_pair, monkeypatch):
     monkeypatch.setattr(datasets, "load", load)
     monkeypatch.setattr("cl_condense.condensation.engine.Condensation.step", begun)
     monkeypatch.setattr("cl_condense.training.train._train", begun)
-    before, started = _listing(), time.monotonic()
+    before, started = _listing(), time.process_time()
     yield folder
-    assert time.monotonic() - started < 10
+    assert time.process_time() - started < 10  # of this process, however busy the machine is
     assert _listing() == before
 
 

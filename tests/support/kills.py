@@ -2,8 +2,8 @@
 
     python tests/support/kills.py --data DIR --every 60 --times 30 --json kills.json
 
-A command is ended at a random moment within ``--every`` seconds of each of its starts, by the signals in turn, and
-goes on by the same command; after ``--times`` it is left alone. States are written every half minute, as always.
+A command is ended at a random moment within ``--every`` seconds of each of its starts, by the signals in turn,
+and goes on by the same command; after ``--times`` it is left alone. States are kept every half minute, as ever.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def start(command, log, keep=30.0, prepare=None):
     ready, states = context.Event(), context.Value("i")
     process = context.Process(target=_run, args=(command, str(log), keep, prepare, ready, states))
     process.start()
-    assert ready.wait(120), "it does not begin"
+    assert ready.wait(600), "it does not begin"
     return process, states
 
 
