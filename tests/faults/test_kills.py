@@ -7,8 +7,7 @@ import sys
 
 import pytest
 from kills import SIGNALS, campaign, states
-
-from cl_condense.data import datasets
+from made_up import in_place_of_files
 
 SMALL = "--width 8 --device cpu".split()
 RUN = "--steps 2 --orders 1 --networks 2 --method dm --method herding --iterations 40 --epochs 40".split()
@@ -25,15 +24,8 @@ pytestmark = [
 ]
 
 
-def made_up():
-    """A data set that needs no files."""
-    from made_up import load
-
-    datasets.load = load
-
-
 @pytest.mark.parametrize("job", JOBS)
 def test_a_job_that_is_killed_again_and_again_ends_with_the_same_results(job, tmp_path):
-    prepare = made_up if job == "table" else None
+    prepare = in_place_of_files if job == "table" else None
     found = campaign(job, JOBS[job], tmp_path, wait=states(10), times=4, keep=0.0, prepare=prepare)
     assert found["killed"] == dict.fromkeys(SIGNALS, 1)

@@ -85,7 +85,8 @@ def start(command, log, keep=30.0, prepare=None):
     ready, states = context.Event(), context.Value("i")
     process = context.Process(target=_run, args=(command, str(log), keep, prepare, ready, states))
     process.start()
-    assert ready.wait(600), "it does not begin"
+    while not ready.wait(1):
+        assert process.is_alive(), "it did not begin"
     return process, states
 
 

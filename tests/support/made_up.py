@@ -47,3 +47,10 @@ def shown(cells, bench):
     with console.capture() as capture:
         console.print(side_by_side("ddm-1", Comparison(cells, [bench])))
     return capture.get()
+
+
+def in_place_of_files():
+    """Lets every data set of this process be ``load``'s."""
+    from cl_condense.data import datasets
+
+    datasets.load = load
