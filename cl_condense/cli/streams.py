@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from errno import EPIPE
+from typing import cast
 
 _PLAIN = "cl_condense.plainly"
 _SURROGATES = range(0xDC80, 0xDD00)  # how Python keeps bytes of file names that are no UTF-8
@@ -19,13 +20,13 @@ class _Sink(io.FileIO):
 
     fault: OSError | None = None
 
-    def write(self, data: object) -> int | None:  # type: ignore[override]
+    def write(self, data: bytes | memoryview) -> int | None:  # type: ignore[override]
         if self.fault is None:
             try:
-                return super().write(data)  # type: ignore[arg-type]
+                return super().write(data)
             except OSError as error:
                 self.fault = error
-        return len(memoryview(data))  # type: ignore[arg-type]
+        return len(memoryview(data))
 
 
 class Streams:
@@ -72,7 +73,7 @@ class Streams:
         stream.flush()
         sink = self._sinks[name] = _Sink(raw.fileno(), "w", closefd=False)
         kept = io.TextIOWrapper(
-            io.BufferedWriter(sink),
+            io.BufferedWriter(cast(io.RawIOBase, sink)),
             encoding=stream.encoding,
             errors=_PLAIN,
             line_buffering=stream.line_buffering,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from importlib import import_module
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import click
 from click.shell_completion import CompletionItem
@@ -63,7 +63,7 @@ class Duration(click.ParamType):  # type: ignore[type-arg] # as above
 class Place(click.Path):
     """A path that a file can have; the message names the option."""
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         try:
             return path_of(_option(param), value)
         except ValueError as error:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from types import UnionType
-from typing import Any
 
 _SHOWN = 60  # characters of a value
 
@@ -30,7 +28,7 @@ def check_flag(name: str, value: object) -> None:
     check_kind(name, value, bool, "True or False")
 
 
-def check_call(name: str, value: Callable[..., Any] | None) -> None:
+def check_call(name: str, value: object) -> None:
     """Raises ValueError for what is neither None nor a function, or an object that can be called."""
     if value is not None and not callable(value):
         raise ValueError(f"{name} {shown(value)}: give a function, or None")

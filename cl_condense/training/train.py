@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -78,13 +78,12 @@ def train(
     return train_together([TrainJob(nets, images, labels, keys, momenta)], training, on_progress, checkpoint)[0]
 
 
-def check_networks(nets: object, images: object) -> None:
+def check_networks(nets: Sequence[nn.Module], images: Tensor) -> None:
     """Raises ValueError for what is no list of networks and no batch of images that they could take."""
     check_kind("nets", nets, list | tuple, "a list of networks, such as [net]")
-    if not nets or not all(isinstance(net, nn.Module) for net in nets):  # type: ignore[attr-defined]
+    if not nets or not all(isinstance(net, nn.Module) for net in nets):
         raise ValueError("nets: give at least one torch.nn.Module, and nothing else")
     check_kind("images", images, Tensor, "a tensor [n, c, h, w]")
-    assert isinstance(images, Tensor)  # for the type checker
     if images.ndim != 4 or 0 in images.shape or not images.is_floating_point():
         given = f"images of shape {tuple(images.shape)} and type {images.dtype}"
         raise ValueError(f"{given}: give normalised floats [n, c, h, w], as ImageSet.take does")
@@ -103,7 +102,7 @@ def train_together(
     network draws the same numbers. ``on_progress`` counts the epochs of all groups.
     """
     joint = len(jobs) > 1 and joinable([net for each in jobs for net in each.nets], jobs[0].images)
-    members: dict[Any, list[int]] = {}
+    members: dict[object, list[int]] = {}
     for i, job in enumerate(jobs):
         members.setdefault((job.images.shape, len(job.keys)) if joint else i, []).append(i)
     groups = [_Rows([jobs[i] for i in own], training) for own in members.values()]

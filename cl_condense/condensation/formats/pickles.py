@@ -6,7 +6,7 @@ import pickletools
 import re
 from collections.abc import Iterable
 from mmap import mmap
-from typing import IO, Any, cast
+from typing import IO, cast
 
 _MOST_STEPS = 2_000_000
 _MOST_DEEP = 8  # tuples in one another; of 40 that hold the one before twice, the hash takes for ever
@@ -34,7 +34,7 @@ def check_pickle(file: mmap | bytes) -> None:
             steps beyond any that a set has.
     """
     depths: list[int | None] = []  # of the tuples in each thing on the stack, None for a mark
-    memo: dict[Any, int] = {}
+    memo: dict[object, int] = {}
     for step, (code, argument, _) in enumerate(pickletools.genops(cast(IO[bytes], file))):
         if step > _MOST_STEPS:
             raise ValueError(f"over {_MOST_STEPS:,} steps")
