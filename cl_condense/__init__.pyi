@@ -1,3 +1,4 @@
+from .common.checkpoint import Checkpoint as Checkpoint
 from .common.progress import Progress as Progress
 from .common.progress_bar import ProgressBar as ProgressBar
 from .condensation.condensed_set import CondensedSet as CondensedSet

@@ -194,8 +194,8 @@ def main(data, jobs, every, times, seed, json_file):
             found = campaign(job, options, Path(folder), wait=seconds(every), times=times, seed=seed)
         record["rows"].append({"job": f"{job} {LONG[job]}", **found})
         click.echo(json.dumps(record["rows"][-1]))
-    if json_file:
-        json_file.write_text(json.dumps(record, indent=1) + "\n")
+        if json_file:
+            json_file.write_text(json.dumps(record, indent=1) + "\n")
 
 
 if __name__ == "__main__":
