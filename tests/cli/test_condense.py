@@ -46,7 +46,7 @@ def test_two_processes_do_not_write_one_set(tmp_path, capsys):
     assert call(*words, 2, "--out", out) == 0
     made = out.read_bytes()
     assert call(*words, 2, "--out", out) == 0
-    assert "made by the same command: 100 images; nothing to do" in capsys.readouterr().out
+    assert "made by the same command: 20 images; nothing to do" in capsys.readouterr().out
     assert call(*words, 3, "--out", out) == 2
     assert "is there already" in capsys.readouterr().err
     assert out.read_bytes() == made
