@@ -64,8 +64,7 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
         yield temporary
         temporary.rename(path)
     except OSError as error:
-        error.filename = str(path)
-        raise
+        raise unwritable(path, error) from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

@@ -20,7 +20,7 @@ def check_kind(name: str, value: object, kind: type | UnionType, give: str) -> N
         ValueError: for a value of another kind.
     """
     if not isinstance(value, kind):
-        raise ValueError(f"{name} {shown(value)}: give {give}")
+        raise ValueError(f"{name} {described(value)}: give {give}")
 
 
 def check_flag(name: str, value: object) -> None:
@@ -31,16 +31,16 @@ def check_flag(name: str, value: object) -> None:
 def check_call(name: str, value: object) -> None:
     """Raises ValueError for what is neither None nor a function, or an object that can be called."""
     if value is not None and not callable(value):
-        raise ValueError(f"{name} {shown(value)}: give a function, or None")
+        raise ValueError(f"{name} {described(value)}: give a function, or None")
 
 
 def check_parts(name: str, value: object, kind: type | UnionType, give: str) -> None:
     """Raises ValueError for what is no tuple of things of a kind."""
     if not isinstance(value, tuple) or not all(isinstance(part, kind) for part in value):
-        raise ValueError(f"{name} {shown(value)}: give a tuple of {give}")
+        raise ValueError(f"{name} {described(value)}: give a tuple of {give}")
 
 
-def shown(value: object) -> str:
+def described(value: object) -> str:
     """A plain value, or of what kind another one is: what it holds may fill pages."""
     plain = value is None or isinstance(value, str | bytes | int | float | tuple | list | type)
     text = " ".join(repr(value).split()) if plain else ""

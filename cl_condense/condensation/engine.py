@@ -271,7 +271,8 @@ def _check_alike(given: State, taken: State) -> None:
         (own, theirs) = ((tensor.dtype, tuple(tensor.shape)) for tensor in (taken[name], value))
         if own != theirs:
             raise ValueError("{} is {} of shape {}, not {} of shape {}".format(name, *theirs, *own))
-        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+        # A network may have diverged while the pixels are well, and then goes on as it would have.
+        if not name.startswith("networks.") and not bool(value.isfinite().all()):
             raise ValueError(f"{name} is NaN or infinite")
 
 

@@ -25,8 +25,8 @@ Classes = dict[str, list[Any]]  # files or rows of each class
 
 _SPLIT = fold(*b"train and test")
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
-# Pillow goes by the content, not by the suffix, and would also read EPS, for which it runs Ghostscript.
 _MOST = 2**30  # bytes of an image file
+# Pillow goes by the content, not by the suffix, and would also read EPS, for which it runs Ghostscript.
 _FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
 
 

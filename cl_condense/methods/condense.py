@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol, runtime_checkable
 
 from cl_condense.common.checkpoint import Checkpoint
-from cl_condense.common.kinds import check_call, check_kind, shown
+from cl_condense.common.kinds import check_call, check_kind, described
 from cl_condense.common.progress import OnProgress
 from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.condensation.engine import Condensation, independent
@@ -81,7 +81,7 @@ def condense(
         job = Condensation(real, method, ipc=ipc, network=network, seed=seed, chunk=chunk)
         return job.run(on_iteration, checkpoint)
     if not isinstance(method, Selection):
-        raise ValueError(f"{shown(method)} is no method: give a name such as ddm, a Recipe, or a Selection")
+        raise ValueError(f"{described(method)} is no method: give a name such as ddm, a Recipe, or a Selection")
     more = {"checkpoint": checkpoint} if isinstance(method, Coreset) else {}
     return method(real, ipc=ipc, network=network, seed=seed, on_iteration=on_iteration, **more)
 

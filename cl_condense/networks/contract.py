@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple, Protocol, cast
 import torch
 from torch import Tensor, nn
 
-from cl_condense.common.kinds import check_kind, shown
+from cl_condense.common.kinds import check_kind, described
 from cl_condense.common.numbers import whole
 from cl_condense.common.rng import Purpose, isolated
 
@@ -68,9 +68,8 @@ def check_network(network: object, shape: tuple[int, int, int] | None = None) ->
     if network is None:
         return
     if not callable(network) or isinstance(network, nn.Module):
-        raise ValueError(
-            f"network {shown(network)}: give what makes one for a number of classes, such as MakeConvNet(shape)"
-        )
+        give = "give what makes one for a number of classes, such as MakeConvNet(shape)"
+        raise ValueError(f"network {described(network)}: {give}")
     own = getattr(network, "shape", shape)
     if shape is not None and own != shape:
         raise ValueError(f"network for images of shape {own}: give one for these, of shape {shape}")
