@@ -17,7 +17,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from cl_condense.common.files import atomic
-from cl_condense.common.foreign import parse_object, reading, shown
+from cl_condense.common.foreign import check_file, parse_object, reading, shown
 from cl_condense.common.plain import Json
 
 _SUM = "checksum"
@@ -42,7 +42,9 @@ def write(path: Path, form: str, tensors: Mapping[str, Tensor], **entries: Json)
         temporary.write_bytes(data)  # save_file leaves a file that its owner alone can read
 
 
-def read(path: Path, forms: Sequence[str], names: Sequence[str], what: str, remedy: str) -> TensorFile:
+def read(
+    path: Path, forms: Sequence[str], names: Sequence[str], what: str, remedy: str, *, absent: str = ""
+) -> TensorFile:
     """Reads what ``write`` wrote: nothing in the file is run, and tensors take no more bytes than it has.
 
     Args:
@@ -51,10 +53,12 @@ def read(path: Path, forms: Sequence[str], names: Sequence[str], what: str, reme
         names: of the entries that are wanted.
         what: the file should be.
         remedy: what the message tells to do where it is not.
+        absent: the same where there is no file, if that is something else.
 
     Raises:
         ValueError: for a file that is absent, damaged or of another format, in one line that names it.
     """
+    check_file(path, absent or remedy)
     with reading(path, what, remedy), _named(path) as name, safe_open(name, framework="pt") as file:
         header = file.metadata() or {}
         found = header.get("format")

@@ -29,7 +29,8 @@ SHRINK = ("recondense", "prefix")
 _FORMAT = "cl-condense 2"
 _FLOATS = "cl-condense 1"  # the format before codecs: pixels are float32
 _TUPLES = ("class_ids", "counts", "mean", "std", "names")
-_REMEDY = "remove it, or give a set that condense or CondensedSet.save wrote"
+_GIVE = "give a set that condense or CondensedSet.save wrote"
+_REMEDY = f"remove it, or {_GIVE}"
 _LAST = 2**63 - 1  # labels are int64
 _MOST = {float: 1e30, int: 2**53}  # of mean and std: within float32, and so is a pixel times it
 
@@ -319,7 +320,6 @@ def _stored_fault(stored: Stored, name: str) -> str:
 
 
 def _read(path: str | Path) -> tuple[Json, Json, Stored]:
-    found = tensor_file.read(
-        path_of("file", path), (_FORMAT, _FLOATS), ("set", "extra"), "a condensed set", _REMEDY
-    )
+    formats, entries = (_FORMAT, _FLOATS), ("set", "extra")
+    found = tensor_file.read(path_of("file", path), formats, entries, "a condensed set", _REMEDY, absent=_GIVE)
     return found.entries["set"], found.entries["extra"], found.tensors
