@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from cl_condense.common import tensor_file
+from cl_condense.common.files import sweep
 from cl_condense.common.foreign import reading, shown
 from cl_condense.common.numbers import MOST, finite, whole
 from cl_condense.common.plain import Json
@@ -90,6 +91,7 @@ class Checkpoint:
     def remove(self) -> None:
         """Takes the file away, once what the work was for is kept."""
         self.path.unlink(missing_ok=True)
+        sweep(self.path)
 
     def take_up(self, restore: Callable[[State], None]) -> None:
         """Gives the state, if there is one, to what goes on with it.
@@ -149,6 +151,7 @@ class Checkpoints:
         """Takes all of them away, once what the work was for is kept."""
         for path in self.folder.glob(f"{glob.escape(self.name)}.*.checkpoint"):
             path.unlink(missing_ok=True)
+            sweep(path)
 
 
 def keeping(

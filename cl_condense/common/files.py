@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import re
@@ -11,6 +12,7 @@ import shutil
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -22,6 +24,7 @@ from cl_condense.common.foreign import reason
 from cl_condense.common.paths import path_of
 
 _LOCK = ".lock"
+_TEMPORARY = re.compile(r"\.[0-9a-f]{16}(\..*)?")  # tempfile's own could be read by their owner alone
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _held: dict[str, int] = {}  # threads of this process by the lock that they hold
 
@@ -39,8 +42,7 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
     path = path_of("file", path)
     if path.is_dir():
         raise ValueError(f"{path} is a folder: name a file")
-    # Not tempfile: its files are readable by their owner alone, and would stay so.
-    temporary = path.with_name(f".{secrets.token_hex(8)}{path.suffix}")
+    temporary = path.with_name(f".{_mark(path)}{secrets.token_hex(4)}{path.suffix}")
     try:
         yield temporary
         # Without it a power cut may keep the new name and lose the bytes. Windows syncs writable files only.
@@ -58,7 +60,7 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
 def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     """The same for a folder, which is not there yet: it comes with all that is in it, or not at all."""
     path = Path(path)
-    temporary = path.with_name(f".{secrets.token_hex(8)}")
+    temporary = path.with_name(f".{_mark(path)}{secrets.token_hex(4)}")
     try:
         temporary.mkdir()
         yield temporary
@@ -74,7 +76,7 @@ def writing(path: str | os.PathLike[str], option: str = "--out", folder: bool = 
     """Inside, no other process writes to a file, or to a folder of results; both may not be there yet.
 
     The lock is the kernel's: a process that is killed leaves none. A note beside it says who holds it. The
-    thread that has it may ask again.
+    thread that has it may ask again. What a process left that was killed in the midst of a write is removed.
 
     Args:
         path: of the file or of the folder, which is made.
@@ -104,6 +106,7 @@ def writing(path: str | os.PathLike[str], option: str = "--out", folder: bool = 
         _held[str(lock)] = threading.get_ident()
         with suppress(OSError):  # a full disk: the lock holds without a note
             note.write_text(json.dumps(_me()))
+        sweep(path, folder)
         yield
     finally:
         with suppress(OSError):
@@ -150,8 +153,21 @@ def writable(
 
 def unused(folder: Path) -> bool:
     """Whether nothing is in a folder but what a process that was killed at once, or a lock, leaves."""
-    ours = re.compile(rf"\.[0-9a-f]{{16}}(\..*)?|\{_LOCK}(\.json)?")
-    return all(ours.fullmatch(p.name) or (p.is_dir() and not any(p.iterdir())) for p in folder.iterdir())
+    empty = (p for p in folder.iterdir() if p.is_dir() and not any(p.iterdir()))
+    left = {*empty, *(folder / f"{_LOCK}{suffix}" for suffix in ("", ".json"))}
+    return all(p in left or _TEMPORARY.fullmatch(p.name) for p in folder.iterdir())
+
+
+def sweep(path: Path, folder: bool = False) -> None:
+    """Removes temporary files of ``path``, which its one writer alone can have left, when it was killed.
+
+    Others may write into a folder beside its writer, a report say: there only what is older than a minute.
+    """
+    for each in path.rglob(".*") if folder else path.parent.glob(f".{_mark(path)}*"):
+        with suppress(OSError):
+            if not _TEMPORARY.fullmatch(each.name) or (folder and time.time() - each.stat().st_mtime < 60):
+                continue
+            shutil.rmtree(each) if each.is_dir() else each.unlink()
 
 
 def unwritable(path: object, error: Exception, remedy: str = "give another path") -> ValueError:
@@ -159,6 +175,11 @@ def unwritable(path: object, error: Exception, remedy: str = "give another path"
     full = isinstance(error, OSError) and error.errno in _FULL
     remedy = "make room, and the same command goes on" if full else remedy
     return ValueError(f"{path} cannot be written ({reason(error)}): {remedy}")
+
+
+def _mark(path: Path) -> str:
+    """Begins the names of temporary files, by their target."""
+    return hashlib.blake2b(os.fsencode(path.name), digest_size=4).hexdigest()
 
 
 def _me() -> dict[str, str | int]:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from cl_condense.common.checkpoint import Checkpoint
 from cl_condense.common.devices import using_threads
-from cl_condense.common.files import atomic, writable, writing
+from cl_condense.common.files import atomic, sweep, writable, writing
 from cl_condense.common.foreign import reading
 from cl_condense.common.numbers import whole
 from cl_condense.common.plain import Json
@@ -154,6 +154,8 @@ def run(job: Job, real: ImageSet, on_iteration: OnProgress | None = None) -> Jso
         raise ValueError(f"{c.method} selects real images: there is nothing to go on with from {job.start}")
     with writing(job.path):
         _absent(job)  # another process may have been here since
+        for file in job.files().values():
+            sweep(file)
         checkpoint = job.checkpoint()
         with using_threads(checkpoint.threads or torch.get_num_threads()):
             return _write(job, method, seed, real, checkpoint=checkpoint, on_iteration=on_iteration)

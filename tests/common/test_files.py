@@ -192,6 +192,38 @@ def test_a_path_that_can_be_written_is_left_as_it_is(path, tmp_path):
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("file", "here")]
 
 
+KILLED = """
+import os, sys
+from cl_condense.common.files import atomic, writing
+with writing(sys.argv[1]), atomic(sys.argv[1]) as temporary:
+    temporary.write_text("half")
+    os._exit(1)  # nothing is tidied up, as after SIGKILL
+"""
+
+
+def test_what_a_killed_process_had_half_written_goes_with_the_next_writer(tmp_path):
+    for name in ("set.json", "other.json"):
+        subprocess.run([sys.executable, "-c", KILLED, tmp_path / name], check=False)
+    half = {p for p in tmp_path.iterdir() if p.is_file() and p.read_text() == "half"}
+    assert len(half) == 2
+    with writing(tmp_path / "set.json"):
+        assert len(half & set(tmp_path.iterdir())) == 1  # another's may be in the midst of a write
+    with writing(tmp_path / "other.json"):
+        assert not half & set(tmp_path.iterdir())
+
+
+def test_in_a_folder_only_what_nobody_writes_any_more_goes(tmp_path):
+    old, new, mine = (tmp_path / name for name in (".0123456789abcdef", ".123456789abcdef0.json", ".bashrc"))
+    old.mkdir()
+    (old / "a.png").write_text("")
+    for path in (new, mine):
+        path.write_text("")
+    for path in (old, mine):
+        os.utime(path, (0, 0))
+    with writing(tmp_path, folder=True):
+        assert {old, new, mine} & set(tmp_path.iterdir()) == {new, mine}
+
+
 @pytest.mark.parametrize(
     ("names", "fresh"),
     [
