@@ -199,6 +199,12 @@ def kills(record):
     return _table(("command", "seconds undisturbed", "killed", "by", "results in the end"), rows)
 
 
+def mutations(record):
+    """A row a format: how many damaged files of it were read, and how many led to anything but a right end."""
+    rows = [(f"`{row['format']}`", f"{row['files']:,}", row["faults"]) for row in record["rows"]]
+    return _table(("format, by a file", "damaged files", "neither read nor named in one line"), rows)
+
+
 FORMS = {
     "steps": ("run", _steps),
     "methods": ("run", _methods),
@@ -211,6 +217,7 @@ FORMS = {
     "equal_bytes": ("equal_bytes", _equal_bytes),
     "speed": ("speed", _speed),
     "kills": ("kills", kills),
+    "mutations": ("mutations", mutations),
     "steady_memory": ("steady_memory", steady_memory),
 }
 """Form: the kind of record that has it, and what writes it."""

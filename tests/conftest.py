@@ -1,6 +1,7 @@
 """What tests in several folders share. Torch is imported where it is used: xdist's first process needs none."""
 
 import importlib
+import json
 import os
 from pathlib import Path
 
@@ -27,6 +28,7 @@ pytest.register_assert_rewrite("commands", "pages", "sets", "streams", "trials")
 
 def pytest_addoption(parser):
     parser.addoption("--mutations", type=int, default=40, help="Damaged files of each format.  [default: 40]")
+    parser.addoption("--mutations-json", type=Path, help="Write what they led to as a record; needs -n 0.")
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -35,6 +37,27 @@ def one_thread():
     import torch
 
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def tried(pytestconfig):
+    """Takes a row for each format whose files were damaged."""
+    from cl_condense.runs.provenance import origin
+
+    rows, number, path = [], pytestconfig.getoption("mutations"), pytestconfig.getoption("mutations_json")
+    yield rows
+    if path and rows:
+        command = (
+            f"pytest -n 0 tests/faults/test_mutations.py --mutations {number} --mutations-json {path.name}"
+        )
+        record = {
+            "kind": "mutations",
+            "command": command,
+            **origin("cpu"),
+            "seed": 0,
+            "settings": {"files": number},
+        }
+        path.write_text(json.dumps(record | {"rows": rows}, indent=1) + "\n")
 
 
 @pytest.fixture

@@ -267,7 +267,7 @@ def fault(path, take, otherwise=None):
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_a_damaged_file_is_read_right_or_named_in_one_line(name, tmp_path, pytestconfig, monkeypatch):
+def test_a_damaged_file_is_read_right_or_named_in_one_line(name, tmp_path, pytestconfig, monkeypatch, tried):
     path, (make, take, changes) = tmp_path / name, FORMATS[name]
     path.parent.mkdir(parents=True, exist_ok=True)
     make(path)
@@ -283,10 +283,13 @@ def test_a_damaged_file_is_read_right_or_named_in_one_line(name, tmp_path, pytes
     if name != "a.npz":  # which is written for others
         take(path)
     monkeypatch.setattr(single, "using_threads", nullcontext)  # thousands would pass the limit of memory
-    assert failures(trial, range(pytestconfig.getoption("mutations"))) == {}
+    numbers = range(pytestconfig.getoption("mutations"))
+    found = failures(trial, numbers)
+    tried.append({"format": name, "files": len(numbers), "faults": len(found)})
+    assert found == {}
 
 
-def test_a_report_is_written_whatever_is_damaged_in_its_folder(tmp_path, pytestconfig):
+def test_a_report_is_written_whatever_is_damaged_in_its_folder(tmp_path, pytestconfig, tried):
     write_results(tmp_path / "results")
     good = {path: path.read_bytes() for path in sorted((tmp_path / "results").rglob("*.*"))}
 
@@ -301,4 +304,7 @@ def test_a_report_is_written_whatever_is_damaged_in_its_folder(tmp_path, pytestc
             path.write_bytes(good[path])
 
     report(tmp_path / "results")
-    assert failures(trial, range(pytestconfig.getoption("mutations") // 10)) == {}
+    numbers = range(pytestconfig.getoption("mutations") // 10)
+    found = failures(trial, numbers)
+    tried.append({"format": "a folder of results", "files": len(numbers), "faults": len(found)})
+    assert found == {}
