@@ -60,6 +60,23 @@ Examples:
     help="How a budget's classes shrink: recondense or prefix.  [default: recondense]",
 )
 @click.option("--orders", type=types.COUNT, help="Class orders.  [default: 5]")
+@click.option(
+    "--order-seed",
+    type=types.SEED,
+    help="Of the first class order; iCaRL and many since have 1993.  [default: --seed]",
+)
+@click.option(
+    "--order-file",
+    type=types.PATH,
+    help="JSON list of all classes, by id or name, or a list of such lists: the class orders.",
+)
+@click.option(
+    "--trainer",
+    "trainers",
+    type=types.TRAINER,
+    multiple=True,
+    help="Repeat to compare: gdumb, fresh networks at each step; idc, which go on.  [default: gdumb]",
+)
 @click.option("--networks", type=types.COUNT, help="Networks trained on each memory.  [default: 3]")
 @shared.iterations
 @shared.real_per_class
@@ -71,7 +88,16 @@ Examples:
 @shared.device
 @shared.out("Folder for the results.  [default: one under runs/]")
 @click.option("--remake", is_flag=True, help="Make memories that were lost since again.")
-def run(dataset: str, data: Path | None, download: bool, out: Path | None, remake: bool, **given: Any) -> None:
+def run(
+    dataset: str,
+    data: Path | None,
+    download: bool,
+    out: Path | None,
+    *,
+    remake: bool,
+    order_file: Path | None,
+    **given: Any,
+) -> None:
     """Class-incremental run: condense each step's classes into memory, retrain on it, evaluate.
 
     Writes records.jsonl, accuracy.png, memory.png, the memories and config.toml, which repeats it, to the
@@ -84,6 +110,7 @@ def run(dataset: str, data: Path | None, download: bool, out: Path | None, remak
     from cl_condense.data import datasets  # noqa: PLC0415 - they take seconds, and --help should not
     from cl_condense.runs import config_file  # noqa: PLC0415
     from cl_condense.runs.checks import fingerprint  # noqa: PLC0415
+    from cl_condense.runs.class_orders import read_orders  # noqa: PLC0415
     from cl_condense.runs.incremental import Run  # noqa: PLC0415
     from cl_condense.runs.run_config import METHODS  # noqa: PLC0415
 
@@ -93,12 +120,15 @@ def run(dataset: str, data: Path | None, download: bool, out: Path | None, remak
     if out:
         writable(out, "--out", folder=True)
     train, test = datasets.load(dataset, data, download=download, on_progress=ProgressBar(dataset))
+    if order_file:
+        given["class_orders"] = orders = read_orders(order_file, train)
+        given["orders"] = given["orders"] or len(orders)
     chosen = _config(dataset, compared, {**given, "data": fingerprint(train, test)})
     default = Path("runs") / f"{dataset}-{'-'.join(chosen.methods)}-{chosen.digest()}"
     task = Run(chosen, train, test, out or default)
     console, errors = standard_output(), stderr()
     with writing(task.out, folder=True):  # the pictures too
-        repeats = {"data": str(data)} if data else {}
+        repeats = {k: str(path) for k, path in (("data", data), ("order-file", order_file)) if path}
         config_file.write(task.out / "config.toml", config_file.options(task.settings) | repeats)
         _announce(task, errors)
         _work(task, errors)
@@ -112,7 +142,7 @@ def _config(dataset: str, methods: Sequence[str], given: Json) -> RunConfig:
     from cl_condense.runs.defaults import default_epochs, defaults  # noqa: PLC0415
     from cl_condense.runs.run_config import RunConfig  # noqa: PLC0415
 
-    chosen = {k: v for k, v in given.items() if v is not None}
+    chosen = {k: v for k, v in given.items() if v not in (None, ())}
     if chosen.keys() & {"budget", "max_bytes"}:
         chosen.setdefault("ipc", None)
     if "evaluation" in chosen:
@@ -122,13 +152,16 @@ def _config(dataset: str, methods: Sequence[str], given: Json) -> RunConfig:
 
 def _announce(task: Run, console: Console) -> None:
     from cl_condense.runs.ways import ways  # noqa: PLC0415
+    from cl_condense.training.trainers import DEFAULT  # noqa: PLC0415
 
     sizes, s = task.sizes, task.settings
     even = len(set(sizes)) == 1
     split = f"{sizes[0]} new classes each" if even else f"uneven: {', '.join(map(str, sizes))} new classes"
     memory = f"{_budget(s)} as {s.main.codec}"
     repeats = f"{count(s.stream.orders, 'class order')} x {count(s.train.networks, 'network')}"
-    say(console, f"{s.dataset}: {count(s.stream.steps, 'step')} ({split}), {memory}, {repeats}, {s.device}")
+    ways_to_train = "" if s.stream.trainers == (DEFAULT,) else f", trained by {' and '.join(s.stream.trainers)}"
+    steps = f"{s.dataset}: {count(s.stream.steps, 'step')} ({split})"
+    say(console, f"{steps}, {memory}, {repeats}{ways_to_train}, {s.device}")
     for line in ways(s.condense):
         say(console, line)
     left, units = len(task.missing()), len(task.units)
@@ -192,8 +225,10 @@ def _budget(s: RunConfig) -> str:
 
 
 def _line(record: Record, done: int, total: int) -> str:
+    from cl_condense.reports.summary import label  # noqa: PLC0415
+
     return (
-        f"[{done}/{total}] {record['method']} order {record['order'] + 1} step {record['step']}: "
+        f"[{done}/{total}] {label(record)} order {record['order'] + 1} step {record['step']}: "
         f"{100 * record['accuracy']:.1f} % on {record['classes_seen']} classes"
     )
 

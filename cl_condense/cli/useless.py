@@ -77,9 +77,20 @@ def of_methods(methods: Sequence[str]) -> Reasons:
 def of_run(methods: Sequence[str], dataset: str, network: str | None, options: Values) -> Reasons:
     """Of all options of ``run``: the other ones have an effect always."""
     found = of_data(dataset) | of_methods(methods) | of_convnet(network) | of_budgets(options)
+    found |= of_trainers(options)
     if not {"--budget", "--bytes"} & options.keys():
         why = "a memory that grows does not shrink: leave it out, or give --budget or --bytes"
         return found | {"--shrink": why}
+    return found
+
+
+def of_trainers(options: Values) -> Reasons:
+    """Of the options on class orders and on how networks are trained."""
+    found = {}
+    if "--order-file" in options:
+        found["--order-seed"] = "--order-file has the class orders: give one of them"
+    if set(options.get("--trainer", ())) == {"idc"}:
+        found["--evaluation"] = "idc trains in its own way: leave it out, or give --trainer gdumb too"
     return found
 
 

@@ -1,8 +1,9 @@
 """The papers' tables as printed: what a reproduction is compared with.
 
 ``data/published.csv`` has a row a number, of DDM (arXiv:2412.04748), IDM (arXiv:2307.09742), IID
-(arXiv:2404.00563) and M3D (arXiv:2312.15927), and from NCFM (Wang et al., CVPR 2025) the methods since. What is
-odd about a number is in its notes.
+(arXiv:2404.00563) and M3D (arXiv:2312.15927), and from NCFM (Wang et al., CVPR 2025), DANCE (arXiv:2406.01063)
+and others the methods since; hard and soft labels have tables of their own. What is odd about a number is in
+its notes.
 """
 
 from __future__ import annotations
@@ -45,6 +46,8 @@ _METHODS = {
     "idm partition 2x2": "idm",
     "dm+2nd reg.": "dm+moment2",
     "dm+2nd&3rd reg.": "dm+moment2+moment3",
+    "idc-i": "idc+pixels",
+    "ncfm without curation": "dance+cf",
     "dm w/ l_m3d": "dm+m3d",
     "idm w/ l_m3d": "idm+m3d",
     **{f"{table} idm": "idm+pixels" for table in ("idm-4", "idm-5", "idm-fig8", "iid-3")},

@@ -25,6 +25,8 @@ from cl_condense.runs.watching import in_units
 STEPS = 5
 """Steps where a paper does not state them: the baselines beside DDM's figure are DM's numbers of 5 steps."""
 
+_GO_ON = ("idc-fig7",)  # tables of networks that go on from step to step
+
 _ELSEWHERE = "orders device data".split()
 
 
@@ -33,7 +35,8 @@ class StreamWork:
     """A class-incremental run of one method, in a folder of its own under ``streams/``.
 
     The protocol of DM (arXiv:2110.04181), which DDM, IDM and IID follow: five class orders, at each step three
-    networks trained from scratch on the memory, all methods, coresets too, with augmentation.
+    networks trained from scratch on the memory, all methods, coresets too, with augmentation. In IDC's figure 7
+    networks go on (``training.trainers.idc``).
     """
 
     run: RunConfig
@@ -138,5 +141,7 @@ def stream_works(cell: Cell, changes: Json, orders: int, steps: int) -> list[Str
     chosen |= {"steps": cell.steps or steps, "orders": orders, "network": cell.eval_net}
     # 3 is what images of 32 pixels get anyway; not said, `cl-condense run` can go on in the folder.
     chosen |= {"depth": None if cell.depth == 3 else cell.depth}
+    if cell.table in _GO_ON:
+        chosen["trainers"] = ("idc",)
     own: Json = {"methods": (cell.name or "",), "ipc": cell.ipc}
     return [StreamWork(RunConfig.of(cell.dataset, **own | chosen | changes))]

@@ -16,6 +16,8 @@ from rich.text import Text
 
 from cl_condense.common.files import atomic
 from cl_condense.common.plain import Values
+from cl_condense.reports.forgetting import accuracy_matrix, forgetting
+from cl_condense.training.trainers.contract import DEFAULT
 
 Record = Values
 
@@ -27,7 +29,7 @@ _LINES = ("-", "--", ":")
 
 @dataclass(frozen=True)
 class Summary:
-    """Accuracies of a method after one step, pooled over orders and networks; fractions of 1.
+    """Accuracies of a method, and a trainer, after one step, pooled over orders and networks; fractions of 1.
 
     Where orders differ in how many classes the step has seen, ``classes_seen`` is the rounded mean.
     """
@@ -48,7 +50,7 @@ Curve = dict[int, Summary]
 
 
 def summarise(records: Sequence[Record]) -> list[Summary]:
-    """Mean and std of each method and step, methods in the order of their first record.
+    """Mean and std of each ``label`` and step, in the order of their first record.
 
     The accuracies of all orders and networks are pooled, each counting once. The std is that of the pool
     (divided by n, not n - 1): the convention of DC's, DSA's and DM's published code.
@@ -66,12 +68,18 @@ def summarise(records: Sequence[Record]) -> list[Summary]:
     return summaries
 
 
+def label(record: Record) -> str:
+    """What lines and rows are called: a method, with the trainer where it is not the usual one."""
+    way = record.get("trainer", DEFAULT)
+    return str(record["method"]) if way == DEFAULT else f"{record['method']} ({way})"
+
+
 def accuracy_table(records: Sequence[Record], width: int = 100) -> Table:
     """A table with a row a method: accuracy after each step, images stored, their KiB, and seconds taken.
 
     Of more steps than fit in ``width`` columns some are left out, never the first or the last. "average" is
-    the mean over all steps, shown or not, and "-" stands for what has not been run. The best final mean is
-    bold. Errors as in ``summarise``.
+    the mean over all steps, shown or not, "forgets" the ``forgetting`` in points, and "-" stands for what has
+    not been run. The best final mean is bold. Errors as in ``summarise``.
     """
     curves = _curves(records)
     steps = shown = _steps(curves)
@@ -131,10 +139,10 @@ def _group(records: Sequence[Record]) -> dict[str, dict[int, dict[int, Record]]]
         raise ValueError(f"records of several data sets ({', '.join(datasets)}): report on one at a time")
     groups: dict[str, dict[int, dict[int, Record]]] = {}
     for r in records:
-        where = f"method {r['method']}, order {r['order']}, step {r['step']}"
+        where = f"method {label(r)}, order {r['order']}, step {r['step']}"
         if not r["accuracies"]:
             raise ValueError(f"the record of {where} has no accuracies: run this step again")
-        group = groups.setdefault(r["method"], {}).setdefault(r["step"], {})
+        group = groups.setdefault(label(r), {}).setdefault(r["step"], {})
         if r["order"] in group:
             raise ValueError(f"two records of {where}: report on one experiment at a time")
         group[r["order"]] = r
@@ -164,22 +172,35 @@ def _table(records: Sequence[Record], curves: Mapping[str, Curve], shown: Sequen
     table.add_column("method", overflow="fold")
     seen = {step: _range([r["classes_seen"] for r in records if r["step"] == step]) for step in shown}
     headers = [f"step {step}\n{seen[step]} {'class' if seen[step] == '1' else 'classes'}" for step in shown]
-    for header in (*headers, "average", "images", "KiB", "seconds", *(["n"] if len(ns) > 1 else [])):
+    own = {name: [r for r in records if label(r) == name] for name in curves}
+    lost = {name: _forgets(of, len(steps)) for name, of in own.items()}
+    known = ["forgets"] if {*lost.values()} != {"-"} else []
+    for header in (*headers, "average", *known, "images", "KiB", "seconds", *(["n"] if len(ns) > 1 else [])):
         table.add_column(header, justify="right", overflow="fold")
     for method, curve in curves.items():
-        own = [r for r in records if r["method"] == method]
         cells = [Text(str(curve.get(step, "-"))) for step in shown]
         if steps[-1] in curve and curve[steps[-1]].mean == best:
             cells[-1].stylize("bold")
         # Accuracy falls with the steps: an average over fewer of them would flatter.
         through = len(curve) == len(steps)
         average = f"{100 * sum(s.mean for s in curve.values()) / len(steps):.1f}" if through else "-"
-        seconds = sum(r["condense_seconds"] + r["train_seconds"] for r in own)
-        images = str(max(r["stored_images"] for r in own))
-        size = f"{max(r['stored_bytes'] for r in own) / 1024:.1f}"
+        seconds = sum(r["condense_seconds"] + r["train_seconds"] for r in own[method])
+        images = str(max(r["stored_images"] for r in own[method]))
+        size = f"{max(r['stored_bytes'] for r in own[method]) / 1024:.1f}"
         last = [_range([s.n for s in curve.values()])] if len(ns) > 1 else []
-        table.add_row(Text(method), *cells, average, images, size, f"{seconds:.{int(seconds < 10)}f}", *last)
+        forgets = [lost[method]] if known else []
+        cells += map(Text, [average, *forgets, images, size, f"{seconds:.{int(seconds < 10)}f}", *last])
+        table.add_row(Text(method), *cells)
     return table
+
+
+def _forgets(records: Sequence[Record], steps: int) -> str:
+    """Forgetting in points after the last step, of orders that are through; "-" without any."""
+    orders = [[r for r in records if r["order"] == order] for order in {r["order"] for r in records}]
+    through = [own for own in orders if len(own) == steps and all("by_step" in r for r in own)]
+    if steps < 2 or not through:
+        return "-"
+    return f"{100 * np.mean([forgetting(accuracy_matrix(own)) for own in through]):.1f}"
 
 
 def _caption(records: Sequence[Record], ns: set[int]) -> str:

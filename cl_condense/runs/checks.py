@@ -17,6 +17,7 @@ from cl_condense.data.imageset import ImageSet
 from cl_condense.runs.build import method_for, network_for, training_for
 from cl_condense.runs.config import CondenseConfig, TrainConfig
 from cl_condense.runs.run_config import RunConfig
+from cl_condense.training.trainers import TRAINERS
 
 _LONGEST = 2**24  # bytes of a record
 
@@ -86,10 +87,26 @@ def check_run(run: RunConfig, train: ImageSet, test: ImageSet) -> None:
     if stream.steps > classes:
         raise ValueError(f"{stream.steps} steps for {classes} classes of {run.dataset}: give at most {classes}")
     choice("shrink", stream.shrink, SHRINK)
+    for trainer in stream.trainers:
+        choice("trainer", trainer, TRAINERS)
+    _check_orders(run, train)
     _check_budget(run, train)
     check_training(run.train, train, test)
     for each in run.condense:
         check_condensing(each, train)
+
+
+def _check_orders(run: RunConfig, train: ImageSet) -> None:
+    orders = run.stream.class_orders
+    if orders and run.stream.orders > len(orders):
+        raise ValueError(
+            f"{run.stream.orders} class orders, but {len(orders)} are given: ask for so many at most"
+        )
+    for order in orders:
+        if sorted(order) != [*train.class_ids]:
+            raise ValueError(
+                f"a class order of {len(order)} classes is not of the {len(train.class_ids)} there are"
+            )
 
 
 def _check_classes(dataset: str, images: ImageSet) -> None:

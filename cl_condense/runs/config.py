@@ -20,6 +20,7 @@ from cl_condense.condensation.recipe import Method
 from cl_condense.methods.economy import why_not
 from cl_condense.methods.registry import build
 from cl_condense.training.augment import DSA
+from cl_condense.training.trainers.contract import DEFAULT
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,11 @@ class StreamConfig:
 
     Attributes:
         steps: experiences; classes that do not divide evenly go to the first ones.
-        orders: class orders; order i is numpy's RandomState(seed + i).permutation, as in the published runs.
+        orders: class orders; order i is numpy's RandomState(order_seed + i).permutation, as in the published
+            runs.
+        order_seed: of the first class order; None takes the seed of everything else.
+        class_orders: class orders of one's own, each of all class ids; empty where they are drawn.
+        trainers: how networks are trained on each memory, names of ``training.trainers``.
         budget, max_bytes: images or bytes in all, shared by the classes seen, in the place of images per class.
         shrink: how images become fewer under a budget, see CondensedBuffer.
 
@@ -155,6 +160,9 @@ class StreamConfig:
     budget: int | None = None
     max_bytes: int | None = None
     shrink: str = "recondense"
+    trainers: tuple[str, ...] = (DEFAULT,)
+    order_seed: int | None = None
+    class_orders: tuple[tuple[int, ...], ...] = ()
 
     @classmethod
     def of(cls, values: Values) -> StreamConfig:
@@ -163,6 +171,12 @@ class StreamConfig:
 
     def __post_init__(self) -> None:
         _numbers(self, "steps orders", optional="budget max_bytes")
+        if self.order_seed is not None:
+            object.__setattr__(self, "order_seed", numbers.seed(self.order_seed, "order_seed"))
+        object.__setattr__(self, "trainers", tuple(self.trainers))
+        object.__setattr__(self, "class_orders", tuple(map(tuple, self.class_orders)))
+        if not self.trainers or len({*self.trainers}) < len(self.trainers):
+            raise ValueError(f"trainers {', '.join(self.trainers) or '()'}: give one or more, each once")
 
 
 def digest(values: Values) -> str:

@@ -19,8 +19,9 @@ else:
     import tomli as tomllib
 
 _NAMES = {"methods": "method", "max_bytes": "bytes", "compiled": "compile", "real_per_class": "real-per-class"}
+_NAMES |= {"trainers": "trainer", "order_seed": "order-seed"}
 _MOST = 2**20  # bytes: a reader of TOML takes its time
-_MADE = {"data"}  # of the images themselves: no option says it
+_MADE = {"data", "class_orders"}  # of the images, and of a file: no option says it
 
 
 def options(config: CondenseConfig | TrainConfig | RunConfig) -> Json:

@@ -25,10 +25,11 @@ from cl_condense.runs.build import method_for, network_for, training_for
 from cl_condense.runs.checks import check_run, fingerprint
 from cl_condense.runs.provenance import commit, origin
 from cl_condense.runs.records import Record, Unit, append, mend, read
-from cl_condense.runs.run_config import RunConfig
-from cl_condense.runs.stream import ClassStream, step_sizes
+from cl_condense.runs.run_config import LATER, RunConfig
+from cl_condense.runs.stream import ClassStream, drawn_order, step_sizes
 from cl_condense.runs.trial import Trial
 from cl_condense.training.train import train_together
+from cl_condense.training.trainers import DEFAULT, TRAINERS
 
 
 class Event(NamedTuple):
@@ -47,6 +48,8 @@ class Event(NamedTuple):
 @dataclass
 class Run:
     """A run in a folder: ``settings.json``, ``records.jsonl``, ``memory/``, and its ``checkpoints/``.
+
+    All trainers of the settings train on the same memories; a unit is one of them after one step.
 
     An interrupted run goes on in the midst of a step, with the CPU threads that it began with.
     The folder's number of orders may be another, since an order depends on no other one: those that are there
@@ -83,12 +86,13 @@ class Run:
     @property
     def units(self) -> list[Unit]:
         """All pieces of work, in the order in which they are done."""
-        orders, steps = range(self.settings.stream.orders), range(1, self.settings.stream.steps + 1)
-        return [Unit(o, m, t) for o in orders for m in self.settings.methods for t in steps]
+        s = self.settings.stream
+        places = ((o, m) for o in range(s.orders) for m in self.settings.methods)
+        return [Unit(*place, t, way) for place in places for t in range(1, s.steps + 1) for way in s.trainers]
 
     def missing(self) -> list[Unit]:
         """Pieces of work without a record."""
-        done = {Unit(r["order"], r["method"], r["step"]) for r in self.records}
+        done = {Unit.of(record) for record in self.records}
         return [unit for unit in self.units if unit not in done]
 
     def __call__(self, on_event: Callable[[Event], None] = lambda event: None) -> list[Record]:
@@ -115,7 +119,8 @@ class Run:
 
     def lost(self) -> list[Unit]:
         """Last steps that have a record and whose memory is not there any more."""
-        last = [Unit(r["order"], r["method"], r["step"]) for r in self.records if r["step"] == self._last]
+        done = [Unit.of(record)._replace(trainer=DEFAULT) for record in self.records]
+        last = dict.fromkeys(unit for unit in done if unit.step == self.settings.stream.steps)
         return [unit for unit in last if not self.memory_file(unit).exists()]
 
     def remake(self, on_event: Callable[[Event], None] = lambda event: None) -> None:
@@ -123,27 +128,42 @@ class Run:
         with writing(self.out, folder=True), using_threads(self._threads):
             for unit in self.lost():
                 (condensing,) = _shares([unit], on_event)
-                trial = self._trial(unit._replace(step=0), [unit.step])
-                trial.condense(unit.step, condensing)
-                trial.leave(unit.step)
+                trial = self._trial([unit])
+                trial.condense(unit, condensing)
+                trial.leave(unit, memories=True)
             self._sweep()
-
-    @property
-    def _last(self) -> int:
-        return self.settings.stream.steps
 
     def _do(self, missing: list[Unit], on_event: Callable[[Event], None]) -> None:
         with using_threads(self._threads):
             for orders in self._side_by_side():
                 for method in self.settings.methods:
-                    own = [(o, [u.step for u in missing if u[:2] == (o, method)]) for o in orders]
-                    trials = [self._trial(Unit(o, method, 0), due) for o, due in own if due]
-                    for step in sorted({step for trial in trials for step in trial.due}):
-                        self._step([trial for trial in trials if step in trial.due], step, on_event)
+                    own = [self._due([u for u in missing if u[:2] == (o, method)]) for o in orders]
+                    trials = [self._trial(due) for due in own if due]
+                    steps = dict.fromkeys((u.step, u.trainer) for trial in trials for u in trial.due)
+                    for step, trainer in sorted(steps, key=self._place):
+                        self._step(trials, step, trainer, on_event)
+
+    def _place(self, step: tuple[int, str]) -> tuple[int, int]:
+        return step[0], self.settings.stream.trainers.index(step[1])
+
+    def _due(self, missing: list[Unit]) -> list[Unit]:
+        """What is to be done for units of one memory: they, and before them what networks go on from."""
+        found = {*missing}
+        for unit in missing:
+            while TRAINERS[unit.trainer].goes_on and unit.step > 1:
+                unit = unit._replace(step=unit.step - 1)  # noqa: PLW2901 - walks down
+                if unit in found or self.networks_file(unit).exists():
+                    break
+                found.add(unit)
+        return sorted(found, key=lambda unit: self._place((unit.step, unit.trainer)))
 
     def memory_file(self, unit: Unit) -> Path:
         """Where the memory after a step is kept (until the next one is done)."""
-        return self.out / "memory" / f"{unit.method}-order{unit.order}-step{unit.step}.safetensors"
+        return self.out / "memory" / f"{_name(unit)}.safetensors"
+
+    def networks_file(self, unit: Unit) -> Path:
+        """Where networks that go on are kept after a step (until the next one is done)."""
+        return self.out / "memory" / f"{_name(unit)}-{unit.trainer}.networks"
 
     @property
     def _checkpoints(self) -> Path:
@@ -151,12 +171,13 @@ class Run:
 
     def _condensing(self, unit: Unit) -> Checkpoints:
         """Where the condensation of a unit goes on."""
-        name = f"{unit.method}-order{unit.order}-step{unit.step}"
-        return Checkpoints(self._checkpoints, name, unit._asdict())
+        own = {k: v for k, v in unit._asdict().items() if k != "trainer"}
+        return Checkpoints(self._checkpoints, _name(unit), own)
 
     def _training(self, units: list[Unit]) -> Checkpoint:
         """Where the training of networks of units goes on."""
-        path = self._checkpoints / f"{units[0].method}-step{units[0].step}.train.checkpoint"
+        first = units[0]
+        path = self._checkpoints / f"{first.method}-step{first.step}-{first.trainer}.train.checkpoint"
         return Checkpoint(path, {"units": [[*unit] for unit in units]}, strict=False)
 
     def _side_by_side(self) -> list[list[int]]:
@@ -169,8 +190,9 @@ class Run:
         together = self.settings.train.network == "convnet" and self.settings.device.startswith("cuda")
         return [orders] if together else [[order] for order in orders]
 
-    def _trial(self, start: Unit, due: list[int]) -> Trial:
+    def _trial(self, due: list[Unit]) -> Trial:
         s, network = self.settings, network_for(self.settings.train, self.train.shape)
+        start = due[0]
         memory = ClassMemory(
             s.stream.budget,
             per_class=s.main.ipc,
@@ -183,40 +205,63 @@ class Run:
             device=s.device,
             seed=subseed(s.seed, start.order),
         )
-        stream = ClassStream.of(self.train, self.test, self.sizes, s.seed + start.order)
-        return Trial(start, due, stream, memory, network, s.train.networks, self.memory_file, self._condensing)
+        stream = ClassStream.of(self.train, self.test, self.sizes, self._class_order(start.order))
+        files = self.memory_file, self.networks_file, self._condensing
+        return Trial(due, stream, memory, network, s.train.networks, *files)
 
-    def _step(self, trials: list[Trial], step: int, on_event: Callable[[Event], None]) -> None:
+    def _class_order(self, order: int) -> list[int]:
+        """Positions of the classes in a class order."""
+        s, ids = self.settings.stream, self.train.class_ids
+        if s.class_orders:
+            return [ids.index(c) for c in s.class_orders[order]]
+        return drawn_order(len(ids), (self.settings.seed if s.order_seed is None else s.order_seed) + order)
+
+    def _step(self, trials: list[Trial], step: int, trainer: str, on_event: Callable[[Event], None]) -> None:
         """Condenses a step of each trial, trains their networks together, and evaluates each."""
-        units = [trial.unit(step) for trial in trials]
+        due = {trial: u for trial in trials for u in trial.due if (u.step, u.trainer) == (step, trainer)}
+        trials, units = [*due], [*due.values()]
         for trial, condensing in zip(trials, _shares(units, on_event), strict=True):
-            trial.condense(step, condensing)
+            trial.condense(due[trial], condensing)
 
         def training(progress: Progress) -> None:
             on_event(Event(units[0], "train", len(trials) * (1 + progress.done / progress.total) / 2))
 
-        checkpoint, jobs = self._training(units), [trial.job(step) for trial in trials]
-        train_together(jobs, training_for(self.settings.train), training, checkpoint)
-        seconds = checkpoint.seconds / len(trials)
-        for done, (trial, job) in enumerate(zip(trials, jobs, strict=True)):
-            record = self._record(units[done], trial.memory, trial.accuracies(job, step), seconds)
-            append(self.out / "records.jsonl", record)
-            self.records.append(record)
-            trial.leave(step)
-            on_event(Event(units[done], "done", len(trials) - done, record))
+        checkpoint, jobs = self._training(units), [trial.job(due[trial]) for trial in trials]
+        usual, ways = training_for(self.settings.train), self.settings.stream.trainers
+        protocol = TRAINERS[trainer].training(usual, self.settings.train.augment)
+        train_together(jobs, protocol, training, checkpoint)
+        seconds, there = checkpoint.seconds / len(trials), {Unit.of(record) for record in self.records}
+        for done, ((trial, unit), job) in enumerate(zip(due.items(), jobs, strict=True)):
+            record, left = None, len(trials) - done
+            trial.keep(unit, job)
+            if unit not in there:
+                record = self._record(unit, trial.memory, trial.accuracies(job, unit), seconds)
+                append(self.out / "records.jsonl", record)
+                self.records.append(record)
+                there.add(unit)
+            trial.leave(unit, memories=not {unit._replace(trainer=way) for way in ways} - there)
+            on_event(Event(unit, "done", left, record))
         checkpoint.remove()
 
-    def _record(self, unit: Unit, memory: ClassMemory, accuracies: list[float], seconds: float) -> Record:
-        made = memory.condensed
+    def _record(
+        self,
+        unit: Unit,
+        memory: ClassMemory,
+        found: tuple[list[float], list[list[float]]],
+        seconds: float,
+    ) -> Record:
+        made, (accuracies, by_step) = memory.condensed, found
         assert made is not None  # for the type checker: a step has filled it
         return {
             "method": unit.method,
+            "trainer": unit.trainer,
             "dataset": self.settings.dataset,
             "order": unit.order,
             "step": unit.step,
             "classes_seen": len(made.class_ids),
             "accuracy": sum(accuracies) / len(accuracies),
             "accuracies": accuracies,
+            "by_step": by_step,
             "stored_images": len(made),
             "stored_bytes": made.nbytes,
             "codec": made.codec,
@@ -269,7 +314,8 @@ class Run:
                 f"{self.out} holds a run of a version in which all experiences drew the same random numbers: "
                 "give another --out"
             )
-        for k, mine in self._mine(theirs).items():
+        later = {k: usual for k, usual in LATER.items() if k in theirs}
+        for k, mine in json.loads(json.dumps(later | self._mine(theirs))).items():
             if k != "orders" and theirs.get(k, "nothing") != mine:
                 raise ValueError(
                     f"{self.out} holds a run with {k} {shown(theirs.get(k))}, not {mine}: "
@@ -286,6 +332,10 @@ def _shares(units: list[Unit], on_event: Callable[[Event], None]) -> Iterator[On
             on_event(Event(unit, "condense", (before + progress.done / progress.total) / 2))
 
         yield condensing
+
+
+def _name(unit: Unit) -> str:
+    return f"{unit.method}-order{unit.order}-step{unit.step}"
 
 
 def _threads(images: ImageSet) -> int:

@@ -23,12 +23,25 @@ def checked(record: Json, keys: Collection[str]) -> Json:
     for key, check in _CHECKS.items():
         if record.get(key) is not None or key in keys:
             check(key, record.get(key))
-    if "accuracies" not in record:
-        return record
-    accuracies = record["accuracies"]
-    if not isinstance(accuracies, list) or not accuracies:
-        raise ValueError(f"accuracies {shown(accuracies)}: give a list of numbers")
-    return {**record, "accuracies": [_share("accuracy", a) for a in accuracies]}
+    own: Json = {}
+    if "accuracies" in record:
+        own["accuracies"] = _shares("accuracies", record["accuracies"])
+    if "by_step" in record:
+        own["by_step"] = _matrix(record["by_step"], len(own.get("accuracies", ())))
+    return record | own
+
+
+def _shares(name: str, values: object) -> list[float]:
+    if not isinstance(values, list) or not values:
+        raise ValueError(f"{name} {shown(values)}: give a list of numbers")
+    return [_share("accuracy", a) for a in values]
+
+
+def _matrix(rows: object, networks: int) -> list[list[float]]:
+    """Of each step's classes the accuracy of each network."""
+    if not isinstance(rows, list) or not all(isinstance(row, list) and len(row) == networks for row in rows):
+        raise ValueError(f"by_step {shown(rows)}: give a list for each step, of a number for each network")
+    return [_shares("by_step", row) for row in rows]
 
 
 def _share(name: str, value: object) -> float:
@@ -46,7 +59,7 @@ def _kind(kind: type, said: str) -> Callable[[str, object], None]:
 _amount = partial(finite, at_least=0)
 _count = partial(whole, at_least=0, at_most=2**53)
 _CHECKS: dict[str, Callable[[str, object], object]] = {
-    **dict.fromkeys("method dataset device commit date codec data".split(), _kind(str, "a text")),
+    **dict.fromkeys("method trainer dataset device commit date codec data".split(), _kind(str, "a text")),
     **dict.fromkeys("recipe versions work".split(), _kind(dict, "an object")),
     **dict.fromkeys("condense_seconds train_seconds seconds".split(), _amount),
     **dict.fromkeys("order seed stored_images stored_bytes images bytes".split(), _count),

@@ -14,6 +14,7 @@ from cl_condense.common.files import atomic, unwritable
 from cl_condense.common.foreign import MOST_TEXT, one_line, parse_object, reading, reason
 from cl_condense.common.plain import Json
 from cl_condense.runs.record_values import checked
+from cl_condense.training.trainers.contract import DEFAULT
 
 Record = Json
 
@@ -24,11 +25,17 @@ _KEYS = tuple(
 
 
 class Unit(NamedTuple):
-    """One piece of work: a method's memory after a step of a class order."""
+    """One piece of work: networks of a trainer on a method's memory after a step of a class order."""
 
     order: int
     method: str
     step: int
+    trainer: str = DEFAULT
+
+    @staticmethod
+    def of(record: Record) -> Unit:
+        """What a record is of; those of before there were trainers do not say it."""
+        return Unit(record["order"], record["method"], record["step"], record.get("trainer", DEFAULT))
 
 
 def append(path: Path, record: Record) -> None:
@@ -70,7 +77,7 @@ def mend(path: Path) -> None:
 
 def read(path: Path) -> list[Record]:
     """The records of a run in a file, each piece of work once; errors as ``lines``."""
-    return lines(path, _of_a_run, _KEYS)
+    return lines(path, Unit.of, _KEYS)
 
 
 def read_one(path: Path, remedy: str) -> Record:
@@ -124,10 +131,6 @@ def lines(
                 "take one of the two lines out"
             )
     return [record for _, record in found.values()]
-
-
-def _of_a_run(record: Record) -> Unit:
-    return Unit(record["order"], record["method"], record["step"])
 
 
 def _end_line(path: Path) -> None:

@@ -13,6 +13,11 @@ from cl_condense.runs.config import CondenseConfig, StreamConfig, TrainConfig, d
 METHODS = ("random", "ddm")
 """What a run compares where nothing is said."""
 
+LATER = {
+    f.name: f.default for f in fields(StreamConfig) if f.name in ("trainers", "order_seed", "class_orders")
+}
+"""What runs did not have at first, with its usual values."""
+
 _FIELDS = {f.name for part in (CondenseConfig, TrainConfig, StreamConfig) for f in fields(part)}
 _FIELDS -= {"dataset", "method"}
 
@@ -41,9 +46,10 @@ class RunConfig:
             raise ValueError("no method: give at least one, such as ddm")
         if len(set(self.methods)) < len(self.methods):
             raise ValueError(f"methods {', '.join(self.methods)}: give each of them once")
-        highest = numbers.SEED_MAX - self.stream.orders + 1
-        if self.seed > highest:  # the last class order's seed would be too large
-            said = f"seed {self.seed} with {self.stream.orders} orders"
+        highest, own = numbers.SEED_MAX - self.stream.orders + 1, self.stream.order_seed
+        first = self.seed if own is None else max(own, self.seed)
+        if first > highest:  # the last class order's seed would be too large
+            said = f"seed {first} with {self.stream.orders} orders"
             raise ValueError(f"{said}: give a seed of at most {highest}")
 
     @classmethod
@@ -89,10 +95,14 @@ class RunConfig:
         return {**head, **asdict(self.stream), **condense, **asdict(self.train), "device": self.device}
 
     def values(self) -> Json:
-        """The same for records: ``economy`` where a method has one, else off and the papers' ``reuse``."""
+        """The same for records: ``economy`` where a method has one, else off and the papers' ``reuse``.
+
+        What runs did not have at first is said where it is not the usual, so that they are what they were.
+        """
         economy = any(each.economical for each in self.condense)
         reuse = self.main.reuse if economy or self.main.reuse else 1
-        return self.flat() | {"methods": [*self.methods], "economy": economy, "reuse": reuse}
+        said = {k: v for k, v in self.flat().items() if k not in LATER or v != LATER[k]}
+        return said | {"methods": [*self.methods], "economy": economy, "reuse": reuse}
 
     def changed(self, **values: Any) -> RunConfig:
         """With other flat values; errors as ``of``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,10 +26,9 @@ class ClassStream:
     steps: tuple[tuple[int, ...], ...]
 
     @staticmethod
-    def of(train: ImageSet, test: ImageSet, sizes: list[int], seed: int) -> ClassStream:
-        """``sizes`` new classes a step, in numpy's order for the seed, as in the published runs."""
-        drawn = np.random.RandomState(seed).permutation(len(train.class_ids))
-        parts = np.split(drawn, np.cumsum(sizes)[:-1])
+    def of(train: ImageSet, test: ImageSet, sizes: list[int], order: Sequence[int]) -> ClassStream:
+        """``sizes`` new classes a step, in an order of the classes' positions in ``train.class_ids``."""
+        parts = np.split(np.asarray(order), np.cumsum(sizes)[:-1])
         return ClassStream(train, test, tuple(tuple(train.class_ids[i] for i in part) for part in parts))
 
     def experience(self, step: int) -> ImageSet:
@@ -39,6 +39,11 @@ class ClassStream:
         """Where the test images of a step's classes are in ``test``."""
         own = torch.tensor(self.steps[step - 1], device=self.test.device)
         return torch.isin(self.test.labels, own).nonzero()[:, 0]
+
+
+def drawn_order(classes: int, seed: int) -> list[int]:
+    """Numpy's order of so many classes for a seed, as in the published runs; iCaRL and many since have 1993."""
+    return [int(i) for i in np.random.RandomState(seed).permutation(classes)]
 
 
 def step_sizes(classes: int, steps: int) -> list[int]:

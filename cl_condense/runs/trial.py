@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from torch import nn
 
-from cl_condense.common.checkpoint import Checkpoints
+from cl_condense.common import tensor_file
+from cl_condense.common.checkpoint import Checkpoints, under
+from cl_condense.common.foreign import reading
 from cl_condense.common.progress import OnProgress
 from cl_condense.memory.class_memory import ClassMemory
 from cl_condense.networks.contract import MakeNetwork
@@ -16,65 +19,113 @@ from cl_condense.runs.records import Unit
 from cl_condense.runs.stream import ClassStream
 from cl_condense.training.evaluate import count_right, fresh_networks
 from cl_condense.training.train import TrainJob
+from cl_condense.training.trainers import TRAINERS, lesson
+
+_NETWORKS = "cl-condense networks 1"
 
 
-@dataclass
+@dataclass(eq=False)
 class Trial:
     """State of one method on one class order, a step at a time; only the steps that are due are asked for.
 
     Attributes:
-        start: the unit before the first step.
-        due: the steps without a record, rising.
+        due: the units that are to be done, step by step.
         stream: of the class order.
         memory: empty, or as a step left it.
         network: makes what is trained on the memory, from a number of classes; on the memory's device.
         networks: how many are trained after each step.
         file: where the memory after a unit is kept.
+        kept: where networks that go on are.
         checkpoints: of a unit's condensation.
     """
 
-    start: Unit
-    due: list[int]
+    due: list[Unit]
     stream: ClassStream
     memory: ClassMemory
     network: MakeNetwork
     networks: int
     file: Callable[[Unit], Path]
+    kept: Callable[[Unit], Path]
     checkpoints: Callable[[Unit], Checkpoints]
+    _trained: dict[Unit, Sequence[nn.Module]] = field(default_factory=dict)
 
-    def unit(self, step: int) -> Unit:
-        return self.start._replace(step=step)
-
-    def condense(self, step: int, on_iteration: OnProgress) -> None:
+    def condense(self, unit: Unit, on_iteration: OnProgress) -> None:
         """Takes a step's classes into the memory and keeps it; what an interruption lost is made again."""
-        memory = self.memory
+        memory, step = self.memory, unit.step
         memory.on_iteration = on_iteration
         later = range(step, memory.experiences, -1)
-        kept = next((t for t in later if self.file(self.unit(t)).exists()), None)
+        kept = next((t for t in later if self.file(unit._replace(step=t)).exists()), None)
         if kept:
-            memory.seconds = memory.load(self.file(self.unit(kept))).get("seconds", 0.0)
+            memory.seconds = memory.load(self.file(unit._replace(step=kept))).get("seconds", 0.0)
         for t in range(memory.experiences + 1, step + 1):
-            checkpoints = self.checkpoints(self.unit(t))
+            checkpoints = self.checkpoints(unit._replace(step=t))
             memory.update(self.stream.experience(t), checkpoints)
-            memory.save(self.file(self.unit(t)), seconds=memory.seconds)
+            memory.save(self.file(unit._replace(step=t)), seconds=memory.seconds)
             checkpoints.remove()
 
-    def job(self, step: int) -> TrainJob:
-        """New networks for the memory, and what they are to learn from it."""
+    def outputs(self, unit: Unit) -> tuple[int, ...]:
+        """The class of each output of a unit's networks."""
+        seen = [c for own in self.stream.steps[: unit.step] for c in sorted(own)]
+        return TRAINERS[unit.trainer].outputs(self.stream.train.class_ids, seen)
+
+    def job(self, unit: Unit) -> TrainJob:
+        """Networks for the memory, and what they are to learn from it."""
         assert self.memory.condensed is not None  # for the type checker: a step has filled it
         images, labels = self.memory.condensed.decode()
-        classes, device = torch.tensor(self.stream.train.class_ids), self.memory.device
-        keys = (self.memory.seed, step - 1)
-        nets = fresh_networks(lambda: self.network(len(classes)), self.networks, keys=keys, device=device)
-        return TrainJob(nets, images.to(device), torch.searchsorted(classes, labels).to(device), keys)
+        return lesson(
+            TRAINERS[unit.trainer],
+            images.to(self.memory.device),
+            labels,
+            self.outputs(unit),
+            make=self.network,
+            networks=self.networks,
+            keys=(self.memory.seed, unit.step - 1),
+            before=self._before(unit),
+        )
 
-    def accuracies(self, job: TrainJob, step: int) -> list[float]:
-        """What each network of a trained job gets right of the test images of the classes so far."""
-        rows = [self.stream.test_rows(t) for t in range(1, step + 1)]
-        right = torch.stack([count_right(job.nets, self.stream.test, own) for own in rows]).sum(0)
-        return [n / sum(map(len, rows)) for n in right.tolist()]
+    def accuracies(self, job: TrainJob, unit: Unit) -> tuple[list[float], list[list[float]]]:
+        """What each network of a trained job gets right of the test images of the classes so far.
 
-    def leave(self, step: int) -> None:
-        """Removes the memories of the steps before, when the record of this one is on the disk."""
-        for t in range(1, step):
-            self.file(self.unit(t)).unlink(missing_ok=True)
+        Of all of them, and of those of each step: ``[networks]`` and ``[steps][networks]``.
+        """
+        rows = [self.stream.test_rows(t) for t in range(1, unit.step + 1)]
+        outputs = self.outputs(unit)
+        right = torch.stack([count_right(job.nets, self.stream.test, own, outputs=outputs) for own in rows])
+        each = [[n / len(own) for n in found] for own, found in zip(rows, right.tolist(), strict=True)]
+        return [n / sum(map(len, rows)) for n in right.sum(0).tolist()], each
+
+    def keep(self, unit: Unit, job: TrainJob) -> None:
+        """Keeps trained networks for the next step, if it goes on with them."""
+        if not TRAINERS[unit.trainer].goes_on or unit.step == len(self.stream.steps):
+            return
+        self._trained = {unit: job.nets}
+        tensors = {f"{i}.{k}": v for i, net in enumerate(job.nets) for k, v in net.state_dict().items()}
+        tensor_file.write(self.kept(unit), _NETWORKS, tensors)
+
+    def leave(self, unit: Unit, memories: bool) -> None:
+        """Removes the trainer's networks of the steps before, and the memories, where no trainer needs them."""
+        for before in (unit._replace(step=t) for t in range(1, unit.step)):
+            self.kept(before).unlink(missing_ok=True)
+            if memories:
+                self.file(before).unlink(missing_ok=True)
+
+    def _before(self, unit: Unit) -> Sequence[nn.Module]:
+        """The networks of the step before, where the trainer goes on with them; none at the first step.
+
+        Raises:
+            ValueError: for a damaged file of them.
+        """
+        if not TRAINERS[unit.trainer].goes_on or unit.step == 1:
+            return ()
+        last = unit._replace(step=unit.step - 1)
+        if last in self._trained:
+            return self._trained[last]
+        path, keys = self.kept(last), (self.memory.seed, last.step - 1)
+        outputs, device = len(self.outputs(last)), self.memory.device
+        nets = fresh_networks(lambda: self.network(outputs), self.networks, keys=keys, device=device)
+        what = "networks", "remove it, and they are trained again"
+        state = tensor_file.read(path, [_NETWORKS], [], *what).tensors
+        with reading(path, *what):
+            for i, net in enumerate(nets):
+                net.load_state_dict(under(f"{i}.", state))
+        return nets

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from cl_condense.common.progress import OnProgress, Progress
+from cl_condense.training.trainers.contract import DEFAULT
 
 if TYPE_CHECKING:
     from cl_condense.runs.incremental import Event
@@ -23,7 +24,8 @@ def in_units(missing: int, on_progress: OnProgress) -> Callable[[Event], None]:
     def on_event(event: Event) -> None:
         nonlocal done
         unit, doing = event.unit, _DOING.get(event.phase, event.phase)
-        stage = f"{unit.method}, order {unit.order + 1}, step {unit.step}: {doing}"
+        way = "" if unit.trainer == DEFAULT else f", {unit.trainer}"
+        stage = f"{unit.method}{way}, order {unit.order + 1}, step {unit.step}: {doing}"
         on_progress(Progress(stage, done + event.share, missing))
         done += event.record is not None
 

@@ -38,22 +38,31 @@ def fresh_networks(
     return nets
 
 
+def places(labels: Tensor, outputs: Sequence[int]) -> Tensor:
+    """Which output is of the class of each label ``[n]``; ``outputs`` has the class of each, in any order."""
+    ids, place = torch.tensor(outputs, device=labels.device).sort()
+    return place[torch.searchsorted(ids, labels).clamp_max(len(ids) - 1)]
+
+
 def count_right(
     nets: Sequence[nn.Module],
     test: ImageSet,
     rows: Tensor,
     *,
+    outputs: Sequence[int] = (),
     compiled: bool = False,
     on_progress: OnProgress | None = None,
 ) -> Tensor:
     """How many of the images at ``rows`` of ``test`` each network gets right: ``[r]`` int64, on their device.
 
-    The networks are left in evaluation mode.
+    The networks are left in evaluation mode. ``outputs`` has the class of each of their outputs; without it
+    these are the classes of ``test``, rising.
     """
     device = next(nets[0].parameters()).device
     for net in nets:
         net.eval()
-    targets, right, done = test.targets, torch.zeros(len(nets), dtype=torch.int64, device=device), 0
+    targets = places(test.labels, outputs or test.class_ids)
+    right, done = torch.zeros(len(nets), dtype=torch.int64, device=device), 0
     for part in rows.split(512):
         logits = predict(nets, test.take(part).to(device), compiled=compiled)
         right += (logits.argmax(-1) == targets[part].to(device)).sum(1)

@@ -19,6 +19,7 @@ _FINITE: dict[str, dict[str, float]] = {
     "weight_decay": {"at_least": 0},
     "cutmix": {"at_least": 0, "at_most": 1},
     "decay": {"above": 0, "at_most": 1},
+    "temperature": {"above": 0},
 }
 
 
@@ -39,6 +40,7 @@ class Training:
             with it the momentum.
         milestones: shares of the epochs, 0 to 1, after which the rate is multiplied by ``decay`` instead, each
             time, and the momentum goes on: ``floor(share * epochs)`` epochs keep the rate before.
+        temperature: of ``distillation``, where a job has teachers.
         precision: of convolutions; loss, gradients of weights and the step are float32 all the same.
         compiled: the papers' ConvNets go through torch.compile: minutes at first, less time an image after it.
 
@@ -55,6 +57,7 @@ class Training:
     cutmix: float = 0.0
     decay: float = 0.1
     milestones: tuple[float | Fraction, ...] = ()
+    temperature: float = 2.0
     precision: Precision = "float32"
     compiled: bool = False
 

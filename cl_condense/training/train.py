@@ -19,6 +19,7 @@ from cl_condense.networks.convnet import ConvNet
 from cl_condense.networks.joined import forward_joined, joinable
 from cl_condense.training.compiling import compiled_logits, plain_logits
 from cl_condense.training.cutmix import cutmix
+from cl_condense.training.distillation import distillation
 from cl_condense.training.protocol import Training
 
 Momentum = list[Tensor]
@@ -38,6 +39,8 @@ class TrainJob(NamedTuple):
     labels: Tensor
     keys: tuple[int, ...]
     momenta: Sequence[Momentum] = ()
+    teachers: Sequence[nn.Module] = ()
+    """Frozen, of each network one, whose answers for the first outputs are kept; see ``distillation``."""
 
 
 def train(
@@ -104,7 +107,8 @@ def train_together(
     joint = len(jobs) > 1 and joinable([net for each in jobs for net in each.nets], jobs[0].images)
     members: dict[object, list[int]] = {}
     for i, job in enumerate(jobs):
-        members.setdefault((job.images.shape, len(job.keys)) if joint else i, []).append(i)
+        alike = job.images.shape, len(job.keys), len(job.teachers)
+        members.setdefault(alike if joint else i, []).append(i)
     groups = [_Rows([jobs[i] for i in own], training) for own in members.values()]
 
     def state() -> State:
@@ -150,12 +154,14 @@ class _Rows:
         job, number: of each network, ``[r, 1]``: its job, and its number in it.
         keys: integers, or where jobs differ a list of one for each network.
         device_keys: the same as draws on the device take them, ``[r, 1]`` for a list.
+        teachers: of each network, or none.
         momenta: parameters whose momentum is kept, and that momentum.
         forward: logits of one of the networks.
     """
 
     def __init__(self, jobs: Sequence[TrainJob], training: Training) -> None:
         self.nets = [net for job in jobs for net in job.nets]
+        self.teachers = [teacher for job in jobs for teacher in job.teachers]
         self.forward = forward_of(self.nets, training.compiled)
         self.momenta = [pair for job in jobs for pair in _kept(job)]
         self.images = _stacked([job.images for job in jobs])
@@ -262,7 +268,10 @@ def _backward(rows: _Rows, index: Tensor, training: Training, *keys: int) -> Ten
         mixed = y.gather(1, partner), share
     if joinable(nets, x):
         logits = _logits(lambda x: forward_joined(nets, x), x, training)
-        _loss(logits, y, mixed).backward()  # type: ignore[no-untyped-call]
+        loss = _loss(logits, y, mixed)
+        if rows.teachers:
+            loss = loss + _taught(logits, lambda x: forward_joined(rows.teachers, x), x, training)
+        loss.backward()  # type: ignore[no-untyped-call]
         return (logits.argmax(2) == y).sum(1)
     right = torch.zeros(len(nets), dtype=torch.int64, device=x.device)
     for i, net in enumerate(nets):
@@ -271,7 +280,10 @@ def _backward(rows: _Rows, index: Tensor, training: Training, *keys: int) -> Ten
             targets = y[row, part]
             logits = _logits(forward, filled, training)[None, : targets.shape[1]]
             also = mixed and (mixed[0][row, part], mixed[1][row])
-            (_loss(logits, targets, also) * (targets.shape[1] / x.shape[1])).backward()
+            loss = _loss(logits, targets, also)
+            if rows.teachers:
+                loss = loss + _taught(logits, partial(rows.forward, rows.teachers[i]), filled, training)
+            (loss * (targets.shape[1] / x.shape[1])).backward()
             right[i] += (logits.argmax(2) == targets).sum()
     return right
 
@@ -303,6 +315,14 @@ def _loss(logits: Tensor, y: Tensor, mixed: Mixed | None) -> Tensor:
     (other, share), each = mixed, logits.transpose(1, 2)
     own, others = (F.cross_entropy(each, t, reduction="none").mean(1) for t in (y, other))
     return (share * own + (1 - share) * others).sum()
+
+
+def _taught(logits: Tensor, teachers: Callable[[Tensor], Tensor], x: Tensor, training: Training) -> Tensor:
+    """The distillation loss of logits ``[r, m, classes]``; of the images some may be filling at the end."""
+    with torch.no_grad():
+        theirs = _logits(teachers, x, training)
+    theirs = theirs.view(len(logits), -1, theirs.shape[-1])[:, : logits.shape[1]]
+    return distillation(logits, theirs, training.temperature)
 
 
 def _sgd(rows: _Rows, training: Training, lr: float) -> torch.optim.SGD:

@@ -34,6 +34,9 @@ OTHER = {  # another value for every field
     "budget": 90,
     "max_bytes": 10_000,
     "shrink": "prefix",
+    "trainers": ("idc", "gdumb"),
+    "order_seed": 1993,
+    "class_orders": ((2, 0, 1),),
 }
 CONDENSE, TRAIN = CondenseConfig("cifar10", "dm"), TrainConfig("cifar10")
 

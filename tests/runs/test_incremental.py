@@ -16,13 +16,13 @@ from cl_condense.runs.build import method_for, training_for
 from cl_condense.runs.defaults import DEFAULTS, defaults
 from cl_condense.runs.incremental import Run
 from cl_condense.runs.records import Unit
-from cl_condense.runs.stream import ClassStream
+from cl_condense.runs.stream import ClassStream, drawn_order
 from cl_condense.training import train
 from cl_condense.training.protocol import mixed_training
 
 FIELDS = (
-    "method dataset order step classes_seen accuracy accuracies stored_images stored_bytes codec "
-    "condense_seconds train_seconds recipe economy seed device threads versions commit date"
+    "method trainer dataset order step classes_seen accuracy accuracies by_step stored_images stored_bytes "
+    "codec condense_seconds train_seconds recipe economy seed device threads versions commit date"
 ).split()
 
 
@@ -68,7 +68,7 @@ def test_a_run_leaves_a_record_for_every_method_order_and_step(data, tmp_path):
 
 def test_class_orders_are_those_of_the_published_runs(data):
     for seed in (3, 4):
-        stream = ClassStream.of(*data, [2, 1, 1], seed)
+        stream = ClassStream.of(*data, [2, 1, 1], drawn_order(4, seed))
         expected = np.random.RandomState(seed).permutation(4).tolist()
         assert stream.steps == ((expected[0], expected[1]), (expected[2],), (expected[3],))
 
@@ -308,7 +308,7 @@ def test_an_interrupted_run_of_orders_side_by_side_goes_on(at, data, tmp_path, m
         run(stop)
     again = Run(TINY, *data, tmp_path)
     assert len(again.missing()) == 8 - at
-    assert {(r["order"], r["method"], r["step"]) for r in again()} == {*uninterrupted_units()}
+    assert {Unit.of(record) for record in again()} == {*uninterrupted_units()}
 
 
 def test_a_run_does_not_go_on_with_other_images(data, tmp_path):
