@@ -9,6 +9,7 @@ import shutil
 from dataclasses import replace
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 from campaigns import fill
@@ -16,6 +17,7 @@ from commands import call
 from made_up import REDUCED, load
 from pages import Page
 from PIL import Image
+from small_runs import TINY, few
 
 from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.data import datasets
@@ -429,3 +431,16 @@ def test_streams_of_a_table_stand_in_it(tmp_path):
     records.write_text(records.read_text().replace('"step": 1', '"step": 0', 1))
     fill(tmp_path / "r", published("ddm-1", "cifar10", 10, "dm"))
     assert "| r/streams/cifar100-dm-" in report(tmp_path / "r")[1].split("## What could not be read")[1]
+
+
+def test_accuracies_on_the_classes_of_each_step_are_folded_below_a_run(tmp_path):
+    digits = few(datasets.load("digits")[0], 8)
+    run = Run(TINY.changed(methods=("random",), trainers=("gdumb", "idc")), digits, digits, tmp_path / "run")
+    run()
+    text = write(tmp_path, tmp_path / "report.html")[1].read_text()
+    for name, way in (("random", "gdumb"), ("random (idc)", "idc")):
+        own = [r["by_step"] for r in run.records if r["trainer"] == way and r["step"] == 2]
+        first, second = 100 * np.mean(own, axis=(0, 2))
+        grid = text[: text.index(f"{name}: accuracy (%) on the classes of each step")].rsplit("| after", 1)[1]
+        assert f"| step 2 | {first:.1f} | {second:.1f} |" in grid
+    assert "--trainer gdumb --trainer idc" in text

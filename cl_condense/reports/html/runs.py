@@ -6,16 +6,19 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from cl_condense.common.plain import Json
 from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.papers.published import Cell, published
+from cl_condense.reports.forgetting import accuracy_matrix
 from cl_condense.reports.html.parts import Beside, Block, Command, Facts, Folded, Grid, Section
 from cl_condense.reports.html.pictures import Picture
 from cl_condense.reports.html.plots import Line, Mark, plot
 from cl_condense.reports.html.results import FAULTS, Results, read_json
 from cl_condense.reports.html.sets import gallery
 from cl_condense.reports.html.words import cite, data_words, economy_words, options, own, pairs, shell
-from cl_condense.reports.summary import Summary, accuracy_table, summarise
+from cl_condense.reports.summary import Summary, accuracy_table, label, summarise
 from cl_condense.runs.records import read
 
 _FINALS = ("ddm-fig3b", "idm-fig8")
@@ -38,6 +41,8 @@ def run_sections(results: Results, folder: Path) -> list[Section]:
         caption = "Published final accuracies of class-incremental CIFAR-100"
         blocks.append(Grid(("method", "table", "steps", "final", "notes"), rows, caption, text=True))
     blocks += [Beside(list(_memories(results, folder)))]
+    if matrices := _matrices(records):
+        blocks += [Folded("Accuracy on the classes of each step", [Beside(matrices)])]
     papers = {f"paper of {m}": cite(str(m)) for m in s["methods"]}
     facts = {
         "folder": results.name(folder),
@@ -76,6 +81,25 @@ def _curves(summaries: Sequence[Summary], finals: Sequence[Cell]) -> Picture:
     return Picture(plot(lines, ("classes seen", "accuracy (%)"), marks), alt)
 
 
+def _matrices(records: Sequence[Json]) -> list[Block]:
+    """Mean accuracies, over orders and networks, after each step on each step's classes, by row."""
+    found: list[Block] = []
+    for name in dict.fromkeys(map(label, records)):
+        own = [r for r in records if label(r) == name]
+        orders = [[r for r in own if r["order"] == order] for order in dict.fromkeys(r["order"] for r in own)]
+        steps = max(map(len, orders))
+        whole = [each for each in orders if len(each) == steps and all("by_step" in r for r in each)]
+        if not whole or steps < 2:
+            continue
+        mean = 100 * np.concatenate([accuracy_matrix(each) for each in whole], -1).mean(-1)
+        rows = [
+            (f"step {i}", *(f"{a:.1f}" for a in row[:i]), *[""] * (steps - i)) for i, row in enumerate(mean, 1)
+        ]
+        head = ("after", *(f"step {j}'s" for j in range(1, steps + 1)))
+        found.append(Grid(head, rows, f"{name}: accuracy (%) on the classes of each step"))
+    return found
+
+
 def _memories(results: Results, folder: Path) -> Iterator[Block]:
     """The last memory of each method in the first class order."""
     last: dict[str, tuple[int, Path]] = {}
@@ -96,6 +120,10 @@ def _run_command(results: Results, folder: Path, s: Json) -> str:
     words = ["run", "--dataset", s["dataset"], *data_words(s["dataset"])]
     for method in s["methods"]:
         words += ["--method", method]
+    for trainer in s.get("trainers", ()):
+        words += ["--trainer", trainer]
+    if s.get("class_orders"):
+        words += ["--order-file", "ORDERS.json"]
     kept = "steps ipc budget codec orders networks iterations real_per_class epochs evaluation".split()
     kept += [
         "precision",
@@ -105,6 +133,7 @@ def _run_command(results: Results, folder: Path, s: Json) -> str:
         "network",
         "width",
         "seed",
+        "order_seed",
         "device",
         *([] if s.get("ipc") else ["shrink"]),
     ]
