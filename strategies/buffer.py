@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Generic, TypeVar, overload
+from typing import Any
 
 import torch
 from avalanche.benchmarks import OnlineCLExperience
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from cl_condense.common import numbers
 from cl_condense.common.foreign import shown
-from cl_condense.common.kinds import check_call, check_kind
+from cl_condense.common.kinds import check_call, check_flag, check_kind
 from cl_condense.common.plain import Json
 from cl_condense.common.progress import OnProgress
 from cl_condense.condensation import codecs
@@ -24,29 +25,10 @@ from cl_condense.condensation.recipe import Method
 from cl_condense.data.imageset import ImageSet, check_constants
 from cl_condense.memory.class_memory import ClassMemory
 from cl_condense.networks.contract import MakeNetwork
-from cl_condense.strategies.tensors import ItemFormat, memory_dataset, read_items
-
-T = TypeVar("T")
-
-
-class _OfMemory(Generic[T]):
-    """An attribute that is the ``ClassMemory``'s, under the same name unless another is given."""
-
-    def __init__(self, name: str = "") -> None:
-        self._name = name
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self._name = self._name or name
-
-    @overload
-    def __get__(self, buffer: None, owner: type) -> _OfMemory[T]: ...
-    @overload
-    def __get__(self, buffer: CondensedBuffer, owner: type) -> T: ...
-    def __get__(self, buffer: CondensedBuffer | None, owner: type) -> T | _OfMemory[T]:
-        return self if buffer is None else getattr(buffer.class_memory, self._name)
-
-    def __set__(self, buffer: CondensedBuffer, value: T) -> None:
-        setattr(buffer.class_memory, self._name, value)
+from cl_condense.strategies.groups import MemoryGroup, Shown
+from cl_condense.strategies.needs import check_strategy
+from cl_condense.strategies.of_memory import OfMemory
+from cl_condense.strategies.tensors import ItemFormat, label_and_task, memory_dataset, pair_names, read_items
 
 
 class CondensedBuffer(ExemplarsBuffer):
@@ -54,16 +36,22 @@ class CondensedBuffer(ExemplarsBuffer):
 
     At each experience its classes are condensed; the real images are not kept. Use it wherever Avalanche takes
     a storage policy: ``ReplayPlugin(mem_size=200, storage_policy=CondensedBuffer(200))``, or overwrite the
-    ``storage_policy`` of a GDumbPlugin or an ER_ACE. Budgets, classes that return and all that is not said here
-    are those of ``ClassMemory``. A label that comes under two task labels counts as two classes.
+    ``storage_policy`` of a GDumbPlugin or an ER_ACE. What Avalanche's ``ClassBalancedBuffer`` has means the same
+    here. Budgets, classes that return and all that is not said here are those of ``ClassMemory``. A label that
+    comes under two task labels counts as two classes, and their names are ``(task, label)``.
 
     Args:
         max_size: images in all, shared by the classes.
         method: a name such as ``ddm``, ``dm+sm``, ``herding``, or a method of your own.
         per_class: images of each class; ``max_size`` is then 0, and so is the ReplayPlugin's ``mem_size``.
         max_bytes: bytes in all, of images and labels as ``codec`` stores them; ``max_size`` is then 0 too.
+        adaptive_size: True shares the budget among the classes seen so far, False among ``total_num_classes``.
+        total_num_classes: how many classes the whole stream has, (task, label) pairs where there are tasks.
         codec, dataset, network, device, seed, papers, iterations, shrink, on_iteration: as in ``ClassMemory``.
-        transform: augments memory images when they are trained on (a function of one image tensor).
+        transform: augments memory images when they are trained on: a function of one image tensor, such as
+            ``as_stream(benchmark.train_stream)``. Default: none. Stored images have been through the stream's
+            evaluation transform, and are given as the network should see them: a condensed image is optimised
+            to be looked at whole.
         task_labels: True gives items (image, label, task) and False (image, label), whatever the stream
             gives; ER_ACE always wants the first.
         normalisation: (mean, std) per channel of the stream's transform, for pictures of the memory.
@@ -78,23 +66,24 @@ class CondensedBuffer(ExemplarsBuffer):
 
     Raises:
         ValueError: for a budget below one image a class, an unknown method or device, images that are not
-            float tensors of one size.
+            float tensors of one size, and for a strategy that wants more of a memory than images and labels.
     """
 
-    memory = _OfMemory[CondensedSet | None]("condensed")
-    recipe = _OfMemory[Json]()
-    experiences = _OfMemory[int]()
-    seconds = _OfMemory[float]()
-    per_class = _OfMemory[int | None]()
-    max_bytes = _OfMemory[int | None]()
-    method = _OfMemory[Method]()
-    codec = _OfMemory[str]()
-    dataset = _OfMemory[str]()
-    network = _OfMemory[MakeNetwork | None]()
-    device = _OfMemory[str]()
-    seed = _OfMemory[int]()
-    shrink = _OfMemory[str]()
-    on_iteration = _OfMemory[OnProgress | None]()
+    memory = OfMemory[CondensedSet | None]("condensed")
+    recipe = OfMemory[Json]()
+    experiences = OfMemory[int]()
+    seconds = OfMemory[float]()
+    per_class = OfMemory[int | None]()
+    max_bytes = OfMemory[int | None]()
+    total_num_classes = OfMemory[int | None]()
+    method = OfMemory[Method]()
+    codec = OfMemory[str]()
+    dataset = OfMemory[str]()
+    network = OfMemory[MakeNetwork | None]()
+    device = OfMemory[str]()
+    seed = OfMemory[int]()
+    shrink = OfMemory[str]()
+    on_iteration = OfMemory[OnProgress | None]()
 
     def __init__(
         self,
@@ -103,6 +92,8 @@ class CondensedBuffer(ExemplarsBuffer):
         method: str | Method = "ddm",
         per_class: int | None = None,
         max_bytes: int | None = None,
+        adaptive_size: bool = True,
+        total_num_classes: int | None = None,
         codec: str = codecs.DEFAULT,
         dataset: str = "",
         network: MakeNetwork | None = None,
@@ -123,6 +114,7 @@ class CondensedBuffer(ExemplarsBuffer):
             method=method,
             per_class=per_class,
             max_bytes=max_bytes,
+            total_num_classes=total_num_classes,
             codec=codec,
             dataset=dataset,
             network=network,
@@ -133,6 +125,7 @@ class CondensedBuffer(ExemplarsBuffer):
             shrink=shrink,
             on_iteration=on_iteration,
         )
+        _check_sharing(adaptive_size, total_num_classes)
         check_call("transform", transform)
         check_kind("task_labels", task_labels, bool | None, "True, False or None")
         if normalisation is not None:
@@ -140,7 +133,22 @@ class CondensedBuffer(ExemplarsBuffer):
         self.transform, self.task_labels, self.normalisation = transform, task_labels, normalisation
         self.num_workers = numbers.whole("num_workers", num_workers, 0)
         self._format = ItemFormat(tensor_labels=False, task_labels=True)
-        self._dataset: AvalancheDataset[Any] | None = None
+        self._shown: Shown | None = None
+
+    def __len__(self) -> int:
+        """How many images are held and replayed."""
+        return len(self.buffer)
+
+    def __bool__(self) -> bool:
+        # As Avalanche's own policies, which have no length: ``policy or another`` must not drop an empty one.
+        return True
+
+    def __repr__(self) -> str:
+        memory = self.class_memory
+        budgets = {name: getattr(memory, name) for name in ("max_size", "per_class", "max_bytes")}
+        budget = ", ".join(f"{name}={value}" for name, value in budgets.items() if value is not None)
+        held = f"{len(self)} images of {len(memory.seen)} classes"
+        return f"CondensedBuffer({budget}, method={memory.method.name!r}): {held}"
 
     @property
     def max_size(self) -> int:
@@ -150,14 +158,35 @@ class CondensedBuffer(ExemplarsBuffer):
     @property
     def buffer(self) -> AvalancheDataset[Any]:
         """The memory as a dataset whose items look like the stream's; empty before the first experience."""
-        if self._dataset is None:
-            if self.memory is None:
-                return AvalancheDataset([])
-            self._dataset = memory_dataset(*self.memory.decode(), self._format, self.transform)
-        return self._dataset
+        return self._shows().dataset
+
+    @property
+    def buffer_groups(self) -> dict[int, MemoryGroup]:
+        """The images of each label, those of all tasks that have it; to be read, not changed."""
+        return self._shows().groups
+
+    @property
+    def buffer_datasets(self) -> list[AvalancheDataset[Any]]:
+        """The datasets of ``buffer_groups``."""
+        return [group.buffer for group in self.buffer_groups.values()]
+
+    @property
+    def seen_classes(self) -> set[int]:
+        """The labels that the stream has shown."""
+        return {label_and_task(i)[0] for i in self.class_memory.seen}
+
+    @property
+    def adaptive_size(self) -> bool:
+        """Whether a class's part shrinks as classes come."""
+        return self.total_num_classes is None and self.per_class is None
 
     def update(self, strategy: Any, **kwargs: object) -> None:
-        """Condenses the strategy's current experience; what Avalanche 0.6 calls."""
+        """Condenses the strategy's current experience; what Avalanche 0.6 calls.
+
+        Raises:
+            ValueError: for a strategy that a memory of images cannot serve, and as ``post_adapt``.
+        """
+        check_strategy(strategy)
         self.post_adapt(strategy, strategy.experience)
 
     def post_adapt(self, agent_state: object, exp: Any) -> None:
@@ -167,22 +196,29 @@ class CondensedBuffer(ExemplarsBuffer):
                 "an online experience shows a few images at a time and condensation needs all of a class: "
                 "train on the original stream, or use Avalanche's ReservoirSamplingBuffer"
             )
+        self.update_from_dataset(getattr(exp, "dataset", None))
+
+    def update_from_dataset(self, new_data: AvalancheDataset[Any] | None, strategy: object = None) -> None:
+        """Condenses the classes of a dataset into the memory; one without images changes nothing."""
         start = time.perf_counter()
-        check_kind(
-            "dataset of the experience", getattr(exp, "dataset", None), AvalancheDataset, "an AvalancheDataset"
-        )
-        images, ids, form = read_items(exp.dataset, self.num_workers)
+        check_kind("dataset of the experience", new_data, AvalancheDataset, "an AvalancheDataset")
+        if not new_data:
+            return
+        images, ids, form = read_items(new_data, self.num_workers)
         real = ImageSet.of(images, ids, normalisation=self.normalisation)
         del images
-        self.class_memory.update(real)
+        memory = self.class_memory
+        memory.update(real)
+        if memory.condensed and (names := pair_names(memory.condensed.class_ids)):
+            memory.condensed = replace(memory.condensed, names=names)
         self._format = form if self.task_labels is None else form._replace(task_labels=self.task_labels)
-        self._dataset = None
+        self._shown = None
         self.seconds = time.perf_counter() - start
 
     def resize(self, strategy: object, new_size: int) -> None:
         """Sets ``max_size`` and shrinks the memory to it; a larger size is filled by later experiences."""
         self.class_memory.resize(new_size)
-        self._dataset = None
+        self._shown = None
 
     def save(self, path: str | Path, **extra: Any) -> None:
         """Writes the memory and what is needed to go on; ``load`` reads it into an equal buffer."""
@@ -197,8 +233,15 @@ class CondensedBuffer(ExemplarsBuffer):
         form = _format(path, read_header(path))
         extra = self.class_memory.load(path)
         extra.pop("format", None)
-        self._format, self._dataset = form, None
+        self._format, self._shown = form, None
         return extra
+
+    def _shows(self) -> Shown:
+        if self.memory is None:
+            return Shown(AvalancheDataset([]), {})
+        if self._shown is None:
+            self._shown = Shown.of(memory_dataset(*self.memory.decode(), self._format, self.transform))
+        return self._shown
 
     def __setstate__(self, state: Json) -> None:
         if "class_memory" not in state:
@@ -206,7 +249,15 @@ class CondensedBuffer(ExemplarsBuffer):
         self.__dict__.update(state)
 
     def __getstate__(self) -> Json:
-        return self.__dict__ | {"_dataset": None}
+        return self.__dict__ | {"_shown": None}
+
+
+def _check_sharing(adaptive_size: bool, total_num_classes: int | None) -> None:
+    """Whether the two agree; Avalanche's own buffers ask for the same."""
+    check_flag("adaptive_size", adaptive_size)
+    if adaptive_size == (total_num_classes is not None):
+        remedy = "give total_num_classes" if not adaptive_size else "give adaptive_size=False with it"
+        raise ValueError(f"adaptive_size={adaptive_size}, total_num_classes={total_num_classes}: {remedy}")
 
 
 def _format(path: str | Path, header: Json) -> ItemFormat:

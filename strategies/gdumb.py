@@ -104,7 +104,8 @@ class CondensedGDumb(SupervisedTemplate):
 
     def _train_exp(self, experience: Any, eval_streams: object = None, **kwargs: object) -> None:
         """Draws new networks and trains them on the memory."""
-        assert self.buffer.memory is not None  # for the type checker: the experience has filled it
+        if self.buffer.memory is None:
+            raise ValueError("the first experience has no images: leave it out of the stream")
         start = time.perf_counter()
         images, ids = self.buffer.memory.decode()
         labels = torch.tensor([label_and_task(int(i))[0] for i in ids], device=self.device)

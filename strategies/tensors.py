@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import torch
@@ -14,7 +14,10 @@ from avalanche.benchmarks.utils.classification_dataset import (
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from cl_condense.common.numbers import whole
+
 _TASK_BITS = 32  # a class of the memory is a label of a task: (task << 32) + label
+_LAST_LABEL, _LAST_TASK = 2**32 - 1, 2**31 - 1
 
 
 class ItemFormat(NamedTuple):
@@ -24,9 +27,14 @@ class ItemFormat(NamedTuple):
     task_labels: bool
 
 
-def class_id(label: int, task: int = 0) -> int:
-    """The memory's number for a label of a task; the label itself where there are no tasks."""
-    return (task << _TASK_BITS) + label
+def class_id(label: object, task: object = 0) -> int:
+    """The memory's number for a label of a task; the label itself where there are no tasks.
+
+    Raises:
+        ValueError: for labels and tasks that are no whole numbers, and out of range.
+    """
+    y, t = whole("label", label, 0, _LAST_LABEL), whole("task label", task, 0, _LAST_TASK)
+    return (t << _TASK_BITS) + y
 
 
 def label_and_task(class_id: int) -> tuple[int, int]:
@@ -34,11 +42,17 @@ def label_and_task(class_id: int) -> tuple[int, int]:
     return class_id & ((1 << _TASK_BITS) - 1), class_id >> _TASK_BITS
 
 
+def pair_names(class_ids: Iterable[int]) -> tuple[str, ...]:
+    """``(task, label)`` of each class where there are tasks, for people and in files; else nothing."""
+    pairs = [label_and_task(i)[::-1] for i in class_ids]
+    return tuple(map(str, pairs)) if any(task for task, _ in pairs) else ()
+
+
 def read_items(dataset: AvalancheDataset[Any], num_workers: int = 0) -> tuple[Tensor, Tensor, ItemFormat]:
     """Images ``[n, c, h, w]`` float32 and class ids ``[n]`` of a dataset, with its evaluation transforms.
 
     Raises:
-        ValueError: where items are not float tensors of one shape.
+        ValueError: where items are not float tensors of one shape, or their labels no whole numbers from 0.
     """
     dataset = dataset.eval()
     first = dataset[0]
@@ -66,7 +80,7 @@ def _collate(items: list[tuple[Any, ...]]) -> tuple[Tensor, Tensor]:
     shapes = {tuple(x.shape) for x, *_ in items}
     if len(shapes) > 1:
         raise ValueError(_unequal(shapes))
-    ids = [class_id(int(y), int(task[0]) if task else 0) for _, y, *task in items]
+    ids = [class_id(y, task[0] if task else 0) for _, y, *task in items]
     return torch.stack([x for x, *_ in items]).float(), torch.tensor(ids)
 
 

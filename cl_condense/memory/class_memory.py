@@ -49,6 +49,8 @@ class ClassMemory:
         method: a name such as ``ddm``, ``dm+sm``, ``herding``, or a method of your own.
         per_class: images of each class.
         max_bytes: bytes in all, of images and labels as ``codec`` stores them.
+        total_num_classes: the classes of the whole stream, which share ``max_size`` or ``max_bytes`` from the
+            start, so that none shrinks; default: those seen so far share it. More classes are refused.
         codec: how images are stored, real and condensed alike: ``uint8`` (8 bits with a range for every image
             and channel), ``float16`` or ``float32``; see ``condensation.codecs``.
         dataset: a name such as ``cifar10`` that chooses among a method's published settings; without one a
@@ -85,6 +87,7 @@ class ClassMemory:
         method: str | Method = "ddm",
         per_class: int | None = None,
         max_bytes: int | None = None,
+        total_num_classes: int | None = None,
         codec: str = codecs.DEFAULT,
         dataset: str = "",
         network: MakeNetwork | None = None,
@@ -98,7 +101,7 @@ class ClassMemory:
         if shrink not in SHRINK:
             raise ValueError(f"shrink {shrink!r}: use {' or '.join(SHRINK)}")
         codecs.codec(codec)  # raises for one that is not known
-        self._budget = Budget(max_size, max_bytes, per_class)
+        self._budget = Budget(max_size, max_bytes, per_class, total_num_classes)
         check_kind("dataset", dataset, str, "the name of a data set, or ''")
         check_flag("papers", papers)
         check_network(network)
@@ -132,6 +135,11 @@ class ClassMemory:
     def max_bytes(self) -> int | None:
         """Bytes in all, or None where the budget is another."""
         return self._budget.max_bytes
+
+    @property
+    def total_num_classes(self) -> int | None:
+        """How many classes share the budget from the start, or None where those seen so far do."""
+        return self._budget.total_num_classes
 
     @property
     def recipe(self) -> Json:
@@ -172,11 +180,7 @@ class ClassMemory:
             ValueError: for a size that does not hold an image of every class, and for a memory whose budget is
                 another.
         """
-        if self._budget.max_size is None:
-            each = f"{self.per_class} images per class" if self.per_class else f"{self.max_bytes} bytes"
-            raise ValueError(f"the memory has {each}, not a total size to change: make it with max_size")
-        max_size = numbers.whole("max_size", max_size)
-        before, self._budget = self._budget, Budget(max_size)
+        before, self._budget = self._budget, self._budget.resized(max_size)
         try:
             if self.condensed:
                 quotas = self._budget.quotas(self.seen, self.codec, self.condensed.shape)

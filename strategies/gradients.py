@@ -1,0 +1,66 @@
+"""A-GEM and GEM whose memory is a CondensedBuffer; Avalanche's plugins keep real images of their own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from avalanche.benchmarks.utils.data_loader import GroupBalancedInfiniteDataLoader
+from avalanche.training.plugins import AGEMPlugin, GEMPlugin
+
+from cl_condense.common.kinds import check_kind
+from cl_condense.common.numbers import whole
+from cl_condense.strategies.buffer import CondensedBuffer
+from cl_condense.strategies.tensors import class_id, label_and_task
+
+
+class CondensedAGEMPlugin(AGEMPlugin):
+    """A-GEM (Chaudhry et al., ICLR 2019) with reference gradients of condensed images.
+
+    Args:
+        storage_policy: the memory.
+        sample_size: images of it for a reference gradient.
+    """
+
+    def __init__(self, storage_policy: CondensedBuffer, sample_size: int) -> None:
+        check_kind("storage_policy", storage_policy, CondensedBuffer, "a CondensedBuffer")
+        super().__init__(storage_policy.max_size, whole("sample_size", sample_size))
+        self.storage_policy = storage_policy
+
+    def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
+        """Updates the memory; all of it is sampled from, in batches."""
+        self.storage_policy.update(strategy)
+        self.buffers = [self.storage_policy.buffer]
+        self.buffer_dataloader = GroupBalancedInfiniteDataLoader(self.buffers, batch_size=self.sample_size)
+        self.buffer_dliter = iter(self.buffer_dataloader)
+
+
+class CondensedGEMPlugin(GEMPlugin):
+    """GEM (Lopez-Paz and Ranzato, NeurIPS 2017) with condensed images of each experience's classes.
+
+    Args:
+        storage_policy: the memory.
+        memory_strength: as in Avalanche's plugin.
+    """
+
+    def __init__(self, storage_policy: CondensedBuffer, memory_strength: float) -> None:
+        check_kind("storage_policy", storage_policy, CondensedBuffer, "a CondensedBuffer")
+        super().__init__(storage_policy.max_size, memory_strength)
+        self.storage_policy = storage_policy
+        self._classes: list[set[int]] = []
+
+    def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
+        """Updates the memory; each experience's constraint is renewed, since its images may have become fewer."""
+        self.storage_policy.update(strategy)
+        memory = self.storage_policy.memory
+        if memory is None:
+            return
+        images, ids = memory.decode()
+        shown = strategy.experience.dataset
+        tasks = getattr(shown, "targets_task_labels", [0] * len(shown))
+        self._classes.append({class_id(y, t) for y, t in zip(shown.targets, tasks, strict=True)})
+        for number, classes in enumerate(self._classes):
+            mine = torch.tensor([int(i) in classes for i in ids])
+            pairs = [label_and_task(int(i)) for i in ids[mine]]
+            self.memory_x[number] = images[mine]
+            self.memory_y[number], self.memory_tid[number] = torch.tensor(pairs).unbind(1)
