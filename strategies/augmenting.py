@@ -48,9 +48,9 @@ class AsStream:
 def as_stream(stream: Any) -> AsStream:
     """The stream's own augmentation as the ``transform`` of a CondensedBuffer; Avalanche's buffers do the same.
 
-    Each part of the training transform is called with the float tensor that ``ToTensor`` would have given, values
-    of condensed images beyond [0, 1] included. The ``Normalize`` of the evaluation transform, through which
-    memory images have gone, is undone before. Whatever else that does, such as resizing, stays done.
+    Each part of the training transform is called with the float tensor that ``ToTensor`` would have given,
+    values of condensed images beyond [0, 1] included. The ``Normalize`` of the evaluation transform, through
+    which memory images have gone, is undone before. Whatever else that does, such as resizing, stays done.
 
     Args:
         stream: a training stream, an experience of it, or its AvalancheDataset.
@@ -64,9 +64,7 @@ def as_stream(stream: Any) -> AsStream:
     check_kind("stream", dataset, AvalancheDataset, "a training stream, an experience or an AvalancheDataset")
     undone = [step for step in _steps(dataset, "eval") if isinstance(step, v1.Normalize | v2.Normalize)]
     if len(undone) > 1:
-        raise ValueError(
-            "the stream's eval_transform has more than one Normalize: give a transform of your own"
-        )
+        raise ValueError("the stream's eval_transform normalises twice: give a transform of your own")
     constants = [(tuple(map(float, step.mean)), tuple(map(float, step.std))) for step in undone]
     steps = tuple(step for step in _steps(dataset, "train") if not isinstance(step, _TO_TENSOR))
     made = AsStream(steps, constants[0] if constants else None)

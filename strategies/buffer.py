@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +27,7 @@ from cl_condense.data.imageset import ImageSet, check_constants
 from cl_condense.memory.class_memory import ClassMemory
 from cl_condense.networks.contract import MakeNetwork
 from cl_condense.strategies.groups import MemoryGroup, Shown
-from cl_condense.strategies.needs import check_strategy
+from cl_condense.strategies.needs import check_strategy, wants_task_labels
 from cl_condense.strategies.of_memory import OfMemory
 from cl_condense.strategies.tensors import ItemFormat, label_and_task, memory_dataset, pair_names, read_items
 
@@ -36,9 +37,9 @@ class CondensedBuffer(ExemplarsBuffer):
 
     At each experience its classes are condensed; the real images are not kept. Use it wherever Avalanche takes
     a storage policy: ``ReplayPlugin(mem_size=200, storage_policy=CondensedBuffer(200))``, or overwrite the
-    ``storage_policy`` of a GDumbPlugin or an ER_ACE. What Avalanche's ``ClassBalancedBuffer`` has means the same
-    here. Budgets, classes that return and all that is not said here are those of ``ClassMemory``. A label that
-    comes under two task labels counts as two classes, and their names are ``(task, label)``.
+    ``storage_policy`` of a GDumbPlugin or an ER_ACE. What Avalanche's ``ClassBalancedBuffer`` has means the
+    same here. Budgets, classes that return and all that is not said here are those of ``ClassMemory``. A label
+    that comes under two task labels counts as two classes, and their names are ``(task, label)``.
 
     Args:
         max_size: images in all, shared by the classes.
@@ -52,8 +53,8 @@ class CondensedBuffer(ExemplarsBuffer):
             ``as_stream(benchmark.train_stream)``. Default: none. Stored images have been through the stream's
             evaluation transform, and are given as the network should see them: a condensed image is optimised
             to be looked at whole.
-        task_labels: True gives items (image, label, task) and False (image, label), whatever the stream
-            gives; ER_ACE always wants the first.
+        task_labels: True gives items (image, label, task) and False (image, label). Default: what the stream
+            gives, and the first to ER_ACE and MIR, which want nothing else.
         normalisation: (mean, std) per channel of the stream's transform, for pictures of the memory.
         num_workers: processes that read the experience's images.
 
@@ -134,6 +135,7 @@ class CondensedBuffer(ExemplarsBuffer):
         self.num_workers = numbers.whole("num_workers", num_workers, 0)
         self._format = ItemFormat(tensor_labels=False, task_labels=True)
         self._shown: Shown | None = None
+        self._updated: tuple[weakref.ref[Any], int] | None = None  # by which strategy, and at which experience
 
     def __len__(self) -> int:
         """How many images are held and replayed."""
@@ -183,20 +185,28 @@ class CondensedBuffer(ExemplarsBuffer):
     def update(self, strategy: Any, **kwargs: object) -> None:
         """Condenses the strategy's current experience; what Avalanche 0.6 calls.
 
-        Raises:
-            ValueError: for a strategy that a memory of images cannot serve, and as ``post_adapt``.
+        Plugins that share a memory call it one after another; the first of them is heard.
         """
-        check_strategy(strategy)
-        self.post_adapt(strategy, strategy.experience)
+        clock = getattr(strategy, "clock", None)
+        now = (weakref.ref(strategy), clock.train_exp_counter) if clock else None
+        if now is None or now != self._updated:
+            self.post_adapt(strategy, strategy.experience)
+            self._updated = now
 
     def post_adapt(self, agent_state: object, exp: Any) -> None:
-        """Condenses an experience's classes into the memory; after an error the memory is what it was."""
+        """Condenses an experience's classes into the memory; after an error the memory is what it was.
+
+        Raises:
+            ValueError: for online experiences, strategies that images and labels cannot serve, and what the
+                class raises.
+        """
+        check_strategy(agent_state)
         if isinstance(exp, OnlineCLExperience):
             raise ValueError(
                 "an online experience shows a few images at a time and condensation needs all of a class: "
                 "train on the original stream, or use Avalanche's ReservoirSamplingBuffer"
             )
-        self.update_from_dataset(getattr(exp, "dataset", None))
+        self.update_from_dataset(getattr(exp, "dataset", None), agent_state)
 
     def update_from_dataset(self, new_data: AvalancheDataset[Any] | None, strategy: object = None) -> None:
         """Condenses the classes of a dataset into the memory; one without images changes nothing."""
@@ -211,7 +221,10 @@ class CondensedBuffer(ExemplarsBuffer):
         memory.update(real)
         if memory.condensed and (names := pair_names(memory.condensed.class_ids)):
             memory.condensed = replace(memory.condensed, names=names)
-        self._format = form if self.task_labels is None else form._replace(task_labels=self.task_labels)
+        tasks = (
+            form.task_labels or wants_task_labels(strategy) if self.task_labels is None else self.task_labels
+        )
+        self._format = form._replace(task_labels=tasks)
         self._shown = None
         self.seconds = time.perf_counter() - start
 
@@ -249,7 +262,7 @@ class CondensedBuffer(ExemplarsBuffer):
         self.__dict__.update(state)
 
     def __getstate__(self) -> Json:
-        return self.__dict__ | {"_shown": None}
+        return self.__dict__ | {"_shown": None, "_updated": None}
 
 
 def _check_sharing(adaptive_size: bool, total_num_classes: int | None) -> None:

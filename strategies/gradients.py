@@ -50,7 +50,7 @@ class CondensedGEMPlugin(GEMPlugin):
         self._classes: list[set[int]] = []
 
     def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
-        """Updates the memory; each experience's constraint is renewed, since its images may have become fewer."""
+        """Updates the memory, and each experience's constraint, whose images may have become fewer."""
         self.storage_policy.update(strategy)
         memory = self.storage_policy.memory
         if memory is None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from avalanche.training.supervised import DER
+from avalanche.training.plugins import MIRPlugin
+from avalanche.training.supervised import DER, ER_ACE
 
 
 def check_strategy(strategy: object) -> None:
@@ -17,3 +18,9 @@ def check_strategy(strategy: object) -> None:
             "condensed memory has images and labels: leave its own storage_policy, or use ER_ACE or a "
             "ReplayPlugin with this one"
         )
+
+
+def wants_task_labels(strategy: object) -> bool:
+    """Whether it unpacks memory items as (image, label, task), whatever the stream's are."""
+    plugins = getattr(strategy, "plugins", ())
+    return isinstance(strategy, ER_ACE) or any(isinstance(plugin, MIRPlugin) for plugin in plugins)

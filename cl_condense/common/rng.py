@@ -38,6 +38,7 @@ class Purpose(IntEnum):
     POOL = 10
     MIX = 11
     SYN_BATCH = 12
+    REPLAY = 13
 
 
 def _signed(x: int) -> int:

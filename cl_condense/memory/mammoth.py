@@ -1,0 +1,279 @@
+"""MammothBuffer: a ClassMemory where mammoth's models have their buffer."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, TensorDataset
+
+from cl_condense.common.kinds import check_kind
+from cl_condense.common.numbers import whole
+from cl_condense.common.rng import Purpose, permutation
+from cl_condense.condensation.condensed_set import CondensedSet
+from cl_condense.data.imageset import Constants, ImageSet, check_constants
+from cl_condense.memory.class_memory import ClassMemory
+
+Transform = Callable[[Tensor], Tensor]
+Items = tuple[Tensor, ...]
+
+
+class MammothBuffer:
+    """What mammoth's ``utils.buffer.Buffer`` is to its models, with condensed images in it.
+
+    In a model, ``self.buffer = MammothBuffer(ClassMemory(self.args.buffer_size))`` takes the place of
+    ``Buffer(self.args.buffer_size)``, and a line in its ``end_task`` calls ``self.buffer.condense()``. Until
+    then what ``add_data`` gets is gathered, an image once however many epochs show it, and ``get_data`` gives
+    images of the tasks before. As there, images are float tensors in [0, 1] without augmentation, and
+    ``transform`` augments and normalises them as they are given out.
+
+    Args:
+        memory: the memory.
+        device: where images are given out.
+        normalisation: (mean, std) per channel that condensation sees images in. Default: that of the first task.
+
+    Attributes:
+        num_seen_examples: how many different images were added.
+    """
+
+    attributes = ("examples", "labels", "task_labels")
+
+    def __init__(
+        self, memory: ClassMemory, device: str | torch.device = "cpu", normalisation: Constants | None = None
+    ) -> None:
+        check_kind("memory", memory, ClassMemory, "a ClassMemory, such as ClassMemory(200)")
+        self.memory, self.device = memory, device
+        self.normalisation = None if normalisation is None else check_constants(normalisation)
+        self.num_seen_examples = self._calls = 0
+        self._gathered: list[tuple[Tensor, int]] = []
+        self._marks: set[bytes] = set()
+        self._task_of: dict[int, int] = {}
+        self._decoded: tuple[CondensedSet, Tensor, Tensor] | None = None
+
+    def add_data(
+        self,
+        examples: Tensor,
+        labels: Tensor | None = None,
+        task_labels: Tensor | None = None,
+        **others: object,
+    ) -> None:
+        """Gathers images ``[n, c, h, w]`` in [0, 1] with their labels for the next ``condense``.
+
+        Raises:
+            ValueError: for logits and whatever else models of mammoth store beside, for a label that comes with
+                two task labels, and for images that are normalised already.
+        """
+        if wanted := [name for name, value in others.items() if value is not None]:
+            raise ValueError(
+                f"{wanted[0]}: a condensed memory has images and labels; use it in a model that stores no more, "
+                "such as er"
+            )
+        if labels is None:
+            raise ValueError("labels None: a condensed memory needs the label of every image")
+        pixels = _pixels(examples)
+        tasks = [None] * len(pixels) if task_labels is None else task_labels.tolist()
+        for image, label, task in zip(pixels, labels.tolist(), tasks, strict=True):
+            mark = hashlib.blake2b(image.numpy().tobytes() + b"%d" % label, digest_size=16).digest()
+            if task is not None and self._task_of.setdefault(label, int(task)) != task:
+                both = f"{self._task_of[label]} and {task}"
+                raise ValueError(f"label {label} comes with task labels {both}: leave task_labels out")
+            if mark not in self._marks:
+                self._marks.add(mark)
+                self._gathered.append((image, label))
+                self.num_seen_examples += 1
+
+    def condense(self) -> None:
+        """Condenses what was gathered into the memory, and forgets it; to be called at the end of a task."""
+        if not self._gathered:
+            return
+        images, labels = zip(*self._gathered, strict=True)
+        made = self.memory.condensed
+        constants = (made.mean, made.std) if made else self.normalisation
+        self.memory.update(ImageSet.of(torch.stack(images), labels, normalisation=constants))
+        self._gathered, self._marks = [], set()
+
+    def get_data(
+        self,
+        size: int,
+        transform: Transform | None = None,
+        return_index: bool = False,
+        device: str | torch.device | None = None,
+        mask_task_out: int | None = None,
+        cpt: int | None = None,
+        return_not_aug: bool = False,
+        not_aug_transform: Transform | None = None,
+        force_indexes: Sequence[int] | np.ndarray | None = None,
+    ) -> Items:
+        """Random items, at most as many as there are: images, labels, and task labels where there are some.
+
+        Args:
+            size: how many.
+            transform: augments and normalises, a function of one image.
+            return_index: whether their places come first.
+            device: where to; default the buffer's.
+            mask_task_out: a task whose images are left out.
+            cpt: classes of a task, by which images without task labels are told apart.
+            return_not_aug, not_aug_transform: whether the images come without ``transform`` before.
+            force_indexes: the places to take, instead of random ones.
+        """
+        there = torch.arange(len(self))
+        if mask_task_out is not None:
+            if not self._task_of and cpt is None:
+                raise ValueError(
+                    f"mask_task_out={mask_task_out} without task labels: give cpt, classes of a task"
+                )
+            tasks = self.task_labels if self._task_of else self.labels // cpt
+            there = there[(tasks != mask_task_out).cpu()]
+        if force_indexes is None:
+            self._calls += 1
+            order = permutation(len(there), Purpose.REPLAY, self.memory.seed, self._calls)
+            chosen = there[order[: whole("size", size, 0)]]
+        else:
+            chosen = there[torch.as_tensor(force_indexes)]
+        items = self.get_data_by_index(chosen, transform, device)
+        if return_not_aug:
+            items = (self.get_data_by_index(chosen, not_aug_transform, device)[0], *items)
+        return (chosen.to(items[0].device), *items) if return_index else items
+
+    def get_balanced_data(self, size: int, transform: Transform | None = None, n_classes: int = -1) -> Items:
+        """Random items of ``n_classes`` random classes (-1: all), as many of each as goes, ``size`` in all."""
+        self._calls += 1
+        keys = (Purpose.REPLAY, self.memory.seed, self._calls)
+        classes = self.labels.unique().cpu()
+        classes = classes[permutation(len(classes), *keys)][: n_classes if n_classes > 0 else None]
+        turns = [self._of_class(int(c), *keys) for c in classes]
+        mixed = [(turn, int(place)) for own in turns for turn, place in enumerate(own)]
+        places = [
+            place for _, place in sorted(mixed, key=lambda pair: pair[0])
+        ]  # each class's first, then second
+        return self.get_data_by_index(torch.tensor(places[:size], dtype=torch.int64), transform)
+
+    def get_data_by_index(
+        self, indexes: Tensor, transform: Transform | None = None, device: str | torch.device | None = None
+    ) -> Items:
+        """The items at some places."""
+        to = self.device if device is None else device
+        images = self.examples[indexes]
+        if transform is not None and len(images):
+            images = torch.stack([_one(transform(image)) for image in images.cpu()])
+        others = [getattr(self, name)[indexes].to(to) for name in self.used_attributes[1:]]
+        return (images.to(to), *others)
+
+    def get_all_data(
+        self, transform: Transform | None = None, device: str | torch.device | None = None
+    ) -> Items:
+        """All items."""
+        return self.get_data_by_index(torch.arange(len(self)), transform, device)
+
+    def get_dataloader(
+        self,
+        args: object,
+        batch_size: int,
+        shuffle: bool = False,
+        drop_last: bool = False,
+        transform: Transform | None = None,
+        sampler: Any = None,
+    ) -> DataLoader[Any]:
+        """A DataLoader of all items as they are now; ``args``, mammoth's arguments, are not looked at."""
+        own = torch.Generator().manual_seed(self.memory.seed)
+        items = TensorDataset(*self.get_all_data(transform))
+        return DataLoader(
+            items, batch_size, shuffle=shuffle, drop_last=drop_last, sampler=sampler, generator=own
+        )
+
+    @property
+    def examples(self) -> Tensor:
+        """Images ``[n, c, h, w]`` in [0, 1]; there once a task was condensed, as in mammoth."""
+        return self._images()[0]
+
+    @property
+    def labels(self) -> Tensor:
+        """Their labels ``[n]``."""
+        return self._images()[1]
+
+    @property
+    def task_labels(self) -> Tensor:
+        """Their task labels ``[n]``, where ``add_data`` got some."""
+        if not self._task_of:
+            raise AttributeError("add_data got no task_labels")
+        return torch.tensor([self._task_of[int(y)] for y in self.labels], device=self.device)
+
+    @property
+    def used_attributes(self) -> list[str]:
+        """Those of ``attributes`` that items have."""
+        return [name for name in self.attributes if hasattr(self, name)]
+
+    @property
+    def buffer_size(self) -> int:
+        """How many images it may hold; what it holds, where the budget is another than a number of images."""
+        return self.memory.max_size or len(self)
+
+    @buffer_size.setter
+    def buffer_size(self, value: int) -> None:
+        if value != self.buffer_size:
+            self.memory.resize(value)
+
+    def __len__(self) -> int:
+        return len(self._images()[0]) if self.memory.condensed else 0
+
+    def __bool__(self) -> bool:
+        return True  # as one of mammoth's that is asked ``is_empty``
+
+    def __getitem__(self, index: int) -> list[Tensor]:
+        return [part.squeeze(0) for part in self.get_data_by_index(torch.tensor([index]))]
+
+    def __iter__(self) -> Iterator[list[Tensor]]:
+        return (self[index] for index in range(len(self)))
+
+    def is_empty(self) -> bool:
+        """Whether there is nothing to replay yet."""
+        return len(self) == 0
+
+    def is_full(self) -> bool:
+        """Whether it holds as many images as it may."""
+        return not self.is_empty() and len(self) >= self.buffer_size
+
+    def serialize(self, out_device: str | torch.device = "cpu") -> dict[str, Tensor]:
+        """The items by the names of their attributes."""
+        return {name: getattr(self, name).to(out_device) for name in self.used_attributes}
+
+    def to(self, device: str | torch.device) -> MammothBuffer:
+        """The same buffer, which gives its items out on another device."""
+        self.device, self._decoded = device, None
+        return self
+
+    def _of_class(self, label: int, *keys: int) -> Tensor:
+        """The places of a class's images, in random order."""
+        places = (self.labels == label).nonzero()[:, 0].cpu()
+        return places[permutation(len(places), *keys, label)]
+
+    def _images(self) -> tuple[Tensor, Tensor]:
+        """Images and labels, decoded once for each state of the memory."""
+        made = self.memory.condensed
+        if made is None:
+            raise AttributeError("the buffer is empty: call condense() at the end of a task")
+        if self._decoded is None or self._decoded[0] is not made:
+            images, labels = made.to_pixels(decoded=True) / 255, made.decode()[1]
+            self._decoded = (made, images.to(self.device), labels.to(self.device))
+        return self._decoded[1:]
+
+
+def _pixels(examples: Tensor) -> Tensor:
+    """uint8 pixels of images in [0, 1]."""
+    if examples.dtype == torch.uint8:
+        return examples.cpu()
+    low, high = float(examples.min()), float(examples.max())
+    if not 0 <= low <= high <= 1:
+        raise ValueError(
+            f"examples from {low:g} to {high:g}: give images in [0, 1], mammoth's not_aug_inputs, before Normalize"
+        )
+    return (examples * 255).round().to(torch.uint8).cpu()
+
+
+def _one(image: Tensor) -> Tensor:
+    """An image, where transforms of whole batches (kornia's) give a batch of one."""
+    return image[0] if image.ndim == 4 else image
