@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,8 +59,7 @@ def as_stream(stream: Any) -> AsStream:
         ValueError: for a part that takes no tensor or gives an image of another size, and for an evaluation
             transform that normalises twice.
     """
-    first = stream if hasattr(stream, "dataset") or isinstance(stream, AvalancheDataset) else next(iter(stream))
-    dataset = getattr(first, "dataset", first)
+    dataset = _dataset_of(stream)
     check_kind("stream", dataset, AvalancheDataset, "a training stream, an experience or an AvalancheDataset")
     undone = [step for step in _steps(dataset, "eval") if isinstance(step, v1.Normalize | v2.Normalize)]
     if len(undone) > 1:
@@ -70,6 +69,13 @@ def as_stream(stream: Any) -> AsStream:
     made = AsStream(steps, constants[0] if constants else None)
     _try(made, dataset)
     return made
+
+
+def _dataset_of(stream: Any) -> Any:
+    """The data set of an experience, of a stream's first one, or itself."""
+    if isinstance(stream, AvalancheDataset) or hasattr(stream, "dataset") or not isinstance(stream, Iterable):
+        return getattr(stream, "dataset", stream)
+    return getattr(next(iter(stream), None), "dataset", stream)
 
 
 def _steps(dataset: AvalancheDataset[Any], group: str) -> list[Transform]:

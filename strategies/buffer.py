@@ -211,7 +211,7 @@ class CondensedBuffer(ExemplarsBuffer):
     def update_from_dataset(self, new_data: AvalancheDataset[Any] | None, strategy: object = None) -> None:
         """Condenses the classes of a dataset into the memory; one without images changes nothing."""
         start = time.perf_counter()
-        check_kind("dataset of the experience", new_data, AvalancheDataset, "an AvalancheDataset")
+        check_kind("dataset of the experience", new_data, AvalancheDataset, "an AvalancheDataset of images")
         if not new_data:
             return
         images, ids, form = read_items(new_data, self.num_workers)
@@ -221,10 +221,8 @@ class CondensedBuffer(ExemplarsBuffer):
         memory.update(real)
         if memory.condensed and (names := pair_names(memory.condensed.class_ids)):
             memory.condensed = replace(memory.condensed, names=names)
-        tasks = (
-            form.task_labels or wants_task_labels(strategy) if self.task_labels is None else self.task_labels
-        )
-        self._format = form._replace(task_labels=tasks)
+        tasks = form.task_labels or wants_task_labels(strategy)
+        self._format = form._replace(task_labels=tasks if self.task_labels is None else self.task_labels)
         self._shown = None
         self.seconds = time.perf_counter() - start
 

@@ -52,15 +52,15 @@ class CondensedGEMPlugin(GEMPlugin):
     def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         """Updates the memory, and each experience's constraint, whose images may have become fewer."""
         self.storage_policy.update(strategy)
-        memory = self.storage_policy.memory
-        if memory is None:
-            return
-        images, ids = memory.decode()
         shown = strategy.experience.dataset
         tasks = getattr(shown, "targets_task_labels", [0] * len(shown))
         self._classes.append({class_id(y, t) for y, t in zip(shown.targets, tasks, strict=True)})
+        memory = self.storage_policy.memory
+        if memory is None:
+            return
+        images, ids = torch.stack([x for x, *_ in self.storage_policy.buffer]), memory.decode()[1]
         for number, classes in enumerate(self._classes):
-            mine = torch.tensor([int(i) in classes for i in ids])
-            pairs = [label_and_task(int(i)) for i in ids[mine]]
+            mine = torch.isin(ids, torch.tensor(sorted(classes)))
+            pairs = torch.tensor([label_and_task(int(i)) for i in ids[mine]])
             self.memory_x[number] = images[mine]
-            self.memory_y[number], self.memory_tid[number] = torch.tensor(pairs).unbind(1)
+            self.memory_y[number], self.memory_tid[number] = pairs.unbind(1)

@@ -34,7 +34,7 @@ class MammothBuffer:
     Args:
         memory: the memory.
         device: where images are given out.
-        normalisation: (mean, std) per channel that condensation sees images in. Default: that of the first task.
+        normalisation: (mean, std) per channel, for condensation. Default: those of the first task's pixels.
 
     Attributes:
         num_seen_examples: how many different images were added.
@@ -58,6 +58,7 @@ class MammothBuffer:
         self,
         examples: Tensor,
         labels: Tensor | None = None,
+        *,
         task_labels: Tensor | None = None,
         **others: object,
     ) -> None:
@@ -69,8 +70,8 @@ class MammothBuffer:
         """
         if wanted := [name for name, value in others.items() if value is not None]:
             raise ValueError(
-                f"{wanted[0]}: a condensed memory has images and labels; use it in a model that stores no more, "
-                "such as er"
+                f"{wanted[0]} given: a condensed memory has images and labels alone; use it in a model that "
+                "stores no more, such as er"
             )
         if labels is None:
             raise ValueError("labels None: a condensed memory needs the label of every image")
@@ -102,6 +103,7 @@ class MammothBuffer:
         transform: Transform | None = None,
         return_index: bool = False,
         device: str | torch.device | None = None,
+        *,
         mask_task_out: int | None = None,
         cpt: int | None = None,
         return_not_aug: bool = False,
@@ -117,17 +119,13 @@ class MammothBuffer:
             device: where to; default the buffer's.
             mask_task_out: a task whose images are left out.
             cpt: classes of a task, by which images without task labels are told apart.
-            return_not_aug, not_aug_transform: whether the images come without ``transform`` before.
+            return_not_aug: whether images come without ``transform`` as well, before those with it.
+            not_aug_transform: what these go through instead.
             force_indexes: the places to take, instead of random ones.
         """
         there = torch.arange(len(self))
         if mask_task_out is not None:
-            if not self._task_of and cpt is None:
-                raise ValueError(
-                    f"mask_task_out={mask_task_out} without task labels: give cpt, classes of a task"
-                )
-            tasks = self.task_labels if self._task_of else self.labels // cpt
-            there = there[(tasks != mask_task_out).cpu()]
+            there = there[(self._tasks(cpt) != mask_task_out).cpu()]
         if force_indexes is None:
             self._calls += 1
             order = permutation(len(there), Purpose.REPLAY, self.memory.seed, self._calls)
@@ -145,11 +143,8 @@ class MammothBuffer:
         keys = (Purpose.REPLAY, self.memory.seed, self._calls)
         classes = self.labels.unique().cpu()
         classes = classes[permutation(len(classes), *keys)][: n_classes if n_classes > 0 else None]
-        turns = [self._of_class(int(c), *keys) for c in classes]
-        mixed = [(turn, int(place)) for own in turns for turn, place in enumerate(own)]
-        places = [
-            place for _, place in sorted(mixed, key=lambda pair: pair[0])
-        ]  # each class's first, then second
+        turns = [turn for c in classes for turn in enumerate(self._of_class(int(c), *keys).tolist())]
+        places = [place for _, place in sorted(turns, key=lambda turn: turn[0])]  # first ones first
         return self.get_data_by_index(torch.tensor(places[:size], dtype=torch.int64), transform)
 
     def get_data_by_index(
@@ -173,6 +168,7 @@ class MammothBuffer:
         self,
         args: object,
         batch_size: int,
+        *,
         shuffle: bool = False,
         drop_last: bool = False,
         transform: Transform | None = None,
@@ -223,8 +219,8 @@ class MammothBuffer:
     def __bool__(self) -> bool:
         return True  # as one of mammoth's that is asked ``is_empty``
 
-    def __getitem__(self, index: int) -> list[Tensor]:
-        return [part.squeeze(0) for part in self.get_data_by_index(torch.tensor([index]))]
+    def __getitem__(self, index: int, transform: Transform | None = None) -> list[Tensor]:
+        return [part.squeeze(0) for part in self.get_data_by_index(torch.tensor([index]), transform)]
 
     def __iter__(self) -> Iterator[list[Tensor]]:
         return (self[index] for index in range(len(self)))
@@ -237,6 +233,11 @@ class MammothBuffer:
         """Whether it holds as many images as it may."""
         return not self.is_empty() and len(self) >= self.buffer_size
 
+    def empty(self) -> None:
+        """Forgets all images, those gathered too."""
+        self.memory.condensed, self.memory.seen, self.num_seen_examples = None, {}, 0
+        self._gathered, self._marks, self._task_of = [], set(), {}
+
     def serialize(self, out_device: str | torch.device = "cpu") -> dict[str, Tensor]:
         """The items by the names of their attributes."""
         return {name: getattr(self, name).to(out_device) for name in self.used_attributes}
@@ -245,6 +246,14 @@ class MammothBuffer:
         """The same buffer, which gives its items out on another device."""
         self.device, self._decoded = device, None
         return self
+
+    def _tasks(self, cpt: int | None) -> Tensor:
+        """The task of each image, by the classes of a task where there are no task labels."""
+        if self._task_of:
+            return self.task_labels
+        if cpt is None:
+            raise ValueError("mask_task_out without task labels: give cpt, the number of classes of a task")
+        return self.labels // whole("cpt", cpt)
 
     def _of_class(self, label: int, *keys: int) -> Tensor:
         """The places of a class's images, in random order."""
@@ -269,7 +278,7 @@ def _pixels(examples: Tensor) -> Tensor:
     low, high = float(examples.min()), float(examples.max())
     if not 0 <= low <= high <= 1:
         raise ValueError(
-            f"examples from {low:g} to {high:g}: give images in [0, 1], mammoth's not_aug_inputs, before Normalize"
+            f"examples from {low:g} to {high:g}: give mammoth's not_aug_inputs, in [0, 1], before Normalize"
         )
     return (examples * 255).round().to(torch.uint8).cpu()
 

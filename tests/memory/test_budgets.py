@@ -51,6 +51,29 @@ def test_a_byte_less_than_an_image_for_every_class_is_too_few(codec):
         Budget(max_bytes=least - 1).quotas(seen, codec, (3, 8, 8))
 
 
+@pytest.mark.parametrize("kind", ["max_size", "max_bytes"])
+def test_a_budget_for_a_stream_s_classes_gives_each_its_part_from_the_start(kind):
+    each = image_bytes("uint8", (1, 8, 8)) if kind == "max_bytes" else 1
+    labels = LABEL_BYTES if kind == "max_bytes" else 0
+    budget = Budget(**{kind: 10 * (7 * each + labels) + 9 * each}, total_num_classes=10)
+    for number in (1, 3, 10):
+        assert set(budget.quotas(dict.fromkeys(range(number), 50), "uint8", (1, 8, 8)).values()) == {7}
+    assert budget.quotas({4: 2}, "uint8", (1, 8, 8)) == {4: 2}
+    with pytest.raises(
+        ValueError, match="shows 11 classes, the memory is shared by total_num_classes=10: give"
+    ):
+        budget.quotas(dict.fromkeys(range(11), 50), "uint8", (1, 8, 8))
+
+
+def test_too_little_for_the_whole_stream_is_said_at_its_first_class():
+    with pytest.raises(ValueError, match="9 images cannot hold 10 classes: raise max_size"):
+        Budget(9, total_num_classes=10).quotas({0: 5}, "uint8", (1, 8, 8))
+
+
+def test_another_size_keeps_the_number_of_classes():
+    assert Budget(20, total_num_classes=10).resized(30) == Budget(30, total_num_classes=10)
+
+
 def test_a_budget_for_each_class_ignores_the_others():
     for rng, seen in streams(60):
         each = rng.randint(1, 60)
@@ -61,6 +84,17 @@ def test_a_budget_for_each_class_ignores_the_others():
 
 def test_no_classes_have_no_quotas():
     assert Budget(3).quotas({}, "uint8", (1, 8, 8)) == {}
+
+
+@pytest.mark.parametrize("classes", [0, -1, 1.5, True, "10", 10**7])
+def test_the_classes_of_a_stream_are_a_number(classes):
+    with pytest.raises(ValueError, match=r"total_num_classes .*: give a whole number from 1 to 1000000"):
+        Budget(20, total_num_classes=classes)
+
+
+def test_a_budget_for_each_class_shares_nothing():
+    with pytest.raises(ValueError, match="total_num_classes=10 beside per_class=2"):
+        Budget(per_class=2, total_num_classes=10)
 
 
 @pytest.mark.parametrize("given", [{}, {"max_size": 3, "max_bytes": 3}, {"max_bytes": 3, "per_class": 3}])

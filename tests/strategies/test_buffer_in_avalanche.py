@@ -9,7 +9,7 @@ import torch
 from avalanche.benchmarks import nc_benchmark, split_online_stream
 from avalanche.checkpointing import maybe_load_checkpoint, save_checkpoint
 from avalanche.training import ER_ACE, Naive
-from avalanche.training.plugins import GDumbPlugin, ReplayPlugin
+from avalanche.training.plugins import GDumbPlugin, LwFPlugin, ReplayPlugin
 from memories import METHODS, message
 from PIL import Image
 from streams import buffer, ci, counts, equal, experience, nc, noise, replay, strategy_of
@@ -45,7 +45,7 @@ def condensed_gdumb(memory, common):
 @pytest.mark.parametrize("make", [replay, gdumb, er_ace, condensed_gdumb], ids=lambda make: make.__name__)
 @pytest.mark.parametrize("benchmark", [nc, ci], ids=lambda benchmark: benchmark.__name__)
 def test_every_strategy_keeps_a_balanced_memory_within_the_budget(digits, benchmark, make, method):
-    stream, memory = benchmark(*digits), buffer(23, method=method, task_labels=True if make is er_ace else None)
+    stream, memory = benchmark(*digits), buffer(23, method=method)
     strategy, seen = strategy_of(make, memory), []
     for exp, wanted in zip(
         stream.train_stream, ["cb", "6665", "444443", "33333332", "3332222222"], strict=True
@@ -82,25 +82,41 @@ def test_updating_warns_of_nothing():
     assert counts(memory) == {0: 5, 1: 5}
 
 
+def lwf(memory, common):
+    """Replay and distillation, memory images augmented at random."""
+    memory.transform = RandomCrop(8, padding=1)
+    return Naive(**common, plugins=[ReplayPlugin(memory.max_size, storage_policy=memory), LwFPlugin(1, 2)])
+
+
 @pytest.mark.parametrize("method", METHODS)
-def test_a_checkpoint_of_avalanche_goes_on_alike(digits, method, tmp_path):
+@pytest.mark.parametrize("make", [replay, lwf, gdumb, er_ace, condensed_gdumb], ids=lambda make: make.__name__)
+def test_a_checkpoint_of_avalanche_goes_on_alike(digits, make, method, tmp_path):
     stream = nc(*digits)
-    whole = strategy_of(replay, buffer(24, method=method))
+    whole = strategy_of(make, buffer(24, method=method))
     for exp in stream.train_stream[:2]:
         whole.train(exp)
     save_checkpoint(whole, tmp_path / "checkpoint")
-    resumed, number = maybe_load_checkpoint(strategy_of(replay, buffer(24), seed=1), tmp_path / "checkpoint")
-    assert number == 2
     assert (tmp_path / "checkpoint").stat().st_size < 1_000_000
-    for strategy in (whole, resumed):
-        for exp in stream.train_stream[2:]:
-            strategy.train(exp)
-    memories = [
-        next(p for p in s.plugins if isinstance(p, ReplayPlugin)).storage_policy for s in (whole, resumed)
-    ]
+    for exp in stream.train_stream[2:4]:
+        whole.train(exp)
+    resumed, number = maybe_load_checkpoint(strategy_of(make, buffer(24), seed=1), tmp_path / "checkpoint")
+    assert number == 2
+    for exp in stream.train_stream[2:4]:
+        resumed.train(exp)
+    memories = [policy_of(strategy) for strategy in (whole, resumed)]
     assert memories[0] is not memories[1]
-    assert len(memories[0].buffer) == 24
+    assert len(memories[0]) == 24
     equal(*memories)
+    weights = [strategy.model.state_dict() for strategy in (whole, resumed)]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    assert whole.eval(stream.test_stream) == resumed.eval(stream.test_stream)
+
+
+def policy_of(strategy):
+    """The memory, wherever the strategy has it."""
+    if isinstance(strategy, CondensedGDumb):
+        return strategy.buffer
+    return next(one.storage_policy for one in [strategy, *strategy.plugins] if hasattr(one, "storage_policy"))
 
 
 # what an item looks like
