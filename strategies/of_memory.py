@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, TypeVar, overload
+from typing import Generic, Protocol, TypeVar, overload
 
-if TYPE_CHECKING:
-    from cl_condense.strategies.buffer import CondensedBuffer
+from cl_condense.memory.class_memory import ClassMemory
 
 T = TypeVar("T")
+
+
+class HasMemory(Protocol):
+    """What such an attribute is of."""
+
+    class_memory: ClassMemory
 
 
 class OfMemory(Generic[T]):
@@ -22,9 +27,9 @@ class OfMemory(Generic[T]):
     @overload
     def __get__(self, buffer: None, owner: type) -> OfMemory[T]: ...
     @overload
-    def __get__(self, buffer: CondensedBuffer, owner: type) -> T: ...
-    def __get__(self, buffer: CondensedBuffer | None, owner: type) -> T | OfMemory[T]:
+    def __get__(self, buffer: HasMemory, owner: type) -> T: ...
+    def __get__(self, buffer: HasMemory | None, owner: type) -> T | OfMemory[T]:
         return self if buffer is None else getattr(buffer.class_memory, self._name)
 
-    def __set__(self, buffer: CondensedBuffer, value: T) -> None:
+    def __set__(self, buffer: HasMemory, value: T) -> None:
         setattr(buffer.class_memory, self._name, value)

@@ -96,7 +96,7 @@ def test_sharing_that_contradicts_itself_is_refused(sharing, words):
 def test_labels_of_any_range_come_back_as_they_were(labels):
     memory = buffer(6)
     memory.post_adapt(None, noise(*labels))
-    assert {y for _, y, *_ in memory.buffer} == memory.seen_classes == set(labels)
+    assert {int(y) for _, y, *_ in memory.buffer} == memory.seen_classes == set(labels)
     assert memory.buffer_groups.keys() == set(labels)
     assert memory.memory.names == ()
 

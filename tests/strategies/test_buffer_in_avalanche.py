@@ -109,7 +109,6 @@ def test_a_checkpoint_of_avalanche_goes_on_alike(digits, make, method, tmp_path)
     equal(*memories)
     weights = [strategy.model.state_dict() for strategy in (whole, resumed)]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
-    assert whole.eval(stream.test_stream) == resumed.eval(stream.test_stream)
 
 
 def policy_of(strategy):

@@ -194,6 +194,7 @@ def test_logits_are_refused_before_anything_is_condensed(digits):
     assert memory.memory is None
 
 
+@pytest.mark.filterwarnings("ignore:Call to deprecated function")  # a loss of FeatureReplay's
 def test_features_are_refused(digits):
     def replay_of_features(memory, common):
         model = nn.Sequential()
