@@ -73,15 +73,12 @@ class MammothBuffer:
                 f"{wanted[0]} given: a condensed memory has images and labels alone; use it in a model that "
                 "stores no more, such as er"
             )
-        if labels is None:
-            raise ValueError("labels None: a condensed memory needs the label of every image")
-        pixels = _pixels(examples)
-        tasks = [None] * len(pixels) if task_labels is None else task_labels.tolist()
-        for image, label, task in zip(pixels, labels.tolist(), tasks, strict=True):
+        pixels, numbers = _pixels(examples), _numbers("labels", labels, len(examples))
+        if task_labels is not None:
+            tasks = _numbers("task_labels", task_labels, len(examples))
+            self._task_of = _joined(self._task_of, numbers, tasks)
+        for image, label in zip(pixels, numbers, strict=True):
             mark = hashlib.blake2b(image.numpy().tobytes() + b"%d" % label, digest_size=16).digest()
-            if task is not None and self._task_of.setdefault(label, int(task)) != task:
-                both = f"{self._task_of[label]} and {task}"
-                raise ValueError(f"label {label} comes with task labels {both}: leave task_labels out")
             if mark not in self._marks:
                 self._marks.add(mark)
                 self._gathered.append((image, label))
@@ -273,14 +270,35 @@ class MammothBuffer:
 
 def _pixels(examples: Tensor) -> Tensor:
     """uint8 pixels of images in [0, 1]."""
+    give = "give mammoth's not_aug_inputs, [n, c, h, w] in [0, 1], before Normalize"
+    check_kind("examples", examples, Tensor, give.removeprefix("give "))
+    if examples.ndim != 4:
+        raise ValueError(f"examples of shape {tuple(examples.shape)}: {give}")
     if examples.dtype == torch.uint8:
         return examples.cpu()
-    low, high = float(examples.min()), float(examples.max())
+    low, high = (float(value) for value in examples.aminmax()) if examples.numel() else (0.0, 0.0)
     if not 0 <= low <= high <= 1:
-        raise ValueError(
-            f"examples from {low:g} to {high:g}: give mammoth's not_aug_inputs, in [0, 1], before Normalize"
-        )
+        raise ValueError(f"examples from {low:g} to {high:g}: {give}")
     return (examples * 255).round().to(torch.uint8).cpu()
+
+
+def _numbers(name: str, given: Tensor | None, n: int) -> list[int]:
+    """Labels as whole numbers, one an image."""
+    check_kind(name, given, Tensor, "a tensor, a whole number for every image")
+    if given is None or given.shape != (n,) or given.is_floating_point():
+        kind = "" if given is None else f" of {given.dtype} {tuple(given.shape)}"
+        raise ValueError(f"{name}{kind} for {n} images: give a whole number for every image")
+    return [int(one) for one in given.tolist()]
+
+
+def _joined(known: dict[int, int], labels: list[int], tasks: list[int]) -> dict[int, int]:
+    """The task of each label, those of new images too."""
+    found = dict(known)
+    for label, task in zip(labels, tasks, strict=True):
+        if found.setdefault(label, task) != task:
+            both = f"{found[label]} and {task}"
+            raise ValueError(f"label {label} comes with task labels {both}: leave task_labels out")
+    return found
 
 
 def _one(image: Tensor) -> Tensor:

@@ -230,11 +230,12 @@ def add(**changes):
     [
         (add(logits=torch.zeros(24, 2)), "logits given: .* images and labels alone; use .* such as er"),
         (add(true_labels=torch.zeros(24)), "true_labels given"),
-        (add(labels=None), "labels None: a condensed memory needs the label of every image"),
+        (add(labels=None), "labels None: give a tensor, a whole number for every image"),
         (
             add(examples=torch.randn(24, 3, 8, 8)),
-            r"examples from .*: give mammoth's not_aug_inputs, in \[0, 1\]",
+            r"examples from .*: give mammoth's not_aug_inputs",
         ),
+        (add(labels=torch.arange(23)), r"labels of torch.int64 \(23,\) for 24 images: give a whole number"),
         (add(task_labels=torch.arange(24)), "label 0 comes with task labels 0 and 2: leave task_labels out"),
         (lambda buffer: buffer.get_data(2, mask_task_out=1), "mask_task_out without task labels: give cpt"),
         (lambda buffer: buffer.get_data(-1), "size -1: give a whole number from 0"),
