@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -17,6 +16,7 @@ from cl_condense.common.rng import Purpose, permutation
 from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.data.imageset import Constants, ImageSet, check_constants
 from cl_condense.memory.class_memory import ClassMemory
+from cl_condense.memory.gathered import Gathered, pixels_of, whole_numbers
 
 Transform = Callable[[Tensor], Tensor]
 Items = tuple[Tensor, ...]
@@ -49,9 +49,7 @@ class MammothBuffer:
         self.memory, self.device = memory, device
         self.normalisation = None if normalisation is None else check_constants(normalisation)
         self.num_seen_examples = self._calls = 0
-        self._gathered: list[tuple[Tensor, int]] = []
-        self._marks: set[bytes] = set()
-        self._task_of: dict[int, int] = {}
+        self._gathered = Gathered()
         self._decoded: tuple[CondensedSet, Tensor, Tensor] | None = None
 
     def add_data(
@@ -73,26 +71,19 @@ class MammothBuffer:
                 f"{wanted[0]} given: a condensed memory has images and labels alone; use it in a model that "
                 "stores no more, such as er"
             )
-        pixels, numbers = _pixels(examples), _numbers("labels", labels, len(examples))
-        if task_labels is not None:
-            tasks = _numbers("task_labels", task_labels, len(examples))
-            self._task_of = _joined(self._task_of, numbers, tasks)
-        for image, label in zip(pixels, numbers, strict=True):
-            mark = hashlib.blake2b(image.numpy().tobytes() + b"%d" % label, digest_size=16).digest()
-            if mark not in self._marks:
-                self._marks.add(mark)
-                self._gathered.append((image, label))
-                self.num_seen_examples += 1
+        tasks = None if task_labels is None else whole_numbers("task_labels", task_labels, len(examples))
+        numbers = whole_numbers("labels", labels, len(examples))
+        self.num_seen_examples += self._gathered.add(pixels_of(examples), numbers, tasks)
 
     def condense(self) -> None:
         """Condenses what was gathered into the memory, and forgets it; to be called at the end of a task."""
-        if not self._gathered:
+        if not self._gathered.images:
             return
-        images, labels = zip(*self._gathered, strict=True)
         made = self.memory.condensed
         constants = (made.mean, made.std) if made else self.normalisation
-        self.memory.update(ImageSet.of(torch.stack(images), labels, normalisation=constants))
-        self._gathered, self._marks = [], set()
+        images, labels = torch.stack(self._gathered.images), self._gathered.labels
+        self.memory.update(ImageSet.of(images, labels, normalisation=constants))
+        self._gathered.clear()
 
     def get_data(
         self,
@@ -191,9 +182,9 @@ class MammothBuffer:
     @property
     def task_labels(self) -> Tensor:
         """Their task labels ``[n]``, where ``add_data`` got some."""
-        if not self._task_of:
+        if not self._gathered.task_of:
             raise AttributeError("add_data got no task_labels")
-        return torch.tensor([self._task_of[int(y)] for y in self.labels], device=self.device)
+        return torch.tensor([self._gathered.task_of[int(y)] for y in self.labels], device=self.device)
 
     @property
     def used_attributes(self) -> list[str]:
@@ -233,7 +224,7 @@ class MammothBuffer:
     def empty(self) -> None:
         """Forgets all images, those gathered too."""
         self.memory.condensed, self.memory.seen, self.num_seen_examples = None, {}, 0
-        self._gathered, self._marks, self._task_of = [], set(), {}
+        self._gathered = Gathered()
 
     def serialize(self, out_device: str | torch.device = "cpu") -> dict[str, Tensor]:
         """The items by the names of their attributes."""
@@ -246,7 +237,7 @@ class MammothBuffer:
 
     def _tasks(self, cpt: int | None) -> Tensor:
         """The task of each image, by the classes of a task where there are no task labels."""
-        if self._task_of:
+        if self._gathered.task_of:
             return self.task_labels
         if cpt is None:
             raise ValueError("mask_task_out without task labels: give cpt, the number of classes of a task")
@@ -266,39 +257,6 @@ class MammothBuffer:
             images, labels = made.to_pixels(decoded=True) / 255, made.decode()[1]
             self._decoded = (made, images.to(self.device), labels.to(self.device))
         return self._decoded[1:]
-
-
-def _pixels(examples: Tensor) -> Tensor:
-    """uint8 pixels of images in [0, 1]."""
-    give = "give mammoth's not_aug_inputs, [n, c, h, w] in [0, 1], before Normalize"
-    check_kind("examples", examples, Tensor, give.removeprefix("give "))
-    if examples.ndim != 4:
-        raise ValueError(f"examples of shape {tuple(examples.shape)}: {give}")
-    if examples.dtype == torch.uint8:
-        return examples.cpu()
-    low, high = (float(value) for value in examples.aminmax()) if examples.numel() else (0.0, 0.0)
-    if not 0 <= low <= high <= 1:
-        raise ValueError(f"examples from {low:g} to {high:g}: {give}")
-    return (examples * 255).round().to(torch.uint8).cpu()
-
-
-def _numbers(name: str, given: Tensor | None, n: int) -> list[int]:
-    """Labels as whole numbers, one an image."""
-    check_kind(name, given, Tensor, "a tensor, a whole number for every image")
-    if given is None or given.shape != (n,) or given.is_floating_point():
-        kind = "" if given is None else f" of {given.dtype} {tuple(given.shape)}"
-        raise ValueError(f"{name}{kind} for {n} images: give a whole number for every image")
-    return [int(one) for one in given.tolist()]
-
-
-def _joined(known: dict[int, int], labels: list[int], tasks: list[int]) -> dict[int, int]:
-    """The task of each label, those of new images too."""
-    found = dict(known)
-    for label, task in zip(labels, tasks, strict=True):
-        if found.setdefault(label, task) != task:
-            both = f"{found[label]} and {task}"
-            raise ValueError(f"label {label} comes with task labels {both}: leave task_labels out")
-    return found
 
 
 def _one(image: Tensor) -> Tensor:
