@@ -6,10 +6,13 @@ import pytest
 import torch
 from avalanche.benchmarks.utils import AvalancheDataset
 from avalanche.training.storage_policy import ClassBalancedBuffer
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from memories import message
 from streams import buffer, ci, nc, noise
 
 from cl_condense.strategies import CondensedBuffer
+from cl_condense.strategies.tensors import class_id, label_and_task
 
 
 @pytest.mark.parametrize(
@@ -99,6 +102,13 @@ def test_labels_of_any_range_come_back_as_they_were(labels):
     assert {int(y) for _, y, *_ in memory.buffer} == memory.seen_classes == set(labels)
     assert memory.buffer_groups.keys() == set(labels)
     assert memory.memory.names == ()
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(0, 2**31 - 1))
+def test_a_class_has_its_label_and_task_back_and_an_id_that_files_hold(label, task):
+    assert label_and_task(class_id(label, task)) == (label, task)
+    assert 0 <= class_id(label, task) < 2**63
 
 
 class Labelled(torch.utils.data.Dataset):
