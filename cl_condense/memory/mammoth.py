@@ -71,9 +71,9 @@ class MammothBuffer:
                 f"{wanted[0]} given: a condensed memory has images and labels alone; use it in a model that "
                 "stores no more, such as er"
             )
+        pixels, numbers = pixels_of(examples), whole_numbers("labels", labels, len(examples))
         tasks = None if task_labels is None else whole_numbers("task_labels", task_labels, len(examples))
-        numbers = whole_numbers("labels", labels, len(examples))
-        self.num_seen_examples += self._gathered.add(pixels_of(examples), numbers, tasks)
+        self.num_seen_examples += self._gathered.add(pixels, numbers, tasks)
 
     def condense(self) -> None:
         """Condenses what was gathered into the memory, and forgets it; to be called at the end of a task."""

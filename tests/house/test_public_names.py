@@ -37,7 +37,7 @@ def one_of_each_module():
         if isinstance(node, ast.ImportFrom):
             first.setdefault(node.module, node.names[0].name)
     assert set(first.values()) < set(cl_condense.__all__)
-    assert {"CondensedBuffer", "CondensedGDumb"} & set(first.values())
+    assert "strategies" in first
     return list(first.values())
 
 
