@@ -176,6 +176,6 @@ def test_networks_go_on_and_are_their_own_teachers(growing, digits, monkeypatch)
 
 
 def test_an_unknown_trainer_is_refused(digits):
-    assert message(lambda: gdumb_on(digits, trainer="gdum")).startswith(
-        "unknown trainer 'gdum': did you mean 'gdumb'?"
-    )
+    with pytest.raises(ValueError, match="gdumb") as error:
+        gdumb_on(digits, trainer="gdum")
+    assert message(error).startswith("unknown trainer 'gdum'")
