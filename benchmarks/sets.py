@@ -3,7 +3,8 @@
     python benchmarks/sets.py results
 
 copies the sets that `cl-condense table --results results` condensed and evaluated to sets/, and writes
-sets/README.md and sets/sets.json: of each what condensed it, where its accuracy comes from, and its SHA-256. Those that are there stay. Images lie as `uint8`, as they were evaluated.
+sets/README.md and sets/sets.json: of each what condensed it, where its accuracy comes from, and its SHA-256.
+Those that are there stay. Images lie as `uint8`, as they were evaluated.
 """
 
 import hashlib

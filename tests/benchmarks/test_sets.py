@@ -43,6 +43,6 @@ def test_sets_of_a_campaign_are_collected_once(load, tmp_path):
 def test_more_than_a_repository_should_hold_is_refused(load, tmp_path, monkeypatch):
     sets, results = load("sets"), tmp_path / "results"
     fill(results, CELLS)
-    monkeypatch.setattr(sets, "MOST", 10)
+    monkeypatch.setattr(sets, "MOST", 5)
     with pytest.raises(ValueError, match="bytes of sets: leave some out"):
         sets.collect(results, tmp_path / "sets")
