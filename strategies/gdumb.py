@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from cl_condense.common import numbers
 from cl_condense.common.devices import pick_device
 from cl_condense.common.kinds import check_call, check_kind
-from cl_condense.common.progress import OnProgress
+from cl_condense.common.progress import OnProgress, within
 from cl_condense.common.suggest import choice
 from cl_condense.networks.init import Initialiser
 from cl_condense.strategies.buffer import CondensedBuffer
@@ -130,7 +130,8 @@ class CondensedGDumb(SupervisedTemplate):
             seen = arrived([label_and_task(i)[0] for i in self.buffer.class_memory.seen])
             job = going_on(self.networks, job.images, labels, before=self._seen, seen=seen, keys=keys)
             self._seen = seen
-        train_together([job], self._protocol, self.on_progress)
+        told = within(f"experience {experience.current_experience + 1}", self.on_progress)
+        train_together([job], self._protocol, told)
         self.train_seconds = time.perf_counter() - start
 
     @property

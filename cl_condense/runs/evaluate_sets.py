@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from cl_condense.common.checkpoint import Checkpoint, Checkpoints
 from cl_condense.common.devices import pick_device, using_threads
 from cl_condense.common.files import writable, writing
 from cl_condense.common.plain import Json
-from cl_condense.common.progress import OnProgress, Progress
+from cl_condense.common.progress import OnProgress, Progress, telling
+from cl_condense.common.recorder import Recorder
 from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.condensation.formats.read import check_options, has_pairs, read
 from cl_condense.condensation.formats.reading import Reading
@@ -44,13 +46,15 @@ def evaluate_files(
     factor: int | None = None,
     space: str = "auto",
     watch: Callable[[str], OnProgress] | None = None,
+    logs: Sequence[str] = (),
     **given: Any,
 ) -> Iterator[str]:
     """Evaluates every file, after all have been read, and yields a line for each: mean ± std (n).
 
     Classes go by name where a file has names. ``pair``, ``factor`` and ``space`` are those of
     ``read``; lines and records say what was assumed. ``watch`` makes, from the name of a
-    file or a data set, what is told how far it is: ``ProgressBar``, say.
+    file or a data set, what is told how far it is: ``ProgressBar``, say. ``logs`` are the loggers of a
+    ``Recorder``.
 
     With ``records`` the state of what is trained lies beside them until all is evaluated: interrupted, the same
     call goes on there, and no record comes twice.
@@ -73,16 +77,21 @@ def evaluate_files(
         own = pair if has_pairs(file) else None
         found = read(file, constants, classes, pair=own, factor=factor, space=space)
         readings.append(_fitting(file, found, test))
-    with writing(records, "--records") if records else nullcontext():
-        kept = _kept(records, files, readings, config, test) if records else None
+    job = _identity(files, readings, config, test)
+    name = f"{dataset}-evaluate-{digest(job)}"
+    with writing(records, "--records") if records else nullcontext(), Recorder(*logs, name=name) as recorder:
+        kept = Checkpoints(records.parent, f".{records.name}.{digest(job)}", job) if records else None
         for number, (file, reading) in enumerate(zip(files, readings, strict=True)):
-            checkpoint, told = kept.part(str(number)) if kept else None, watch(file.name) if watch else None
+            checkpoint, curve = kept.part(str(number)) if kept else None, f"{number + 1}, {file.name}"
+            curves = partial(recorder.within, curve)
+            told = telling(curves, watch(file.name)) if watch else curves
             record: Json = checkpoint.notes.get("record", {}) if checkpoint else {}
             if not record:
-                of = {"file": str(file), "read": reading.record()}
+                of: Json = {"file": str(file), "read": reading.record()}
                 record = of | evaluate_set(
                     reading.set, test, config, device, on_progress=told, checkpoint=checkpoint
                 )
+            recorder.accuracies(curve, record["accuracies"])
             if checkpoint:
                 checkpoint.notes["record"] = record
                 checkpoint.write({})
@@ -93,13 +102,10 @@ def evaluate_files(
             kept.remove()
 
 
-def _kept(
-    records: Path, files: Sequence[Path], readings: Sequence[Reading], config: TrainConfig, test: ImageSet
-) -> Checkpoints:
-    """Where the evaluation of these sets goes on: a part for each file, beside the records."""
+def _identity(files: Sequence[Path], readings: Sequence[Reading], config: TrainConfig, test: ImageSet) -> Json:
+    """What decides the evaluation of these sets."""
     sets = [hashlib.sha256(reading.set.pixels.numpy().data).hexdigest() for reading in readings]
-    own = {"files": [*map(str, files)], "sets": sets, "data": fingerprint(test), **asdict(config)}
-    return Checkpoints(records.parent, f".{records.name}.{digest(own)}", own)
+    return {"files": [*map(str, files)], "sets": sets, "data": fingerprint(test), **asdict(config)}
 
 
 def training_config(dataset: str, **given: Any) -> TrainConfig:
@@ -110,7 +116,8 @@ def training_config(dataset: str, **given: Any) -> TrainConfig:
     """
     chosen = DEFAULTS.get(dataset, {}) | {k: v for k, v in given.items() if v is not None}
     evaluation = chosen.get("evaluation", TrainConfig.evaluation)
-    chosen["epochs"] = given.get("epochs") or default_epochs(dataset, evaluation)
+    if given.get("epochs") is None:
+        chosen["epochs"] = default_epochs(dataset, evaluation)
     return TrainConfig.of({**chosen, "dataset": dataset})
 
 
