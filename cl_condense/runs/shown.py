@@ -14,8 +14,8 @@ from cl_condense.training.trainers.contract import DEFAULT
 class Records(list[Json]):
     """A list of records: of a run, or of evaluations. It shows accuracies in percent: mean ± std (n).
 
-    Of a run there is a row for each method, and trainer, and a column for each step, over class orders and networks; of
-    evaluations a row for each set.
+    Of a run there is a row for each method and trainer, and a column for each step, over class orders and
+    networks; of evaluations a row for each set.
     """
 
     def table(self) -> tuple[list[str], list[list[str]]]:
