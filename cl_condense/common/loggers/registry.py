@@ -30,12 +30,12 @@ def check_logger(text: object, option: str) -> None:
     """
     check_kind(option, text, str, f"one of {FORMS}")
     kind, place = _parts(str(text), option)
+    kind.check(place, option)
     if kind.package and find_spec(kind.package) is None:
         raise ValueError(
             f"{option} {text} needs the package {kind.package}: pip install 'cl-condense[{kind.package}]', "
             "or take csv:FILE, which needs none"
         )
-    kind.check(place, option)
 
 
 def open_logger(text: str, run: str) -> Logger:
