@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cl_condense.cli import shared, types
+from cl_condense.cli import loading, shared, types
 from cl_condense.cli.config import config, one_of
 from cl_condense.cli.stopping import stoppable
 from cl_condense.cli.useless import of_condense, refuse, written
@@ -61,8 +61,7 @@ def condense(dataset: str, method: str, start: Path | None, out: Path | None, **
     from cl_condense.common.progress import telling  # noqa: PLC0415
     from cl_condense.common.progress_bar import ProgressBar  # noqa: PLC0415
     from cl_condense.common.recorder import Recorder  # noqa: PLC0415
-    from cl_condense.data import datasets  # noqa: PLC0415 - they take seconds, and --help should not
-    from cl_condense.runs.checks import check_condensing  # noqa: PLC0415
+    from cl_condense.runs.checks import check_condensing  # noqa: PLC0415 - they take seconds
     from cl_condense.runs.single import Job, check_path, run  # noqa: PLC0415
     from cl_condense.runs.ways import ways  # noqa: PLC0415
 
@@ -70,12 +69,13 @@ def condense(dataset: str, method: str, start: Path | None, out: Path | None, **
     refuse(written(), of_condense(method, dataset, given["network"], written()))
     if out:
         check_path(out)
-    data, download, device = given.pop("data"), given.pop("download"), str(pick_device(given.pop("device")))
-    train, _ = datasets.load(dataset, data, download=download, on_progress=ProgressBar(dataset))
-    chosen = _config(dataset, method, train, given)
+    data, device = given.pop("data"), str(pick_device(given.pop("device")))
+    real = loading.read(dataset, data, given)
+    train, chosen = real.train, _config(dataset, method, real.train, given)
     check_condensing(chosen, train)
     path = out or Path("condensed") / f"{dataset}-{method}-ipc{chosen.ipc}-seed{chosen.seed}.safetensors"
-    job = Job(chosen, path, start, device, data)
+    job = Job(chosen, path, start, device, data, real.preparation, real.notes)
+    loading.say(real.notes, job.files()["record"])
     if record := job.finished():
         click.echo(f"{path} is there, made by the same command: {record['images']} images; nothing to do")
         return

@@ -7,10 +7,18 @@ from typing import Any
 
 import click
 
-from cl_condense.cli.types import PATH, Whole
+from cl_condense.cli.types import PATH, Listed, Share, Size, Whole
 from cl_condense.common.foreign import shown
 from cl_condense.common.plain import Json
 from cl_condense.common.suggest import choice
+
+_KINDS: dict[type, tuple[type[object] | tuple[type[object], ...], str]] = {
+    Whole: (int, "a whole number"),
+    Share: ((int, float), "a number"),
+    Size: ((int, str), "a whole number, or a text such as '48x64'"),
+    Listed: ((list, str), "a list of texts, or one with commas"),
+}
+"""What options of some types are in a file, and how that is called."""
 
 
 def _take(ctx: click.Context, param: click.Parameter, path: Path | None) -> None:
@@ -46,12 +54,12 @@ def _fitting(where: str, option: click.Option, value: object) -> Any:
 
 
 def _single(where: str, option: click.Option, value: object) -> Any:
-    kind: type[object] = str
+    kind: type[object] | tuple[type[object], ...] = str
     said = "a text in quotes"
     if option.is_flag:
         kind, said = bool, "true or false"
-    elif isinstance(option.type, Whole):
-        kind, said = int, "a whole number"
+    else:
+        kind, said = next((own for of, own in _KINDS.items() if isinstance(option.type, of)), (kind, said))
     if not isinstance(value, kind) or isinstance(value, bool) is not option.is_flag:
         raise ValueError(f"{where} is {shown(repr(value))}: give {said}")
     return value

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cl_condense.cli import shared, types
+from cl_condense.cli import loading, shared, types
 from cl_condense.cli.config import config
 from cl_condense.cli.console import count
 from cl_condense.cli.stopping import stoppable
 from cl_condense.cli.useless import of_convnet, of_data, of_evaluation, refuse, written
+from cl_condense.common.plain import Json
 
 if TYPE_CHECKING:
     from cl_condense.common.progress import OnProgress, Progress
@@ -59,6 +60,11 @@ Examples:
 @shared.seed
 @shared.device
 @shared.logs
+@click.option(
+    "--weights",
+    type=shared.PATH,
+    help="Keep those of the first network, trained on the only FILE, in this .safetensors file.",
+)
 @click.option("--records", type=shared.PATH, help="Add a line for each set to this JSON lines file.")
 def evaluate(files: tuple[Path, ...], dataset: str, data: Path | None, download: bool, **given: Any) -> None:
     """Train fresh networks on condensed sets and test them on the data set's test images.
@@ -93,6 +99,11 @@ def evaluate(files: tuple[Path, ...], dataset: str, data: Path | None, download:
 
             return on_progress
 
-        for line in evaluate_files(files, dataset, data, download, watch=watch, **given):
+        prepared = loading.preparation(given)
+        read: Json = {
+            "preparation": prepared,
+            "on_read": lambda notes: loading.say(notes, given["records"] or ""),
+        }
+        for line in evaluate_files(files, dataset, data, download, watch=watch, **read, **given):
             click.echo(line)
             done += 1

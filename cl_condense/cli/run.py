@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cl_condense.cli import shared, types
+from cl_condense.cli import loading, shared, types
 from cl_condense.cli.config import config, one_of
 from cl_condense.cli.console import console as standard_output
 from cl_condense.cli.console import count, say
@@ -90,14 +90,7 @@ Examples:
 @shared.logs
 @click.option("--remake", is_flag=True, help="Make memories that were lost since again.")
 def run(
-    dataset: str,
-    data: Path | None,
-    download: bool,
-    out: Path | None,
-    *,
-    remake: bool,
-    order_file: Path | None,
-    **given: Any,
+    dataset: str, data: Path | None, out: Path | None, *, remake: bool, order_file: Path | None, **given: Any
 ) -> None:
     """Class-incremental run: condense each step's classes into memory, retrain on it, evaluate.
 
@@ -107,9 +100,7 @@ def run(
     """
     from cl_condense.common.drawing import stderr  # noqa: PLC0415
     from cl_condense.common.files import writable, writing  # noqa: PLC0415
-    from cl_condense.common.progress_bar import ProgressBar  # noqa: PLC0415
-    from cl_condense.data import datasets  # noqa: PLC0415 - they take seconds, and --help should not
-    from cl_condense.runs import config_file  # noqa: PLC0415
+    from cl_condense.runs import config_file  # noqa: PLC0415 - they take seconds, and --help should not
     from cl_condense.runs.checks import fingerprint  # noqa: PLC0415
     from cl_condense.runs.class_orders import read_orders  # noqa: PLC0415
     from cl_condense.runs.incremental import Run  # noqa: PLC0415
@@ -120,17 +111,19 @@ def run(
     refuse(written(), of_run(compared, dataset, given["network"], written()))
     if out:
         writable(out, "--out", folder=True)
-    train, test = datasets.load(dataset, data, download=download, on_progress=ProgressBar(dataset))
+    train, test, prepared, notes = loading.read(dataset, data, given)
     if order_file:
         given["class_orders"] = orders = read_orders(order_file, train)
         given["orders"] = given["orders"] or len(orders)
     chosen = _config(dataset, compared, {**given, "data": fingerprint(train, test)})
     default = Path("runs") / f"{dataset}-{'-'.join(chosen.methods)}-{chosen.digest()}"
-    task = Run(chosen, train, test, out or default)
+    task = Run(chosen, train, test, out or default, prepared.options())
     console, errors = standard_output(), stderr()
     with writing(task.out, folder=True):  # the pictures too
         repeats = {k: str(path) for k, path in (("data", data), ("order-file", order_file)) if path}
+        repeats |= config_file.reading_options(prepared)
         config_file.write(task.out / "config.toml", config_file.options(task.settings) | repeats)
+        loading.say(notes, loading.write_skipped(notes, task.out))
         _announce(task, errors)
         _work(task, errors, logs)
         if remake:

@@ -27,7 +27,11 @@ def together(*options: Decorator) -> Decorator:
 
 
 files = together(
-    click.option("--data", type=PATH, help="Folder of the data sets' files (digits needs none)."),
+    click.option(
+        "--data",
+        type=PATH,
+        help="Folder of the data sets' files, or a CSV file that lists images (digits needs none).",
+    ),
     click.option("--download", is_flag=True, help="Fetch a data set into --data if it is not there."),
 )
 data = together(
@@ -40,6 +44,27 @@ data = together(
         "tinyimagenet, imagenette, imagewoof, imagenet10, imagenet100, imagenet1k.",
     ),
     files,
+    click.option(
+        "--size",
+        type=types.SIZE,
+        metavar="N or HxW",
+        help="Scale images to cover N x N, or height x width, and cut out the middle.  [default: as they are]",
+    ),
+    click.option(
+        "--channels", type=types.CHANNELS, metavar="1 or 3", help="Grey or colour.  [default: as they are]"
+    ),
+    click.option(
+        "--classes",
+        type=types.CLASSES,
+        metavar="NAME,...",
+        help="Take these classes alone; or name a .txt file with a class a line.  [default: all]",
+    ),
+    click.option(
+        "--test-share",
+        type=types.SHARE,
+        help="Of each class for testing, where a data set has no test part.  [default: 0.2]",
+    ),
+    click.option("--skip-damaged", is_flag=True, help="Leave files of a folder out that cannot be read."),
 )
 storing = click.option(
     "--codec", type=types.CODEC, help="How images are stored: uint8, float16, float32.  [default: uint8]"
@@ -84,7 +109,7 @@ network = together(
     click.option(
         "--network",
         type=types.NETWORK,
-        help="convnet, resnet18, vgg11, alexnet, ...  [default: convnet]",
+        help="convnet, resnet18, vgg11, alexnet, ... or torchvision:resnet18 and the like.  [default: convnet]",
     ),
     width,
     click.option(

@@ -15,7 +15,8 @@ import click
 from click.shell_completion import CompletionItem
 
 from cl_condense.common.durations import duration
-from cl_condense.common.numbers import SEED_MAX, digits, whole
+from cl_condense.common.foreign import shown
+from cl_condense.common.numbers import SEED_MAX, digits, finite, whole
 from cl_condense.common.paths import path_of
 from cl_condense.common.suggest import choice
 
@@ -46,6 +47,57 @@ class Whole(click.ParamType):  # type: ignore[type-arg] # click 8.1 knows none
             return whole(_option(param), digits(str(value)), self.at_least, self.at_most)
         except ValueError as error:
             raise Bad(str(error), ctx) from None
+
+
+class Share(click.ParamType):  # type: ignore[type-arg] # as above
+    """A share above 0 and below 1; the message names the option."""
+
+    name = "share"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            found = float(value) if isinstance(value, str) else value
+        except ValueError:
+            found = value
+        try:
+            return finite(_option(param), found, above=0, below=1)
+        except ValueError as error:
+            raise Bad(str(error), ctx) from None
+
+
+class Channels(Whole):
+    """Channels of images: 1 or 3."""
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if str(value) not in ("1", "3"):
+            raise Bad(f"{_option(param)} {shown(value)}: give 1 (grey) or 3", ctx)
+        return int(str(value))
+
+
+class Size(click.ParamType):  # type: ignore[type-arg] # as above
+    """The size of images, such as 64 or 48x64; the message names the option."""
+
+    name = "size"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from cl_condense.data.shaping import as_size  # noqa: PLC0415
+
+        try:
+            as_size(str(value), _option(param))
+        except ValueError as error:
+            raise Bad(str(error), ctx) from None
+        return str(value)
+
+
+class Listed(click.ParamType):  # type: ignore[type-arg] # as above
+    """Names with commas between them, as a list, or the .txt file of one."""
+
+    name = "names"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | list[str]:
+        return [*map(str, value)] if isinstance(value, list | tuple) else str(value)
 
 
 class Duration(click.ParamType):  # type: ignore[type-arg] # as above
@@ -122,6 +174,19 @@ class MethodName(Name):
         return [CompletionItem(before + plus + name) for name in names if name.startswith(last)]
 
 
+class NetworkName(Name):
+    """A network of the papers, or one of torchvision's with a prefix."""
+
+    def known(self, value: str) -> str:
+        from cl_condense.networks.registry import ARCHITECTURES  # noqa: PLC0415
+        from cl_condense.networks.torchvision_nets import PREFIX, check_name  # noqa: PLC0415
+
+        if value.startswith(PREFIX):
+            check_name(value)
+            return value
+        return choice(self.what, value, ARCHITECTURES)
+
+
 class DatasetName(Name):
     """A data set."""
 
@@ -178,6 +243,13 @@ def _methods() -> Iterable[str]:
     return [*COMPOSED, *BASES]
 
 
+def _networks() -> Iterable[str]:
+    from cl_condense.networks.registry import ARCHITECTURES  # noqa: PLC0415
+    from cl_condense.networks.torchvision_nets import names  # noqa: PLC0415
+
+    return [*ARCHITECTURES, *names()]
+
+
 def _precisions() -> Iterable[str]:
     from cl_condense.networks.contract import Precision  # noqa: PLC0415
 
@@ -193,9 +265,10 @@ def _devices() -> Iterable[str]:
 _modifiers, _datasets = _listed("methods.registry", "MODIFIERS"), _listed("data.datasets", "NAMES")
 
 COUNT, SEED, DURATION, PATH = Whole(), Whole(0, SEED_MAX), Duration(), Place()
+SIZE, CHANNELS, SHARE, CLASSES = Size(), Channels(), Share(), Listed()
 METHOD, PRINTED_METHOD = MethodName("method", _methods), MethodName("method", _methods, strict=False)
 DATASET, PRINTED_DATASET = DatasetName("data set", _datasets), Name("data set", _datasets, strict=False)
-NETWORK = Name("network", _listed("networks.registry", "ARCHITECTURES"))
+NETWORK = NetworkName("network", _networks)
 EVALUATION = Name("evaluation", _listed("runs.defaults", "EVALUATIONS"))
 TABLE = Name("table", _listed("papers.titles", "TITLES"))
 CODEC = Name("codec", _listed("condensation.codecs", "CODECS"))

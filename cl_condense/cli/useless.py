@@ -42,10 +42,15 @@ def of_data(dataset: str) -> Reasons:
 
     if dataset == "digits":
         why = "digits is built in and reads no files: leave it out, or name another data set with --dataset"
-        return {"--data": why, "--download": why}
-    if dataset in NAMES and dataset not in SOURCES:
-        return {"--download": f"{dataset} is not fetched: leave it out, and name its files with --data"}
-    return {}
+        return {"--data": why, "--download": why, "--skip-damaged": why}
+    if dataset not in NAMES:
+        return {}
+    local = f"{dataset} is not fetched: leave it out, and name its files with --data"
+    found = {"--download": "" if dataset in SOURCES else local}
+    if dataset == "folder":
+        return found
+    found["--test-share"] = f"{dataset} has a test part of its own: leave it out"
+    return found | {"--skip-damaged": f"{dataset} is its official files or none: leave it out"}
 
 
 def of_methods(methods: Sequence[str]) -> Reasons:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
@@ -17,8 +18,17 @@ from cl_condense.common.foreign import one_line
 from cl_condense.common.paths import path_of
 from cl_condense.common.progress import OnProgress
 from cl_condense.common.suggest import hint
-from cl_condense.data.folder import Pair, Part, divided, flat, load_folder, pair
+from cl_condense.data.folder import Part, divided, flat, load_folder, pair
 from cl_condense.data.imagenet import SETS, load_imagenet
+from cl_condense.data.preparation import (
+    Note,
+    OnNote,
+    Pair,
+    Preparation,
+    no_share,
+    no_skipping,
+    share_of,
+)
 
 _DIGITS = tuple("0123456789")
 _IDX = (
@@ -70,33 +80,75 @@ def load(
     name: str,
     data: str | Path | None = None,
     *,
+    size: int | Sequence[int] | str | None = None,
+    channels: int | None = None,
+    test_share: float | None = None,
+    skip_damaged: bool = False,
+    classes: Sequence[str] | str | Path | None = None,
     download: bool = False,
     on_progress: OnProgress | None = None,
+    on_note: OnNote | None = None,
 ) -> Pair:
     """The training and the test images of a data set, uint8 ``[n, c, h, w]``.
 
     ``digits`` is built in and takes no ``data``; a fifth of each class is its test set. The torchvision sets
     keep their official split; their files lie in ``data`` as torchvision leaves them, and only the official
-    files are read. ``download`` fetches those that are missing or damaged; an archive that lies where
-    torchvision puts it is only unpacked. TinyImageNet and the ImageNets are
-    ``load_imagenet`` of ``data``, which decodes them once; ``folder`` is ``load_folder`` of ``data``. Both tell
-    ``on_progress`` how many images are decoded, for example a ``ProgressBar``.
+    files are read. TinyImageNet and the ImageNets are ``load_imagenet`` of ``data``, which decodes them once;
+    ``folder`` is ``load_folder`` of ``data``, a folder or a CSV file.
+
+    Args:
+        name: one of ``NAMES``.
+        data: the folder of the files.
+        size: every image is scaled to cover a square (``64``) or height x width (``(48, 64)``, ``"48x64"``) and
+            its middle is cut out, as torchvision's Resize and CenterCrop do it.
+        channels: 1 makes them grey, 3 colour; the normalisation is that of the training images then.
+        test_share: of each class for testing in place of a fifth, where a data set has no test part.
+        skip_damaged: files of a folder that cannot be read are left out.
+        classes: names of those that are taken, ``"cat,dog"``, a list or a .txt file; their labels count from 0.
+        download: fetches files that are missing or damaged; an archive that lies where torchvision puts it is
+            only unpacked.
+        on_progress: told how many images are decoded, for example a ``ProgressBar``.
+        on_note: told what was held out or skipped; without it, what was skipped is a warning.
 
     Raises:
-        ValueError: on an unknown name, and on files that are missing, damaged or not the official ones.
+        ValueError: on an unknown name, files that are missing, damaged or not the official ones, and what does
+            not fit the data set.
     """
     check_name(name)
+    skipped: list[Note] = []
+    wanted = Preparation.of(size, channels, test_share, skip_damaged, classes)
+    tell = on_note or skipped.append
+    found = _loaded(name, data, wanted, download=download, on_progress=on_progress, on_note=tell)
+    skipped = [note for note in skipped if note.about == "skipped"]
+    if skipped:
+        files = f"{len(skipped)} files were" if len(skipped) > 1 else "a file was"
+        warnings.warn(f"{files} skipped: {skipped[0].said}", stacklevel=2)
+    return found
+
+
+def _loaded(
+    name: str,
+    data: str | Path | None,
+    wanted: Preparation,
+    *,
+    download: bool,
+    on_progress: OnProgress | None,
+    on_note: OnNote,
+) -> Pair:
     if name == "digits":
         if data is not None or download:
             raise one_line("digits is built in and reads no files: leave data and download out")
-        return _digits()
+        no_skipping(name, wanted)
+        return wanted.applied(_digits(share_of(wanted)))
     if data is None:
         raise one_line(f"{name} is read from files: name the folder they are in with --data DIR")
     data = path_of("data", data)
     if name == "folder":
-        return load_folder(data, on_progress=on_progress)
+        return load_folder(data, on_progress=on_progress, on_note=on_note, **wanted.given())
+    no_share(wanted, name)
+    no_skipping(name, wanted)
     if name in SETS:
-        return load_imagenet(name, data, on_progress)
+        return wanted.applied(load_imagenet(name, data, on_progress))
     source, root = SOURCES[name], _root(Path(data), SOURCES[name].folder)
     fault = _fault(source, root)
     if fault and download:
@@ -105,7 +157,8 @@ def load(
     if fault:
         raise one_line(f"{name}: {fault}, or give --download to fetch it")
     train, names = _read(source, root, train=True)
-    return pair(train, _read(source, root, train=False)[0], names, (source.mean, source.std))
+    test, _ = _read(source, root, train=False)
+    return wanted.applied(pair(train, test, names, (source.mean, source.std)))
 
 
 def check_name(name: str) -> None:
@@ -116,11 +169,11 @@ def check_name(name: str) -> None:
         raise one_line(f"unknown data set {name!r}: {own or hint(name, NAMES)}known are {', '.join(NAMES)}")
 
 
-def _digits() -> Pair:
+def _digits(share: float) -> Pair:
     raw = load_digits()
     images = (raw.images / 16 * 255).round().astype(np.uint8)[:, None]
     rows = {name: np.flatnonzero(raw.target == label).tolist() for label, name in enumerate(_DIGITS)}
-    (train, labels), (test, test_labels) = map(flat, divided(rows))
+    (train, labels), (test, test_labels) = map(flat, divided(rows, share))
     return pair((images[train], labels), (images[test], test_labels), _DIGITS)
 
 

@@ -21,7 +21,7 @@ from torchvision.transforms import functional
 
 from cl_condense.common.foreign import one_line
 from cl_condense.common.progress import OnProgress, Progress
-from cl_condense.data.folder import opened
+from cl_condense.data.image_file import opened
 
 try:
     import fcntl

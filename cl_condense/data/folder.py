@@ -1,67 +1,80 @@
-"""Images of one's own, from a folder: a class a folder of files."""
+"""Images of one's own, from a folder: a class a folder of files, or a CSV file that lists them."""
 
 from __future__ import annotations
 
-import io
 import os
-import warnings
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
-
-from cl_condense.common.foreign import check_file, check_room, one_line, reason
-from cl_condense.common.numbers import whole
+from cl_condense.common.foreign import one_line
 from cl_condense.common.paths import path_of
-from cl_condense.common.progress import OnProgress, Progress
+from cl_condense.common.progress import OnProgress
 from cl_condense.common.rng import fold, permutation
+from cl_condense.data.csv_list import csv_layout, is_list
+from cl_condense.data.gathering import Gathering, stacked
 from cl_condense.data.imageset import ImageSet
+from cl_condense.data.layout import Classes, Layout, class_files, folder_layout, folders
+from cl_condense.data.preparation import Note, OnNote, Pair, Preparation, chosen, no_share, share_of
 
-Pair = tuple[ImageSet, ImageSet]  # train, test
 Part = tuple[Any, Any]  # images, labels
-Classes = dict[str, list[Any]]  # files or rows of each class
 
 _SPLIT = fold(*b"train and test")
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
-_MOST = 2**30  # bytes of an image file
-# Pillow goes by the content, not by the suffix, and would also read EPS, for which it runs Ghostscript.
-_FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
+_LAYOUTS = "put images in train/CLASS and test/CLASS, or in CLASS, or list them in a CSV file"
 
 
-def load_folder(path: str | Path, *, size: int | None = None, on_progress: OnProgress | None = None) -> Pair:
+def load_folder(
+    path: str | Path,
+    *,
+    on_progress: OnProgress | None = None,
+    on_note: OnNote | None = None,
+    **preparation: Any,
+) -> Pair:
     """The training and the test images of a folder, ``train/CLASS/*.png`` and ``test/CLASS/*.png``.
 
-    Or ``CLASS/*.png``: then a fifth of each class, at least one image, is the test set; which ones depends on
-    the name of the class and the number of its images alone. PNG, JPEG, BMP and WebP files are read, others
-    passed over. Images are uint8 ``[n, c, h, w]``, of one channel where every file is greyscale and else of
-    three (transparency is dropped). All must have the same size, unless ``size`` is given: then the largest
-    middle square of each is scaled to size x size. Labels follow the order of the class names, and the
-    normalisation is that of the training images. ``on_progress`` is told of every image that is decoded.
+    The test part may be called val; the images of a class may lie in folders of its folder. Without a test
+    part, ``train/CLASS/*.png`` or ``CLASS/*.png``, a fifth of each class (``test_share``), at least one image,
+    is held out; which ones depends on the name of the class and the number of its images alone, on no seed.
+    Or a CSV file, see ``csv_layout``, or the folder around it, where no folders of classes are.
+
+    PNG, JPEG, BMP, WebP, TIFF and PPM files are read, others passed over. Images are uint8 ``[n, c, h, w]``,
+    upright, of one channel where every file is grey and else of three, see ``opened``. All must have the same
+    size, unless ``size`` is given: then they are scaled and their middle is cut out, as torchvision's Resize
+    and CenterCrop do it; a JPEG of four times the size or more is decoded at a part of its own.
+    Labels are the places of the class names, and the normalisation is that of the training images.
+
+    Args:
+        path: of the folder, or of the CSV file.
+        on_progress: told of every image that is decoded.
+        on_note: told what was held out, skipped or not looked at.
+        preparation: ``size``, ``channels``, ``test_share``, ``skip_damaged``, ``classes``, as for ``load``.
 
     Raises:
-        ValueError: on a folder without that layout, a class without images or in one part only, an image that
-            is damaged, of another size than the first, or has over 8 bits a channel or too many pixels.
+        ValueError: on a folder without that layout, a class without images or in one part only, and an image
+            that is damaged, of another size than the first, or has over 16 bits a channel or too many pixels.
     """
-    root = path_of("folder", path).expanduser()
-    if not root.is_dir():
-        raise one_line(f"{root} is not a folder: name the one that holds the images with --data DIR")
-    if size is not None:
-        size = whole("size", size)
-    parts = [part for part in ("train", "test") if (root / part).is_dir() and _folders(root / part)]
-    if len(parts) == 1:
-        absent = root / ("test" if parts == ["train"] else "train")
-        raise one_line(f"{root} has class folders in {parts[0]}, none in {absent.name}: add {absent / 'CLASS'}")
-    train, test = (_files(root / part) for part in parts) if parts else divided(_files(root))
-    for name in sorted(train.keys() ^ test.keys()):
-        there = root / ("test" if name in train else "train") / name
-        raise one_line(f"class {name!r} has no folder {there}: each class needs training and test images")
-    if not train:
-        raise one_line(f"{root} has no class folders: put images in train/CLASS and test/CLASS, or in CLASS")
-    (files, labels), (test_files, test_labels) = flat(train), flat(test)
-    images = _decoded(files + test_files, size, on_progress)
-    return pair((images[: len(files)], labels), (images[len(files) :], test_labels), tuple(train))
+    wanted, root = Preparation.of(**preparation), path_of("folder", path).expanduser()
+    tell = on_note or (lambda note: None)
+    layout = _only(_layout(root), wanted.classes)
+    if layout.test is not None:
+        no_share(wanted, root, f"a test part, {layout.part}")
+    if layout.unread:
+        tell(Note("left out", f"{layout.unread}: not looked at"))
+    parts = [layout.train, {}] if layout.test is None else [layout.train, layout.test]
+    if layout.test is None:
+        divided(layout.train, share_of(wanted))  # raises before any image is decoded
+    files = [file for part in parts for own in part.values() for file in own]
+    gathering = Gathering(root, wanted, on_progress, tell)
+    found = gathering.decoded(files)
+    kept = [gathering.kept(part, found) for part in parts]
+    if layout.test is None:
+        kept = [*divided(kept[0], share_of(wanted))]
+        tell(Note("held out", _said(root, kept, wanted)))
+    (train, labels), (test, test_labels) = map(flat, kept)
+    channels = max(array.ndim for array in found.values())
+    images = (stacked([found[file] for file in own], channels) for own in (train, test))
+    return pair((next(images), labels), (next(images), test_labels), tuple(layout.train))
 
 
 def class_folders(path: Path) -> dict[str, list[Path]]:
@@ -70,7 +83,7 @@ def class_folders(path: Path) -> dict[str, list[Path]]:
     Raises:
         ValueError: where there is no class folder, or one without images.
     """
-    classes = _files(path)
+    classes = class_files(path)
     if not classes:
         raise one_line(f"{path} has no class folders: put images in CLASS/*.png")
     return classes
@@ -83,7 +96,8 @@ def load_images(classes: dict[str, list[Path]]) -> Part:
         ValueError: as ``load_folder``.
     """
     files, labels = flat(classes)
-    return _decoded(files, None), labels
+    found = [*Gathering().decoded(files).values()]
+    return stacked(found, max(array.ndim for array in found)), labels
 
 
 def pair(train: Part, test: Part, names: tuple[str, ...], constants: Any = None) -> Pair:
@@ -92,15 +106,14 @@ def pair(train: Part, test: Part, names: tuple[str, ...], constants: Any = None)
     return first, ImageSet.of(*test, names=names, normalisation=(first.mean, first.std))
 
 
-def divided(classes: Classes) -> tuple[Classes, Classes]:
-    """A fifth of each class, at least one, for testing."""
+def divided(classes: Classes, share: float) -> tuple[Classes, Classes]:
+    """A share of each class for testing: at least one image, and at least one is left."""
     train, test = {}, {}
     for name, own in classes.items():
         if len(own) == 1:
             raise one_line(f"class {name!r} has 1 image, {own[0]}: give 2 or more, one of them is for testing")
-        held = set(
-            permutation(len(own), _SPLIT, fold(*os.fsencode(name)))[: max(round(len(own) / 5), 1)].tolist()
-        )
+        many = min(max(round(len(own) * share), 1), len(own) - 1)
+        held = set(permutation(len(own), _SPLIT, fold(*os.fsencode(name)))[:many].tolist())
         train[name] = [one for i, one in enumerate(own) if i not in held]
         test[name] = [one for i, one in enumerate(own) if i in held]
     return train, test
@@ -112,84 +125,36 @@ def flat(part: Classes) -> tuple[list[Any], list[int]]:
     return [one for one, _ in pairs], [label for _, label in pairs]
 
 
-def _folders(folder: Path) -> list[Path]:
-    found = (inner for inner in folder.iterdir() if inner.is_dir() and not inner.name.startswith("."))
-    return sorted(found, key=lambda inner: inner.name)
+def _layout(root: Path) -> Layout:
+    if is_list(root) and not root.is_dir():
+        return csv_layout(root)
+    if not root.is_dir():
+        raise one_line(f"{root} is not a folder: name the one that holds the images with --data DIR")
+    lists = [file for file in sorted(root.iterdir()) if is_list(file)]
+    inner = folders(root)
+    if lists and (not inner or (len(inner) == 1 and not folders(inner[0]))):
+        if len(lists) > 1:
+            both = f"{lists[0].name} and {lists[1].name}"
+            raise one_line(f"{root} has several lists, {both}: name one of them with --data FILE")
+        return csv_layout(lists[0])
+    found = folder_layout(root)
+    if not found.train:
+        raise one_line(f"{root} has no class folders: {_LAYOUTS}")
+    return found
 
 
-def _files(folder: Path) -> Classes:
-    """The image files of each class folder, in the order of their names."""
-    classes = {}
-    for inner in _folders(folder):
-        images = (f for f in inner.iterdir() if f.suffix.lower() in _SUFFIXES and not f.name.startswith("."))
-        classes[inner.name] = sorted(images, key=lambda file: file.name)
-        if not classes[inner.name]:
-            kinds = ", ".join(_SUFFIXES)
-            raise one_line(
-                f"class {inner.name!r}: no images ({kinds}) in {inner}: add some or remove the folder"
-            )
-    return classes
+def _only(layout: Layout, classes: Sequence[str]) -> Layout:
+    """The layout of some classes alone."""
+    if not classes:
+        return layout
+    names = [*layout.train]
+    kept = [names[place] for place in chosen(classes, dict(enumerate(names)))]
+    test = layout.test and {name: layout.test[name] for name in kept}
+    return replace(layout, train={name: layout.train[name] for name in kept}, test=test)
 
 
-def _decoded(files: list[Path], size: int | None, on_progress: OnProgress | None = None) -> NDArray[np.uint8]:
-    """All images ``[n, c, h, w]``, of one channel where every one is greyscale."""
-    arrays: list[NDArray[np.uint8]] = []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        for file in files:
-            arrays.append(_pixels(file, size))
-            (h, w), first = arrays[-1].shape[:2], arrays[0].shape[:2]
-            if (h, w) != first:
-                expected = f"{first[1]} x {first[0]} as {files[0]}"
-                raise one_line(f"{file} is {w} wide x {h} high, not {expected}: resize all images to one size")
-            if len(arrays) == 1:
-                channels = 1 if arrays[0].ndim == 2 else 3
-                check_room(len(files) * h * w * channels, f"{file} and {len(files) - 1:,} more of its size")
-            if on_progress:
-                on_progress(Progress("decoding", len(arrays), len(files)))
-    if any(array.ndim == 3 for array in arrays):
-        colour = [array if array.ndim == 3 else np.stack([array] * 3, 2) for array in arrays]
-        return np.stack(colour).transpose(0, 3, 1, 2)
-    return np.stack(arrays)[:, None]
-
-
-def _pixels(file: Path, size: int | None) -> NDArray[np.uint8]:
-    """One image, ``[h, w]`` where it is greyscale and else ``[h, w, 3]``."""
-    image = opened(file)
-    return np.array(image if size is None else ImageOps.fit(image, (size, size)))
-
-
-def opened(file: Path, at_least: int = 0) -> Image.Image:
-    """An image file, decoded: of mode L where it is greyscale, else RGB (transparency is dropped).
-
-    With ``at_least`` a JPEG may come at a half, a quarter or an eighth of its size, which is quicker, with
-    sides of that many pixels or more. Make ``Image.DecompressionBombWarning`` an error before.
-
-    Raises:
-        ValueError: on an image that is damaged, or has over 8 bits a channel or too many pixels.
-    """
-    check_file(file, "put an image there, or take it out", _MOST)
-    try:
-        # In memory: of a file Pillow would take the room that a part of it claims to need.
-        with Image.open(io.BytesIO(file.read_bytes()), formats=_FORMATS) as source:
-            mode = source.mode
-            if at_least:
-                source.draft(None, (at_least, at_least))
-            image = source.convert("L" if mode in ("1", "L") else "RGB")
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ValueError(f"{file} has too many pixels ({reason(error)}): put a smaller image there") from error
-    except MemoryError:
-        raise
-    except Exception as error:  # on damaged bytes the decoders raise errors of many kinds
-        why = f"is damaged or no PNG, JPEG, BMP or WebP ({_fault(error)}): replace it"
-        raise one_line(f"{file} {why}") from error
-    if mode[0] in "IF":
-        # convert() cuts such values off at 255, which leaves a white image
-        raise one_line(f"{file} has over 8 bits a channel (mode {mode}): save it with 8 bits")
-    return image
-
-
-def _fault(error: Exception) -> str:
-    """What an error of decoding says; where a format is not known, that has only the address of an object."""
-    return "no image" if isinstance(error, UnidentifiedImageError) else reason(error)
+def _said(root: Path, parts: Sequence[Classes], wanted: Preparation) -> str:
+    """What was held out, for people."""
+    held, every = sum(map(len, parts[1].values())), sum(len(own) for part in parts for own in part.values())
+    each = f"{100 * share_of(wanted):g} % of each class, the same ones with every --seed; see --test-share"
+    return f"{root} has no test part: {held} of {every} images are held out for testing ({each})"

@@ -17,8 +17,8 @@ import torch
 from cl_condense.common.foreign import MOST_TEXT, check_file, one_line
 from cl_condense.common.progress import OnProgress
 from cl_condense.data.decoding import decoded
-from cl_condense.data.folder import Pair
 from cl_condense.data.imageset import ImageSet
+from cl_condense.data.preparation import Pair
 
 Files = dict[str, list[str]]  # of each class, relative to the data set's folder
 

@@ -29,7 +29,8 @@ class Initialiser:
     The distributions are torch's defaults, which the published code uses: U(-b, b) with b = 1 / sqrt(fan in)
     for weights and biases of linear and convolution layers, 1 and 0 for norms. Unlike torch's own
     initialisation the numbers depend on the keys alone: not on the device, the global generator or what was
-    drawn before. Layers of other kinds use their ``reset_parameters`` with a seed made of the keys.
+    drawn before. Layers of other kinds use their ``reset_parameters`` with a seed made of the keys, and so does
+    a whole network that says ``draws_all``.
 
     Raises:
         ValueError: for a layer with parameters and no ``reset_parameters``.
@@ -41,7 +42,10 @@ class Initialiser:
         self._norms: list[_Resettable] = []
         self._others: list[_Resettable] = []
         bounds = []
-        for name, module in net.named_modules():
+        whole = getattr(net, "draws_all", False)
+        if whole:
+            self._others.append(cast(_Resettable, net))
+        for name, module in () if whole else net.named_modules():
             own = list(module.parameters(recurse=False))
             if isinstance(module, _FAN_IN_LAYERS):
                 self._drawn += own

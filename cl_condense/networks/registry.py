@@ -17,6 +17,7 @@ from cl_condense.networks.contract import MakeNetwork, check_sizes
 from cl_condense.networks.convnet import ConvNet, MakeConvNet
 from cl_condense.networks.densenet import DenseNet
 from cl_condense.networks.resnet import MakeResNet, ResNet
+from cl_condense.networks.torchvision_nets import PREFIX, torchvision_network
 
 
 class Architecture(NamedTuple):
@@ -78,7 +79,7 @@ def architecture(name: str, shape: tuple[int, int, int], **options: Any) -> Make
     """The maker of a network by its name, for example ``architecture("convnet", (3, 64, 64), depth=4)``.
 
     Args:
-        name: a key of ``ARCHITECTURES``.
+        name: a key of ``ARCHITECTURES``, or ``torchvision:`` and a classifier of its, without options.
         shape: (channels, height, width) of the images.
         options: of the network's constructor; they override the architecture's own.
 
@@ -86,6 +87,11 @@ def architecture(name: str, shape: tuple[int, int, int], **options: Any) -> Make
         ValueError: for a name or an option that is not known (with the nearest one), a value that the network
             refuses, and images that are too small for it.
     """
+    if str(name).startswith(PREFIX):
+        check_sizes(shape)
+        if options:
+            raise ValueError(f"{name} has no option {next(iter(options))!r}, nor any other")
+        return torchvision_network(name, shape)
     network, own, _ = ARCHITECTURES[choice("network", name, ARCHITECTURES)]
     check_sizes(shape)
     known = [p for p in inspect.signature(network).parameters if p not in ("shape", "classes")]

@@ -10,6 +10,7 @@ from pathlib import Path
 from cl_condense.common.files import atomic
 from cl_condense.common.foreign import reading
 from cl_condense.common.plain import Json, Values
+from cl_condense.data.preparation import Preparation
 from cl_condense.runs.config import CondenseConfig, TrainConfig
 from cl_condense.runs.run_config import RunConfig
 
@@ -28,6 +29,11 @@ def options(config: CondenseConfig | TrainConfig | RunConfig) -> Json:
     """The options that give this config, whatever the defaults of its data set are."""
     values = config.flat() if isinstance(config, RunConfig) else asdict(config)
     return {_NAMES.get(k, k): v for k, v in values.items() if v is not None and k not in _MADE}
+
+
+def reading_options(preparation: Preparation) -> Json:
+    """The options that prepare a data set so."""
+    return {key.replace("_", "-"): value for key, value in preparation.options().items()}
 
 
 def write(path: Path, values: Values) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from cl_condense.common.checkpoint import Checkpoint, Checkpoints
 from cl_condense.common.devices import pick_device, using_threads
@@ -25,12 +26,14 @@ from cl_condense.condensation.formats.reading import Reading
 from cl_condense.data import datasets
 from cl_condense.data.class_names import classes_of
 from cl_condense.data.imageset import ImageSet
+from cl_condense.data.preparation import Note, Preparation, read_as
 from cl_condense.runs.build import network_for, training_for
 from cl_condense.runs.checks import check_training, fingerprint, is_records
 from cl_condense.runs.config import TrainConfig, digest
 from cl_condense.runs.defaults import DEFAULTS, default_epochs
 from cl_condense.runs.provenance import origin
 from cl_condense.runs.records import append_once
+from cl_condense.runs.weights import check_weights, write_weights
 from cl_condense.training.evaluate import score
 
 
@@ -45,11 +48,17 @@ def evaluate_files(
     pair: int | None = None,
     factor: int | None = None,
     space: str = "auto",
+    preparation: Preparation | None = None,
+    on_read: Callable[[Sequence[Note]], None] = lambda notes: None,
+    weights: Path | None = None,
     watch: Callable[[str], OnProgress] | None = None,
     logs: Sequence[str] = (),
     **given: Any,
 ) -> Iterator[str]:
     """Evaluates every file, after all have been read, and yields a line for each: mean ± std (n).
+
+    ``preparation`` is how the data set is prepared; ``on_read`` is told how it was read. ``weights`` is where
+    those of the first network are kept, for a single file.
 
     Classes go by name where a file has names. ``pair``, ``factor`` and ``space`` are those of
     ``read``; lines and records say what was assumed. ``watch`` makes, from the name of a
@@ -68,7 +77,12 @@ def evaluate_files(
         writable(records, "--records", ours=is_records)
     if pair is not None and not any(map(has_pairs, files)):
         raise ValueError(f"--pair {pair}: .pt files have pairs, and none is given: leave --pair out")
-    train, test = datasets.load(dataset, data, download=download, on_progress=watch(dataset) if watch else None)
+    if weights:
+        check_weights(weights, len(files))
+    wanted, notes = preparation or Preparation(), list[Note]()
+    how: Json = {"on_progress": watch(dataset) if watch else None, "on_note": notes.append}
+    train, test = datasets.load(dataset, data, download=download, **wanted.given(), **how)
+    on_read(notes)
     config, device = training_config(dataset, **given), str(pick_device(device))
     check_training(config, train, test)
     constants, classes = (train.mean, train.std), classes_of(test)
@@ -87,9 +101,10 @@ def evaluate_files(
             told = telling(curves, watch(file.name)) if watch else curves
             record: Json = checkpoint.notes.get("record", {}) if checkpoint else {}
             if not record:
-                of: Json = {"file": str(file), "read": reading.record()}
+                of: Json = {"file": str(file), "read": reading.record(), **read_as(wanted, notes)}
+                keep = partial(write_weights, weights, reading.set, config) if weights else None
                 record = of | evaluate_set(
-                    reading.set, test, config, device, on_progress=told, checkpoint=checkpoint
+                    reading.set, test, config, device, on_progress=told, checkpoint=checkpoint, on_trained=keep
                 )
             recorder.accuracies(curve, record["accuracies"])
             if checkpoint:
@@ -129,6 +144,7 @@ def evaluate_set(
     *,
     on_progress: OnProgress | None = None,
     checkpoint: Checkpoint | None = None,
+    on_trained: Callable[[Sequence[nn.Module]], None] | None = None,
 ) -> Json:
     """A record of the accuracies of networks trained on a set, whose training goes on from a checkpoint."""
     begun = time.perf_counter() - (checkpoint.spent if checkpoint else 0.0)
@@ -148,6 +164,7 @@ def evaluate_set(
             keys=(config.seed,),
             on_progress=on_progress,
             checkpoint=checkpoint,
+            on_trained=on_trained,
         )
     return {
         "recipe": made.recipe,

@@ -61,6 +61,9 @@ class Run:
 
     One process writes in a folder at a time, see ``writing``.
 
+    ``preparation`` is how the images were prepared, in options, for ``settings.json``; the fingerprint in
+    ``settings`` is of what came out.
+
     Raises:
         ValueError: for settings that do not fit the data, a folder with another run's settings, and, when it is
             made and when it is called, a folder that another process writes in.
@@ -70,6 +73,7 @@ class Run:
     train: ImageSet
     test: ImageSet
     out: Path
+    preparation: Json = field(default_factory=dict)
     records: Records = field(init=False)
 
     def __post_init__(self) -> None:
@@ -301,7 +305,8 @@ class Run:
         """What ``settings.json`` is to say: no fewer orders than it does."""
         orders = max(self.settings.stream.orders, theirs.get("orders", 0))
         threads = theirs.get("threads", _threads(self.train))
-        return self.settings.values() | {"orders": orders, "threads": threads}
+        prepared = {"preparation": self.preparation} if self.preparation else {}
+        return self.settings.values() | prepared | {"orders": orders, "threads": threads}
 
     def _theirs(self) -> Json:
         """What ``settings.json`` says; nothing where the folder is fresh.

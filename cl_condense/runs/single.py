@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -23,6 +23,7 @@ from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.condensation.paper_settings import warn_borrowed
 from cl_condense.condensation.recipe import Method, Recipe
 from cl_condense.data.imageset import ImageSet, check_ipc
+from cl_condense.data.preparation import Note, Preparation, read_as
 from cl_condense.methods.condense import condense
 from cl_condense.runs import config_file
 from cl_condense.runs.build import method_for, network_for
@@ -41,6 +42,8 @@ class Job:
         start: a set to go on from, with ``config.iterations`` more and new random numbers.
         device: where to compute, for the record; the images lie there.
         data: folder of the data set's files, for the options that repeat it.
+        preparation: how its images were prepared; the fingerprint in ``config`` is of what came out.
+        notes: how its files were read; the record lists those that were skipped.
     """
 
     config: CondenseConfig
@@ -48,6 +51,8 @@ class Job:
     start: Path | None = None
     device: str = "cpu"
     data: Path | None = None
+    preparation: Preparation = field(default_factory=Preparation)
+    notes: tuple[Note, ...] = ()
 
     def files(self) -> dict[str, Path]:
         """What it writes, by kind."""
@@ -94,7 +99,12 @@ class Job:
     def options(self) -> Json:
         """The options of ``cl-condense condense`` that repeat it."""
         more = {"data": self.data, "from": self.start, "device": self.device}
-        return {**config_file.options(self.config), **{k: str(v) for k, v in more.items() if v}}
+        own = config_file.options(self.config) | config_file.reading_options(self.preparation)
+        return {**own, **{k: str(v) for k, v in more.items() if v}}
+
+    def read(self) -> Json:
+        """What a record says of how the data set was read; nothing where it was read as it is."""
+        return read_as(self.preparation, self.notes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,6 +223,7 @@ def _write(
     ).coded(c.codec)
     record = {
         **job.identity(),
+        **job.read(),
         "recipe": made.recipe,
         "images": len(made),
         "bytes": made.nbytes,

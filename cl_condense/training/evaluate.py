@@ -83,6 +83,7 @@ def score(
     keys: tuple[int, ...],
     on_progress: OnProgress | None = None,
     checkpoint: Checkpoint | None = None,
+    on_trained: Callable[[Sequence[nn.Module]], None] | None = None,
 ) -> Tensor:
     """Accuracies ``[networks]`` on ``test`` of fresh networks trained on ``images``, after their last epoch.
 
@@ -96,10 +97,13 @@ def score(
         keys: what everything random is drawn from, with the number of the network.
         on_progress: told of the training, in epochs, then of the images that are evaluated.
         checkpoint: where the training goes on, and leaves its states.
+        on_trained: gets the networks after their last epoch.
     """
     nets = fresh_networks(lambda: network(len(test.class_ids)), networks, keys=keys, device=test.device)
     ids = torch.tensor(test.class_ids, device=test.device)
     targets = torch.searchsorted(ids, labels)
     train(nets, images, targets, training, keys=keys, on_progress=on_progress, checkpoint=checkpoint)
+    if on_trained:
+        on_trained(nets)
     rows = torch.arange(len(test), device=test.device)
     return count_right(nets, test, rows, compiled=training.compiled, on_progress=on_progress) / len(test)

@@ -13,9 +13,11 @@ from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.condensation.recipe import Recipe
 from cl_condense.data import datasets
 from cl_condense.data.imageset import ImageSet
+from cl_condense.data.preparation import Preparation
 from cl_condense.reports.html.measuring import Measured
 from cl_condense.reports.html.probe import Probe, unwatched
 from cl_condense.reports.html.results import FAULTS, Results, read_json
+from cl_condense.reports.html.words import preparation_words
 from cl_condense.runs.build import method_for
 from cl_condense.runs.checks import fingerprint
 from cl_condense.runs.config import CondenseConfig
@@ -47,7 +49,7 @@ class Source:
 
 @dataclass(frozen=True)
 class RealData:
-    """The data sets that condensed sets were made of, by name; read once."""
+    """The data sets that condensed sets were made of, by name and preparation; each read once."""
 
     sources: dict[str, Source]
 
@@ -68,11 +70,11 @@ class RealData:
         """
         where, given = pick_device(device), ("--figures", *(["--data", "DATA"] if data else []))
         sources = {}
-        for name in sorted(_named(results.sets)):
+        for key, (name, wanted) in sorted(_named(results.sets).items()):
             tell = watch(name) if watch else unwatched
-            train, test = datasets.load(name, data, on_progress=tell)
+            train, test = datasets.load(name, data, **wanted, on_progress=tell, on_note=lambda note: None)
             probe = Probe(train.to(where), test.to(where), DEFAULTS.get(name, {}).get("depth"), tell)
-            sources[name] = Source(train, fingerprint(train), probe, given)
+            sources[key] = Source(train, fingerprint(train), probe, given)
         return RealData(sources)
 
     def source(self, made: CondensedSet, record: Json) -> Source:
@@ -82,9 +84,9 @@ class RealData:
             ValueError: where the images are not those.
         """
         name = str(record["dataset"])
-        if name not in self.sources:
+        if _key(record) not in self.sources:
             raise ValueError(f"its data set {name!r} is none that this package reads")
-        source = self.sources[name]
+        source = self.sources[_key(record)]
         if record.get("data") and record["data"] != source.mark:
             raise ValueError(f"the images of {name} here are not those it was made of")
         real = source.train
@@ -116,12 +118,19 @@ def started(real: ImageSet, record: Json) -> CondensedSet | None:
     return CondensedSet.of(real, pixels, recipe.settings(), config.seed, recipe.synthetic.factor)
 
 
-def _named(sets: Sequence[Path]) -> set[str]:
-    """The data sets that records name; a record that cannot be read is listed elsewhere."""
-    names = set()
+def _named(sets: Sequence[Path]) -> dict[str, tuple[str, Json]]:
+    """The data sets that records name and how they were prepared; a record without is listed elsewhere."""
+    found = {}
     for path in sets:
         try:
-            names.add(str(read_json(path.with_suffix(".json"))["dataset"]))
-        except FAULTS:
+            record = read_json(path.with_suffix(".json"))
+            wanted = Preparation.of(**record.get("preparation", {})).given()
+            if record["dataset"] in datasets.NAMES:
+                found[_key(record)] = (str(record["dataset"]), wanted)
+        except (*FAULTS, TypeError):
             continue
-    return names & set(datasets.NAMES)
+    return found
+
+
+def _key(record: Json) -> str:
+    return " ".join([str(record["dataset"]), *preparation_words(record)])

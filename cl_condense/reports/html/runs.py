@@ -17,7 +17,7 @@ from cl_condense.reports.html.pictures import Picture
 from cl_condense.reports.html.plots import Line, Mark, plot
 from cl_condense.reports.html.results import FAULTS, Results, read_json
 from cl_condense.reports.html.sets import gallery
-from cl_condense.reports.html.words import cite, data_words, economy_words, options, own, pairs, shell
+from cl_condense.reports.html.words import cite, economy_words, options, own, pairs, reading_words, shell
 from cl_condense.reports.summary import Summary, accuracy_table, label, summarise
 from cl_condense.runs.records import read
 
@@ -117,7 +117,7 @@ def _memories(results: Results, folder: Path) -> Iterator[Block]:
 
 
 def _run_command(results: Results, folder: Path, s: Json) -> str:
-    words = ["run", "--dataset", s["dataset"], *data_words(s["dataset"])]
+    words = ["run", *reading_words(s)]
     for method in s["methods"]:
         words += ["--method", method]
     for trainer in s.get("trainers", ()):

@@ -14,7 +14,7 @@ from cl_condense.reports.html.pictures import Gallery, Picture, strip
 from cl_condense.reports.html.plots import Line, plot
 from cl_condense.reports.html.realdata import RealData, Source, started
 from cl_condense.reports.html.results import FAULTS, Results, read_json
-from cl_condense.reports.html.words import cite, data_words, economy_words, options, own, pairs, shell
+from cl_condense.reports.html.words import cite, economy_words, options, own, pairs, reading_words, shell
 
 
 def set_sections(results: Results, path: Path, real: RealData | None = None) -> list[Section]:
@@ -110,7 +110,7 @@ def _losses(record: Json) -> list[Block]:
 
 
 def _condense_command(record: Json, name: str) -> str:
-    words = ["condense", "--dataset", record["dataset"], *data_words(record["dataset"])]
+    words: list[object] = ["condense", *reading_words(record)]
     words += ["--method", record["method"], *economy_words(record)]
     kept = "ipc economy iterations real_per_class precision compiled reuse network width seed".split()
     words += options({k: record.get(k) for k in kept} | own(record))

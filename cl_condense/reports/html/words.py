@@ -41,8 +41,22 @@ def options(values: Values) -> list[object]:
     return [*flags, *(word for k, v in valued.items() for word in (f"--{k}", v))]
 
 
-def data_words(dataset: Any) -> list[str]:
+def data_words(dataset: object) -> list[str]:
     return [] if dataset == "digits" else ["--data", "DATA"]
+
+
+def reading_words(record: Values) -> list[str]:
+    """The options that read the images of a record, or of the settings of a run."""
+    return ["--dataset", str(record["dataset"]), *data_words(record["dataset"]), *preparation_words(record)]
+
+
+def preparation_words(record: Values) -> list[str]:
+    """Of these the options that prepare a data set."""
+    words: list[str] = []
+    for key, value in dict(record.get("preparation") or {}).items():
+        words.append(f"--{key.replace('_', '-')}")
+        words += [] if value is True else [",".join(value) if isinstance(value, list) else str(value)]
+    return words
 
 
 def shell(words: Sequence[object]) -> str:
