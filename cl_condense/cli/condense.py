@@ -75,11 +75,10 @@ def condense(dataset: str, method: str, start: Path | None, out: Path | None, **
     check_condensing(chosen, train)
     path = out or Path("condensed") / f"{dataset}-{method}-ipc{chosen.ipc}-seed{chosen.seed}.safetensors"
     job = Job(chosen, path, start, device, data, real.preparation, real.notes)
-    loading.say(real.notes, job.files()["record"])
     if record := job.finished():
         click.echo(f"{path} is there, made by the same command: {record['images']} images; nothing to do")
         return
-    unsaid = ways([chosen])
+    unsaid = [*loading.lines(real.notes, job.files()["record"]), *ways([chosen])]
     # drawn from the start on: the first iteration may compile for minutes
     with (
         stoppable(lambda: "the same command goes on.") as limit,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from cl_condense.cli.console import count
 from cl_condense.common.files import atomic
 from cl_condense.common.plain import Json
 
@@ -59,17 +60,20 @@ def preparation(given: Json) -> Preparation:
     return Preparation.of(**{key: given.pop(key) for key in PREPARED})
 
 
-def say(notes: Sequence[Note], kept: object = "") -> None:
-    """Says what was held out, not looked at or skipped; ``kept`` is where the list of skipped files is."""
+def lines(notes: Sequence[Note], kept: object = "") -> list[str]:
+    """What was held out, not looked at or skipped; ``kept`` is where the list of skipped files is."""
     skipped = [note for note in notes if note.about == "skipped"]
-    for note in notes:
-        if note.about != "skipped":
-            click.echo(note.said, err=True)
-    for note in skipped[:_SHOWN]:
-        click.echo(f"skipped: {note.said}", err=True)
-    if skipped:
-        files = "1 file" if len(skipped) == 1 else f"{len(skipped)} files"
-        click.echo(f"{files} skipped{kept and f', listed in {kept}'}", err=True)
+    found = [note.said for note in notes if note.about != "skipped"]
+    found += [f"skipped: {note.said}" for note in skipped[:_SHOWN]]
+    if len(skipped) > _SHOWN or (skipped and kept):
+        found.append(f"{count(len(skipped), 'file')} skipped{kept and f', listed in {kept}'}")
+    return found
+
+
+def say(notes: Sequence[Note], kept: object = "") -> None:
+    """Says that on stderr."""
+    for line in lines(notes, kept):
+        click.echo(line, err=True)
 
 
 def write_skipped(notes: Sequence[Note], folder: Path) -> Path:

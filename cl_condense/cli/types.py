@@ -7,6 +7,7 @@ Lists of names come from the rooms that have them, when a value is looked at: im
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import get_args
@@ -55,14 +56,13 @@ class Share(click.ParamType):  # type: ignore[type-arg] # as above
     name = "share"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        try:
-            found = float(value) if isinstance(value, str) else value
-        except ValueError:
-            found = value
+        found = value
+        with suppress(ValueError):
+            found = float(str(value))
         try:
             return finite(_option(param), found, above=0, below=1)
-        except ValueError as error:
-            raise Bad(str(error), ctx) from None
+        except ValueError:
+            raise Bad(f"{_option(param)} {shown(value)}: give a number above 0 and below 1", ctx) from None
 
 
 class Channels(Whole):

@@ -138,7 +138,8 @@ def _loaded(
     if name == "digits":
         if data is not None or download:
             raise one_line("digits is built in and reads no files: leave data and download out")
-        no_skipping(name, wanted)
+        if wanted.skip_damaged:
+            raise one_line("digits is built in and reads no files: leave skip_damaged out")
         return wanted.applied(_digits(share_of(wanted)))
     if data is None:
         raise one_line(f"{name} is read from files: name the folder they are in with --data DIR")

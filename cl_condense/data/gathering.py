@@ -111,9 +111,8 @@ class Gathering:
         side = min(_USUAL, *map(min, counts)) if counts else _USUAL
         example = f", for example with --size {side}" if self._root else ""
         where = self._root or files[0].parent
-        return one_line(
-            f"{where} has images of several sizes, {', '.join(shown)}{more}: make them one{example}"
-        )
+        said = f"{where} has images of {len(counts)} sizes, {', '.join(shown)}{more}"
+        return one_line(f"{said}: bring all to one{example}")
 
 
 def stacked(arrays: Sequence[Array], dimensions: int) -> Array:

@@ -145,7 +145,7 @@ def chosen(names: Sequence[str], classes: dict[int, str]) -> list[int]:
     for name in names:
         options = book.options(name)
         if not options:
-            raise book.unknown(f"class {name!r}", name, "name some of them, with commas between")
+            raise book.unknown(f"class {name!r}", name, "name some of them")
         if len(options) > 1:
             raise one_line(f"class {name!r} may be {listed(classes, options)}: only one of them has to have it")
         if options[0] in found:

@@ -17,7 +17,7 @@ Size = tuple[int, int]
 
 CHANNELS = (1, 3)
 _CHUNK = 4096  # images that are resized at once
-_LONG = 32  # times as long as wide, compared with the size
+_LONG = 256  # times as long as wide, compared with the size
 
 
 def as_size(value: object, name: str = "size") -> Size:

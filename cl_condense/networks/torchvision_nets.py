@@ -77,10 +77,18 @@ class TorchvisionNet(nn.Module):
         return out
 
     def _made(self) -> nn.Module:
-        made: nn.Module = models.get_model(
-            self._name, weights=None, num_classes=self._classes, **_OPTIONS.get(self._name, {})
-        )
-        return made
+        def make() -> nn.Module:
+            options = _OPTIONS.get(self._name, {})
+            made: nn.Module = models.get_model(self._name, weights=None, num_classes=self._classes, **options)
+            return made
+
+        try:
+            return make()
+        except (RuntimeError, NotImplementedError):
+            if torch.get_default_device().type != "meta":
+                raise
+        with torch.device("cpu"):  # a RegNet counts its channels with tensors, which have to have values
+            return make().to("meta")
 
 
 @dataclass(frozen=True)

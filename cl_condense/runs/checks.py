@@ -17,6 +17,7 @@ from cl_condense.data.imageset import ImageSet
 from cl_condense.runs.build import method_for, network_for, training_for
 from cl_condense.runs.config import CondenseConfig, TrainConfig
 from cl_condense.runs.run_config import RunConfig
+from cl_condense.runs.stream import step_sizes
 from cl_condense.training.trainers import TRAINERS
 
 _LONGEST = 2**24  # bytes of a record
@@ -62,13 +63,16 @@ def fingerprint(*sets: ImageSet) -> str:
     return digest.hexdigest()[:8]
 
 
-def check_condensing(c: CondenseConfig, real: ImageSet) -> None:
-    """Raises ValueError, in one line, for a condensation that makes no sense or does not fit the images."""
+def check_condensing(c: CondenseConfig, real: ImageSet, together: int | None = None) -> None:
+    """Raises ValueError, in one line, for a condensation that makes no sense or does not fit the images.
+
+    ``together`` is the fewest classes that are condensed at once, where it is not all of them.
+    """
     codecs.codec(c.codec)
     method = method_for(c)
     _check_networks(c, real, 1, copies=1)
     if isinstance(method, Recipe):
-        check_fits(method.settled(c.ipc or 1), network_for(c, real.shape), real)
+        check_fits(method.settled(c.ipc or 1), network_for(c, real.shape), real, together)
 
 
 def check_training(t: TrainConfig, train: ImageSet, test: ImageSet) -> None:
@@ -93,7 +97,7 @@ def check_run(run: RunConfig, train: ImageSet, test: ImageSet) -> None:
     _check_budget(run, train)
     check_training(run.train, train, test)
     for each in run.condense:
-        check_condensing(each, train)
+        check_condensing(each, train, min(step_sizes(classes, stream.steps)))
 
 
 def _check_orders(run: RunConfig, train: ImageSet) -> None:

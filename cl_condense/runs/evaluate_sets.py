@@ -82,7 +82,6 @@ def evaluate_files(
     wanted, notes = preparation or Preparation(), list[Note]()
     how: Json = {"on_progress": watch(dataset) if watch else None, "on_note": notes.append}
     train, test = datasets.load(dataset, data, download=download, **wanted.given(), **how)
-    on_read(notes)
     config, device = training_config(dataset, **given), str(pick_device(device))
     check_training(config, train, test)
     constants, classes = (train.mean, train.std), classes_of(test)
@@ -91,6 +90,7 @@ def evaluate_files(
         own = pair if has_pairs(file) else None
         found = read(file, constants, classes, pair=own, factor=factor, space=space)
         readings.append(_fitting(file, found, test))
+    on_read(notes)  # not before: what cannot be done is one line, its error
     job = _identity(files, readings, config, test)
     name = f"{dataset}-evaluate-{digest(job)}"
     with writing(records, "--records") if records else nullcontext(), Recorder(*logs, name=name) as recorder:
@@ -187,5 +187,8 @@ def _line(file: Path, reading: Reading, record: Json) -> str:
 def _fitting(file: Path, reading: Reading, test: ImageSet) -> Reading:
     """Raises ValueError for a set of other images than the test images."""
     if reading.set.shape != test.shape:
-        raise ValueError(f"{file} has images of {reading.set.shape}, the data set of {test.shape}")
+        sizes = f"{file} has images of {reading.set.shape}, the data set of {test.shape}"
+        raise ValueError(
+            f"{sizes}: name the data set it is of, with the size and channels it was condensed with"
+        )
     return reading

@@ -108,7 +108,7 @@ def _photos(folder):
             for i in range(3):
                 picture(folder / "photos" / part / name / f"{i}.png", value=20 * i)
                 picture(folder / "sizes" / part / name / f"{i}.png", side=8 + i)
-                picture(folder / "deep16" / part / name / f"{i}.png", mode="I;16")
+                picture(folder / "deep32" / part / name / f"{i}.tif", mode="F")
         for i in range(3):
             picture(folder / "one-class" / part / "cat" / f"{i}.png", value=20 * i)
     for name in ("cat", "dog"):
@@ -118,6 +118,7 @@ def _photos(folder):
         picture(folder / "train-only" / "train" / name / "0.png")
         picture(folder / "unequal" / "train" / name / "0.png")
     (folder / "damaged" / "dog" / "1.png").write_text("no picture")
+    _lists(folder)
     picture(folder / "unequal" / "test" / "cat" / "0.png")
     picture(folder / "vacant" / "cat" / "0.png")
     (folder / "vacant" / "dog").mkdir()
@@ -125,6 +126,27 @@ def _photos(folder):
     (folder / "cifar" / "cifar-10-batches-py").mkdir(parents=True)
     for name in ("batches.meta", *(f"data_batch_{i}" for i in range(1, 6)), "test_batch"):
         (folder / "cifar" / "cifar-10-batches-py" / name).write_text("no batch")
+
+
+def _lists(folder):
+    """CSV files that list photos, and what is none."""
+    cat, dog = "photos/train/cat/0.png,cat", "photos/train/dog/0.png,dog"
+    lists = {
+        "list.csv": f"path,label\n{cat}\n{dog}\n",
+        "columns.csv": f"name,kind\n{cat}\n",
+        "part.csv": f"path,label,split\n{cat},trian\n",
+        "absent.csv": "path,label\nabsent.png,cat\nabsent2.png,cat\n",
+        "head.csv": "path,label\n",
+        "text.csv": "hello",
+        "empty.csv": "",
+        "two/a.csv": "path,label\n",
+        "two/b.csv": "path,label\n",
+    }
+    (folder / "two").mkdir()
+    for name, text in lists.items():
+        (folder / name).write_text(text)
+    (folder / "bytes.csv").write_bytes(b"path,label\n\xff\xfe,cat\n")
+    (folder / "classes.txt").write_text("cat\nibex\n")
 
 
 def _results(folder):
