@@ -18,6 +18,7 @@ from typing import NamedTuple
 import click
 import pytest
 import torch
+from PIL import Image
 
 import cl_condense
 from cl_condense import ConvNet, ImageSet
@@ -80,10 +81,10 @@ def commands(block):
     return [part.strip() for line in lines.splitlines() for part in line.split("&&") if part.strip()]
 
 
-def made_up(name, data=None, **_):
+def made_up(name, data=None, **options):
     """Images that have CIFAR's classes; what is no CIFAR is loaded."""
     if name not in ("cifar10", "cifar100"):
-        return LOAD(name, data)
+        return LOAD(name, data, **options)
     classes = int(name.removeprefix("cifar"))
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (classes * MADE, 3, SIDE, SIDE), dtype=torch.uint8, generator=generator)
@@ -159,9 +160,20 @@ def run(page, text):
                 execute(line)
 
 
+def photos(folder):
+    """Photos of two classes, each of its own size: of a class the ten that the README asks for, and some."""
+    for label, name in enumerate(("cat", "dog")):
+        (folder / name).mkdir(parents=True)
+        for i in range(13):
+            Image.new("RGB", (64 + 3 * i, 90 - 2 * i), (20 * i, 200 * label, 99)).save(
+                folder / name / f"{i}.jpg"
+            )
+
+
 @pytest.fixture(autouse=True)
-def in_an_empty_folder(tmp_path, monkeypatch):
+def in_a_folder_with_photos(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    photos(tmp_path / "photos")
     monkeypatch.setattr(datasets, "load", made_up)
     monkeypatch.setattr(economy, "ECONOMY", LITTLE)
     monkeypatch.setattr(verb, "build", built)
