@@ -23,8 +23,11 @@ _EXAMPLES = """
 \b
 Examples:
   cl-condense condense --method ddm --ipc 10
-  cl-condense condense --dataset cifar10 --data ~/data --method idm --ipc 10 --out idm.safetensors
-  cl-condense condense --method ddm --ipc 10 --from ddm.safetensors --iterations 500 --out more.safetensors
+  cl-condense condense --dataset cifar10 --data ~/data \\
+      --method idm --ipc 10 --out idm.safetensors
+  cl-condense condense --dataset folder --data photos --size 64 --method dm
+  cl-condense condense --method ddm --ipc 10 \\
+      --from ddm.safetensors --iterations 500 --out more.safetensors
 """
 
 

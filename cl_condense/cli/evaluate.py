@@ -22,8 +22,10 @@ _EXAMPLES = """
 \b
 Examples:
   cl-condense evaluate ddm.safetensors
-  cl-condense evaluate idm.safetensors res_DM_CIFAR10_ConvNet_10ipc.pt --dataset cifar10 --data ~/data
-  cl-condense evaluate idc.pt --factor 2 --space unit --dataset cifar10 --data ~/data
+  cl-condense evaluate idm.safetensors res_DM_CIFAR10_ConvNet_10ipc.pt \\
+      --dataset cifar10 --data ~/data
+  cl-condense evaluate idc.pt --factor 2 --space unit \\
+      --dataset cifar10 --data ~/data
 """
 
 

@@ -40,12 +40,12 @@ def read(dataset: str, data: Path | None, given: Json) -> Real:
 
     wanted = preparation(given)
     notes: list[Note] = []
-    how: Json = {
-        "download": given.pop("download"),
-        "on_progress": ProgressBar(dataset),
-        "on_note": notes.append,
-    }
-    train, test = datasets.load(dataset, data, **wanted.given(), **how)
+    bar = ProgressBar(dataset)
+    how: Json = {"download": given.pop("download"), "on_progress": bar, "on_note": notes.append}
+    try:
+        train, test = datasets.load(dataset, data, **wanted.given(), **how)
+    finally:
+        bar.close()  # before anything is said of what ended it
     return Real(train, test, wanted, tuple(notes))
 
 

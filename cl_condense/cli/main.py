@@ -23,7 +23,7 @@ from cl_condense.common.suggest import hint
 _LESS = "take fewer or smaller images, narrower networks or a machine with more; the same command goes on"
 _COMPLETION = """
 \b
-Completion of methods, data sets, tables, networks and evaluations, here for bash (or zsh, fish):
+Names are completed in bash, and likewise in zsh and fish, after:
   eval "$(_CL_CONDENSE_COMPLETE=bash_source cl-condense)"
 """
 

@@ -28,7 +28,8 @@ _EXAMPLES = """
 Examples:
   cl-condense run --steps 10 --method ddm
   cl-condense run --method random --method dm --method ddm
-  cl-condense run --dataset cifar100 --data ~/data --steps 10 --method ddm --out runs/ddm
+  cl-condense run --dataset cifar100 --data ~/data --steps 10 \\
+      --method ddm --out runs/ddm
   cl-condense run --config runs/ddm/config.toml --orders 10 --out runs/ddm
 """
 

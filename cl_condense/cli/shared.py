@@ -132,7 +132,7 @@ evaluation = click.option(
     help="How networks train: augmented, plain (DC's protocol), mixed (IDC's and M3D's), or as of a paper: "
     "cafe, datadam, dc_mnist, idc_mnist.  [default: augmented]",
 )
-seed = click.option("--seed", type=types.SEED, default=0, show_default=True)
+seed = click.option("--seed", type=types.SEED, default=0, show_default=True, help="Of all that is random.")
 device = click.option(
     "--device", type=types.DEVICE, default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ..."
 )

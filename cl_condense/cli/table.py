@@ -26,9 +26,11 @@ _EXAMPLES = """
 Examples:
   cl-condense table
   cl-condense table ddm-1 --only cifar10 --ipc 10 --data ~/data --dry-run
-  cl-condense table ddm-1 --only cifar10 --ipc 10 --method random --method dm --data ~/data
+  cl-condense table ddm-1 --only cifar10 --ipc 10 \\
+      --method random --method dm --data ~/data
   cl-condense table idm-fig8 --method dm --data ~/data
-  cl-condense table ddm-1 idm-1 iid-1 --only cifar10 --ipc 1 --ipc 10 --data ~/data --for 2h30m
+  cl-condense table ddm-1 idm-1 iid-1 --only cifar10 --ipc 1 --ipc 10 \\
+      --data ~/data --for 2h30m
 """
 
 
@@ -82,7 +84,9 @@ Examples:
 @click.option("--width", type=types.COUNT, help="Filters of the ConvNets.  [default: 128]")
 @shared.device
 @shared.logs
-@click.option("--results", type=shared.PATH, default=Path("results"), show_default=True)
+@click.option(
+    "--results", type=shared.PATH, default=Path("results"), show_default=True, help="Folder of all results."
+)
 @click.option("--json", "json_file", type=shared.PATH, help="A file for all our accuracies.")
 def table(names: tuple[str, ...], data: Path | None, dry_run: bool, results: Path, **given: Any) -> int:
     """A paper's table with ours beside it: does the cells that are missing, and shows all.

@@ -74,19 +74,28 @@ def label(record: Record) -> str:
     return str(record["method"]) if way == DEFAULT else f"{record['method']} ({way})"
 
 
+_COSTS = ("seconds", "KiB", "images")
+"""Columns that a narrow terminal goes without, in this order."""
+
+
 def accuracy_table(records: Sequence[Record], width: int = 100) -> Table:
     """A table with a row a method: accuracy after each step, images stored, their KiB, and seconds taken.
 
-    Of more steps than fit in ``width`` columns some are left out, never the first or the last. "average" is
+    Of more steps than fit in ``width`` columns some are left out, never the first or the last, and then what it
+    cost. "average" is
     the mean over all steps, shown or not, "forgets" the ``forgetting`` in points, and "-" stands for what has
     not been run. The best final mean is bold. Errors as in ``summarise``.
     """
     curves = _curves(records)
     steps = shown = _steps(curves)
     table = _table(records, curves, shown)
-    while len(shown) > 2 and Console(width=10_000).measure(table).maximum > width:
-        shown = [steps[round(i)] for i in np.linspace(0, len(steps) - 1, len(shown) - 1)]
-        table = _table(records, curves, shown)
+    without: tuple[str, ...] = ()
+    while Console(width=10_000).measure(table).maximum > width and without != _COSTS:
+        if len(shown) > 2:
+            shown = [steps[round(i)] for i in np.linspace(0, len(steps) - 1, len(shown) - 1)]
+        else:
+            without = _COSTS[: len(without) + 1]
+        table = _table(records, curves, shown, without)
     return table
 
 
@@ -161,12 +170,15 @@ def _steps(curves: Mapping[str, Curve]) -> list[int]:
     return sorted({step for curve in curves.values() for step in curve})
 
 
-def _table(records: Sequence[Record], curves: Mapping[str, Curve], shown: Sequence[int]) -> Table:
+def _table(
+    records: Sequence[Record], curves: Mapping[str, Curve], shown: Sequence[int], without: Sequence[str] = ()
+) -> Table:
     steps = _steps(curves)
     ns = {s.n for curve in curves.values() for s in curve.values()}
     best = max(curve[steps[-1]].mean for curve in curves.values() if steps[-1] in curve)
     caption = f"{_caption(records, ns)}; average: over {_number(len(steps), 'step')}"
     caption += "" if len(shown) == len(steps) else f", {len(shown)} of them shown"
+    caption += f"; no room for {', '.join(without)}" if without else ""
     caption += _economy(records)
     table = Table(title=f"{records[0]['dataset']}: accuracy (%)", caption=caption, pad_edge=False, box=None)
     table.add_column("method", overflow="fold")
@@ -175,7 +187,9 @@ def _table(records: Sequence[Record], curves: Mapping[str, Curve], shown: Sequen
     own = {name: [r for r in records if label(r) == name] for name in curves}
     lost = {name: _forgets(of, len(steps)) for name, of in own.items()}
     known = ["forgets"] if {*lost.values()} != {"-"} else []
-    for header in (*headers, "average", *known, "images", "KiB", "seconds", *(["n"] if len(ns) > 1 else [])):
+    beside = ["average", *known, "images", "KiB", "seconds", *(["n"] if len(ns) > 1 else [])]
+    beside = [header for header in beside if header not in without]
+    for header in (*headers, *beside):
         table.add_column(header, justify="right", overflow="fold")
     for method, curve in curves.items():
         cells = [Text(str(curve.get(step, "-"))) for step in shown]
@@ -187,9 +201,9 @@ def _table(records: Sequence[Record], curves: Mapping[str, Curve], shown: Sequen
         seconds = sum(r["condense_seconds"] + r["train_seconds"] for r in own[method])
         images = str(max(r["stored_images"] for r in own[method]))
         size = f"{max(r['stored_bytes'] for r in own[method]) / 1024:.1f}"
-        last = [_range([s.n for s in curve.values()])] if len(ns) > 1 else []
-        forgets = [lost[method]] if known else []
-        cells += map(Text, [average, *forgets, images, size, f"{seconds:.{int(seconds < 10)}f}", *last])
+        found = {"average": average, "forgets": lost[method], "images": images, "KiB": size}
+        found |= {"seconds": f"{seconds:.{int(seconds < 10)}f}", "n": _range([s.n for s in curve.values()])}
+        cells += [Text(found[header]) for header in beside]
         table.add_row(Text(method), *cells)
     return table
 

@@ -219,3 +219,15 @@ def test_a_failing_write_keeps_the_old_picture(tmp_path, monkeypatch):
 
 def test_a_summary_reads_in_percent():
     assert str(Summary("dm", 1, 2, 0.8734, 0.0118, 15)) == "87.3 ± 1.2"
+
+
+@pytest.mark.parametrize("width", [48, 60, 80, 200])
+def test_a_table_fits_a_terminal_with_whole_words(width):
+    records = [record("datadam+sm", order, step, [0.5, 1.0]) for order in range(2) for step in range(1, 6)]
+    lines = text(accuracy_table(records, width), width=width).splitlines()
+    assert max(map(len, lines)) <= width
+    head = " ".join(lines[:4])
+    assert "average" in head
+    assert "step 1" in head
+    assert "step 5" in head
+    assert ("seconds" in head) is (width >= 80)
