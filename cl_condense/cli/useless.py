@@ -8,7 +8,7 @@ import click
 
 from cl_condense.common.plain import Json, Values
 
-_CONDENSING = ("--real-per-class", "--precision", "--compile", "--reuse", "--from", "--papers")
+_CONDENSING = ("--real-per-class", "--precision", "--reuse", "--from", "--papers")
 
 Reasons = dict[str, str]
 """Why an option, as it is written, has no effect here; empty where it has one."""
@@ -110,6 +110,7 @@ def of_condense(method: str, dataset: str, network: str | None, options: Values)
     """Of all options of ``condense``: the other ones have an effect always."""
     found = of_data(dataset) | of_methods([method]) | of_convnet(network) | of_budgets(options)
     unseen = found["--iterations"]
+    found["--compile"] = found["--precision"]  # where nothing is trained on the set
     return found | (dict.fromkeys(("--network", "--width", "--depth", "--augment"), unseen) if unseen else {})
 
 
