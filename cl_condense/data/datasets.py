@@ -1,4 +1,4 @@
-"""Data sets by name: scikit-learn's digits, five of torchvision's, ImageNets, a folder of one's own images."""
+"""Data sets by name: scikit-learn's digits, torchvision's, ImageNets, MedMNIST's, a folder, an npz file."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from cl_condense.common.progress import OnProgress
 from cl_condense.common.suggest import hint
 from cl_condense.data.folder import Pair, Part, divided, flat, load_folder, pair
 from cl_condense.data.imagenet import SETS, load_imagenet
+from cl_condense.data.medmnist import ARRAYS, CLASSES, load_npz
 
 _DIGITS = tuple("0123456789")
 _IDX = (
@@ -63,7 +64,7 @@ SOURCES = {
     "cifar10": _cifar(CIFAR10, (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),
     "cifar100": _cifar(CIFAR100, (0.5071, 0.4866, 0.4409), (0.2673, 0.2564, 0.2762)),
 }
-NAMES: tuple[str, ...] = ("digits", *SOURCES, *SETS, "folder")
+NAMES: tuple[str, ...] = ("digits", *SOURCES, *SETS, *CLASSES, "folder", ARRAYS)
 
 
 def load(
@@ -80,7 +81,8 @@ def load(
     files are read. ``download`` fetches those that are missing or damaged; an archive that lies where
     torchvision puts it is only unpacked. TinyImageNet and the ImageNets are
     ``load_imagenet`` of ``data``, which decodes them once; ``folder`` is ``load_folder`` of ``data``. Both tell
-    ``on_progress`` how many images are decoded, for example a ``ProgressBar``.
+    ``on_progress`` how many images are decoded, for example a ``ProgressBar``. MedMNIST's sets (``pathmnist``)
+    and ``npz`` are ``load_npz`` of ``data``, a file.
 
     Raises:
         ValueError: on an unknown name, and on files that are missing, damaged or not the official ones.
@@ -97,6 +99,8 @@ def load(
         return load_folder(data, on_progress=on_progress)
     if name in SETS:
         return load_imagenet(name, data, on_progress)
+    if name in CLASSES or name == ARRAYS:
+        return load_npz(name, data)
     source, root = SOURCES[name], _root(Path(data), SOURCES[name].folder)
     fault = _fault(source, root)
     if fault and download:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from cl_condense.condensation.formats.reading import Reading
 from cl_condense.data import datasets
 from cl_condense.data.class_names import classes_of
 from cl_condense.data.imageset import ImageSet
+from cl_condense.data.whitening import Whitening
+from cl_condense.runs.baselines import beside, random_images, said, spread, whole_set
 from cl_condense.runs.build import network_for, training_for
 from cl_condense.runs.checks import check_training, fingerprint, is_records
 from cl_condense.runs.config import TrainConfig, digest
@@ -43,13 +46,16 @@ def evaluate_files(
     pair: int | None = None,
     factor: int | None = None,
     space: str = "auto",
+    baselines: bool = False,
     watch: Callable[[str], OnProgress] | None = None,
     **given: Any,
 ) -> Iterator[str]:
-    """Evaluates every file, after all have been read, and yields a line for each: mean ± std (n).
+    """Evaluates every file, after all have been read, and yields what to say of each: mean ± std (n).
 
     Classes go by name where a file has names. ``pair``, ``factor`` and ``space`` are those of
-    ``read``; lines and records say what was assumed. ``watch`` makes, from the name of a
+    ``read``; lines and records say what was assumed. Soft labels are trained on as they are, and both say so.
+    For a set in the space ``whitened`` the test images are whitened as the training images are. With
+    ``baselines`` a second line has HLR and IOR (see ``runs.baselines``). ``watch`` makes, from the name of a
     file or a data set, what is told how far it is: ``ProgressBar``, say.
 
     With ``records`` the state of what is trained lies beside them until all is evaluated: interrupted, the same
@@ -73,16 +79,21 @@ def evaluate_files(
         own = pair if has_pairs(file) else None
         found = read(file, constants, classes, pair=own, factor=factor, space=space)
         readings.append(_fitting(file, found, test))
+    real = Real(train, test)
     with writing(records, "--records") if records else nullcontext():
-        kept = _kept(records, files, readings, config, test) if records else None
+        kept = _kept(records, _identity(files, readings, config, test, baselines)) if records else None
         for number, (file, reading) in enumerate(zip(files, readings, strict=True)):
-            checkpoint, told = kept.part(str(number)) if kept else None, watch(file.name) if watch else None
+            checkpoint = kept.part(str(number)) if kept else None
             record: Json = checkpoint.notes.get("record", {}) if checkpoint else {}
+            told = watch(file.name) if watch else None
             if not record:
                 of = {"file": str(file), "read": reading.record()}
+                seen = real.seen_by(reading)
                 record = of | evaluate_set(
-                    reading.set, test, config, device, on_progress=told, checkpoint=checkpoint
+                    reading.set, seen.test, config, device, on_progress=told, checkpoint=checkpoint
                 )
+                if baselines:
+                    record["baselines"] = seen.beside(reading.set, record, config, device, told)
             if checkpoint:
                 checkpoint.notes["record"] = record
                 checkpoint.write({})
@@ -93,13 +104,48 @@ def evaluate_files(
             kept.remove()
 
 
-def _kept(
-    records: Path, files: Sequence[Path], readings: Sequence[Reading], config: TrainConfig, test: ImageSet
-) -> Checkpoints:
-    """Where the evaluation of these sets goes on: a part for each file, beside the records."""
+class Real:
+    """The real images of a data set, as sets see them: normalised, or whitened where one is."""
+
+    def __init__(self, train: ImageSet, test: ImageSet) -> None:
+        self.train, self.test = train, test
+        self._whole: list[float] = []
+
+    @cached_property
+    def _whitened(self) -> Real:
+        whitening = Whitening.of(self.train)
+        return Real(whitening(self.train), whitening(self.test))
+
+    def seen_by(self, reading: Reading) -> Real:
+        """Those that go with the values of a set."""
+        return self._whitened if reading.record()["space"] == "whitened" else self
+
+    def beside(
+        self, made: CondensedSet, record: Json, config: TrainConfig, device: str, told: OnProgress | None
+    ) -> Json:
+        """HLR and IOR of a set; of one of soft labels by its hard ones, as DD-Ranking has them."""
+        test, own, more = self.test.to(device), record["accuracies"], {}
+        if "soft" in made.stored:
+            hard = replace(made, stored={k: v for k, v in made.stored.items() if k != "soft"})
+            own = evaluate_set(hard, self.test, config, device, on_progress=told)["accuracies"]
+            more = {"hard": own}
+        random = random_images(made, self.train, test, config, on_progress=told)
+        self._whole = self._whole or whole_set(self.train, test, config, on_progress=told)
+        return beside(own, random, self._whole, config.epochs) | more
+
+
+def _kept(records: Path, own: Json) -> Checkpoints:
+    """Where an evaluation goes on: a part for each file, beside the records."""
+    return Checkpoints(records.parent, f".{records.name}.{digest(own)}", own)
+
+
+def _identity(
+    files: Sequence[Path], readings: Sequence[Reading], config: TrainConfig, test: ImageSet, baselines: bool
+) -> Json:
+    """What has to be the same for an evaluation of these sets to go on."""
     sets = [hashlib.sha256(reading.set.pixels.numpy().data).hexdigest() for reading in readings]
     own = {"files": [*map(str, files)], "sets": sets, "data": fingerprint(test), **asdict(config)}
-    return Checkpoints(records.parent, f".{records.name}.{digest(own)}", own)
+    return own | {"read": [reading.record() for reading in readings], "baselines": baselines}
 
 
 def training_config(dataset: str, **given: Any) -> TrainConfig:
@@ -128,12 +174,13 @@ def evaluate_set(
     if on_progress:  # a first epoch may take long
         on_progress(Progress("training", 0, config.epochs))
     images, labels = (x.to(device) for x in made.decode())
+    soft = made.soft_labels()
     # Test images as the set's own were normalised, which a published set may do in another way.
     test = replace(test.to(device), mean=made.mean, std=made.std)
     with using_threads((checkpoint and checkpoint.threads) or torch.get_num_threads()):
         found = score(
             images,
-            labels,
+            labels if soft is None else soft.to(device),
             test,
             network=network_for(config, test.shape),
             training=training_for(config),
@@ -145,6 +192,7 @@ def evaluate_set(
     return {
         "recipe": made.recipe,
         "codec": made.codec,
+        "labels": "hard" if soft is None else "soft",
         **asdict(config),
         "accuracies": [round(a, 6) for a in found.tolist()],
         "mean": float(found.double().mean()),
@@ -155,9 +203,11 @@ def evaluate_set(
 
 
 def _line(file: Path, reading: Reading, record: Json) -> str:
-    accuracy = f"{100 * record['mean']:.1f} ± {100 * record['std']:.1f} % (n = {len(record['accuracies'])})"
-    said = f" ({reading.said()})" if reading.said() else ""
-    return f"{file}: {accuracy}, {len(reading.set)} images, {record['seconds']:.0f} s{said}"
+    accuracy = spread(record["accuracies"])
+    kind = " with soft labels" if record["labels"] == "soft" else ""
+    told = f" ({reading.said()})" if reading.said() else ""
+    line = f"{file}: {accuracy}{kind}, {len(reading.set)} images, {record['seconds']:.0f} s{told}"
+    return line + (f"\n  {said(record['baselines'])}" if "baselines" in record else "")
 
 
 def _fitting(file: Path, reading: Reading, test: ImageSet) -> Reading:

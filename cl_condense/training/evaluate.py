@@ -88,7 +88,7 @@ def score(
 
     Args:
         images: as for ``train``, on the device of ``test``.
-        labels: ``[n]`` int64, as in ``test.class_ids``.
+        labels: ``[n]`` int64, as in ``test.class_ids``, or soft: ``[n, classes]`` probabilities in their order.
         test: real images, in the normalisation of ``images``.
         network: makes a network, from the number of classes of ``test``.
         training: the protocol.
@@ -99,7 +99,7 @@ def score(
     """
     nets = fresh_networks(lambda: network(len(test.class_ids)), networks, keys=keys, device=test.device)
     ids = torch.tensor(test.class_ids, device=test.device)
-    targets = torch.searchsorted(ids, labels)
+    targets = torch.searchsorted(ids, labels) if labels.ndim == 1 else labels
     train(nets, images, targets, training, keys=keys, on_progress=on_progress, checkpoint=checkpoint)
     rows = torch.arange(len(test), device=test.device)
     return count_right(nets, test, rows, compiled=training.compiled, on_progress=on_progress) / len(test)

@@ -26,7 +26,7 @@ from cl_condense.cli.condense import condense as condense_command
 from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.condensation.formats.export import export
 from cl_condense.condensation.formats.read import read
-from cl_condense.condensation.formats.tensor_files import left_open
+from cl_condense.condensation.formats.settling import left_open
 from cl_condense.data.folder import load_folder
 from cl_condense.papers import published
 from cl_condense.papers.bench import Bench, read_scores
