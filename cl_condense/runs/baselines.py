@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from cl_condense.common.checkpoint import Checkpoint
+from cl_condense.common.checkpoint import Checkpoint, Checkpoints
 from cl_condense.common.plain import Json
 from cl_condense.common.progress import OnProgress
 from cl_condense.common.rng import Purpose
 from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.data.imageset import ImageSet
+from cl_condense.data.whitening import Whitening
 from cl_condense.runs.build import network_for, training_for
 from cl_condense.runs.config import TrainConfig
 from cl_condense.training.evaluate import count_right, fresh_networks, score
@@ -37,21 +40,91 @@ def improvement_over_random(own: Sequence[float], random: Sequence[float]) -> fl
     return _mean(own) - _mean(random)
 
 
-def whole_set(
-    train: ImageSet,
+class Parts(NamedTuple):
+    """Where the parts of an evaluation go on, if anywhere, and what is told how far they are."""
+
+    kept: Checkpoints | None = None
+    name: str = ""
+    on_progress: OnProgress | None = None
+
+    def checkpoint(self, part: str = "") -> Checkpoint | None:
+        """That of a part of this set's evaluation."""
+        return self.kept.part(f"{self.name}{part and '-'}{part}") if self.kept else None
+
+    def of(self, part: str) -> dict[str, Any]:
+        """Both, for a part."""
+        return {"on_progress": self.on_progress, "checkpoint": self.checkpoint(part)}
+
+
+class Real:
+    """The real images of a data set as sets see them: normalised, or whitened.
+
+    Attributes:
+        train, test: uint8, or float32 where they are whitened.
+    """
+
+    def __init__(self, train: ImageSet, test: ImageSet) -> None:
+        self.train, self.test = train, test
+        self._whole: list[float] = []
+
+    def seen_as(self, space: str) -> Real:
+        """Those that go with the values of a set, of ``reading.SPACES``."""
+        return self._whitened if space == "whitened" else self
+
+    @cached_property
+    def _whitened(self) -> Real:
+        whitening = Whitening.of(self.train)
+        return Real(whitening(self.train), whitening(self.test))
+
+    def beside(
+        self, made: CondensedSet, own: Sequence[float], config: TrainConfig, device: str, parts: Parts
+    ) -> Json:
+        """What a record says: HLR, IOR and the accuracies that they come from, as shares.
+
+        Those of a set of soft labels go by its hard ones, as DD-Ranking's do, for which networks train again.
+        """
+        more: Json = {}
+        if "soft" in made.stored:
+            hard = replace(made, stored={k: v for k, v in made.stored.items() if k != "soft"})
+            own = more["hard"] = _listed(reached(hard, self.test, config, device, **parts.of("hard")))
+        random = _listed(on_random_images(made, self.train, self.test, config, device, **parts.of("random")))
+        epochs = min(config.epochs, WHOLE_EPOCHS)
+        if not self._whole:  # once for all sets
+            whole, shared = replace(config, epochs=epochs), parts._replace(name="all")
+            self._whole = _listed(reached(self.train, self.test, whole, device, **shared.of("whole")))
+        return {
+            "hlr": round(hard_label_recovery(self._whole, own), 6),
+            "ior": round(improvement_over_random(own, random), 6),
+            "random": random,
+            "whole": self._whole,
+            "whole_epochs": epochs,
+            **more,
+        }
+
+
+def reached(
+    made: CondensedSet | ImageSet,
     test: ImageSet,
     config: TrainConfig,
+    device: str,
     *,
     on_progress: OnProgress | None = None,
     checkpoint: Checkpoint | None = None,
-) -> list[float]:
-    """Accuracies of networks trained on all training images, in at most ``WHOLE_EPOCHS`` epochs."""
-    config = replace(config, epochs=min(config.epochs, WHOLE_EPOCHS))
-    train = train.to(test.device)
-    found = score(
-        train.take(torch.arange(len(train), device=train.device)),
-        train.labels,
-        replace(test, mean=train.mean, std=train.std),
+) -> Tensor:
+    """Accuracies of networks trained on a set, with its soft labels where it has some, or on real images.
+
+    Test images are normalised as those of the set are: a published one may do it in another way.
+    """
+    if isinstance(made, ImageSet):
+        images, labels = made.take(torch.arange(len(made), device=made.device)), made.labels
+    else:
+        images, labels = made.decode()
+        soft = made.soft_labels()
+        labels = labels if soft is None else soft
+    return score(
+        images.to(device),
+        labels.to(device),
+        replace(test.to(device), mean=made.mean, std=made.std),
         network=network_for(config, test.shape),
         training=training_for(config),
         networks=config.networks,
@@ -59,32 +132,30 @@ def whole_set(
         on_progress=on_progress,
         checkpoint=checkpoint,
     )
-    return [round(a, 6) for a in found.tolist()]
 
 
-def random_images(
+def on_random_images(
     made: CondensedSet,
     train: ImageSet,
     test: ImageSet,
     config: TrainConfig,
+    device: str,
     *,
     on_progress: OnProgress | None = None,
     checkpoint: Checkpoint | None = None,
-) -> list[float]:
+) -> Tensor:
     """Accuracies of networks, each trained on its own draw of as many real images a class as are stored."""
-    test = replace(test, mean=train.mean, std=train.std)
+    test = replace(test.to(device), mean=train.mean, std=train.std)
     network, ids = network_for(config, test.shape), torch.tensor(test.class_ids)
-    nets = fresh_networks(lambda: network(len(ids)), config.networks, keys=(config.seed,), device=test.device)
+    nets = fresh_networks(lambda: network(len(ids)), config.networks, keys=(config.seed,), device=device)
     jobs = []
     for number, net in enumerate(nets):
         rows = drawn(made, train, config.seed, number)
-        images = train.take(rows).to(test.device)
-        targets = torch.searchsorted(ids, train.labels[rows].cpu()).to(test.device)
-        jobs.append(TrainJob([net], images, targets, (config.seed, number)))
+        targets = torch.searchsorted(ids, train.labels[rows].cpu()).to(device)
+        jobs.append(TrainJob([net], train.take(rows).to(device), targets, (config.seed, number)))
     train_together(jobs, training_for(config), on_progress, checkpoint)
-    rows = torch.arange(len(test), device=test.device)
-    right = count_right(nets, test, rows, compiled=config.compiled, on_progress=on_progress)
-    return [round(a, 6) for a in (right / len(test)).tolist()]
+    every = torch.arange(len(test), device=test.device)
+    return count_right(nets, test, every, compiled=config.compiled, on_progress=on_progress) / len(test)
 
 
 def drawn(made: CondensedSet, train: ImageSet, seed: int, number: int) -> Tensor:
@@ -94,21 +165,10 @@ def drawn(made: CondensedSet, train: ImageSet, seed: int, number: int) -> Tensor
     return torch.cat([rows[place[c], :n] for c, n in zip(made.class_ids, made.counts, strict=True)])
 
 
-def beside(own: Sequence[float], random: Sequence[float], whole: Sequence[float], epochs: int) -> Json:
-    """What a record says of them; accuracies are shares, as its own."""
-    return {
-        "hlr": round(hard_label_recovery(whole, own), 6),
-        "ior": round(improvement_over_random(own, random), 6),
-        "random": list(random),
-        "whole": list(whole),
-        "whole_epochs": min(epochs, WHOLE_EPOCHS),
-    }
-
-
 def said(found: Json) -> str:
-    """The same for people."""
+    """What ``Real.beside`` found, for people."""
     whole, random = (spread(found[key]) for key in ("whole", "random"))
-    hard = f"; by hard labels {spread(found['hard'])}" if "hard" in found else ""
+    hard = f", both by hard labels, with which {spread(found['hard'])}" if "hard" in found else ""
     return (
         f"HLR {100 * found['hlr']:.1f} points (whole set {whole}), "
         f"IOR {100 * found['ior']:.1f} points (random images {random}){hard}"
@@ -123,3 +183,7 @@ def spread(accuracies: Sequence[float]) -> str:
 
 def _mean(accuracies: Sequence[float]) -> float:
     return sum(accuracies) / len(accuracies)
+
+
+def _listed(accuracies: Tensor) -> list[float]:
+    return [round(a, 6) for a in accuracies.tolist()]

@@ -6,8 +6,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, replace
-from functools import cached_property
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +23,12 @@ from cl_condense.condensation.formats.reading import Reading
 from cl_condense.data import datasets
 from cl_condense.data.class_names import classes_of
 from cl_condense.data.imageset import ImageSet
-from cl_condense.data.whitening import Whitening
-from cl_condense.runs.baselines import beside, random_images, said, spread, whole_set
-from cl_condense.runs.build import network_for, training_for
+from cl_condense.runs.baselines import Parts, Real, reached, said, spread
 from cl_condense.runs.checks import check_training, fingerprint, is_records
 from cl_condense.runs.config import TrainConfig, digest
 from cl_condense.runs.defaults import DEFAULTS, default_epochs
 from cl_condense.runs.provenance import origin
 from cl_condense.runs.records import append_once
-from cl_condense.training.evaluate import score
 
 
 def evaluate_files(
@@ -79,21 +75,14 @@ def evaluate_files(
         own = pair if has_pairs(file) else None
         found = read(file, constants, classes, pair=own, factor=factor, space=space)
         readings.append(_fitting(file, found, test))
-    real = Real(train, test)
+    judge = Judge(Real(train, test), config, device, baselines)
     with writing(records, "--records") if records else nullcontext():
         kept = _kept(records, _identity(files, readings, config, test, baselines)) if records else None
         for number, (file, reading) in enumerate(zip(files, readings, strict=True)):
-            checkpoint = kept.part(str(number)) if kept else None
+            parts = Parts(kept, str(number), watch(file.name) if watch else None)
+            checkpoint = parts.checkpoint()
             record: Json = checkpoint.notes.get("record", {}) if checkpoint else {}
-            told = watch(file.name) if watch else None
-            if not record:
-                of = {"file": str(file), "read": reading.record()}
-                seen = real.seen_by(reading)
-                record = of | evaluate_set(
-                    reading.set, seen.test, config, device, on_progress=told, checkpoint=checkpoint
-                )
-                if baselines:
-                    record["baselines"] = seen.beside(reading.set, record, config, device, told)
+            record = record or {"file": str(file), **judge.record(reading, parts)}
             if checkpoint:
                 checkpoint.notes["record"] = record
                 checkpoint.write({})
@@ -104,34 +93,24 @@ def evaluate_files(
             kept.remove()
 
 
-class Real:
-    """The real images of a data set, as sets see them: normalised, or whitened where one is."""
+@dataclass(frozen=True)
+class Judge:
+    """What sets are evaluated with: real images, how networks train, and whether beside baselines."""
 
-    def __init__(self, train: ImageSet, test: ImageSet) -> None:
-        self.train, self.test = train, test
-        self._whole: list[float] = []
+    real: Real
+    config: TrainConfig
+    device: str
+    baselines: bool = False
 
-    @cached_property
-    def _whitened(self) -> Real:
-        whitening = Whitening.of(self.train)
-        return Real(whitening(self.train), whitening(self.test))
-
-    def seen_by(self, reading: Reading) -> Real:
-        """Those that go with the values of a set."""
-        return self._whitened if reading.record()["space"] == "whitened" else self
-
-    def beside(
-        self, made: CondensedSet, record: Json, config: TrainConfig, device: str, told: OnProgress | None
-    ) -> Json:
-        """HLR and IOR of a set; of one of soft labels by its hard ones, as DD-Ranking has them."""
-        test, own, more = self.test.to(device), record["accuracies"], {}
-        if "soft" in made.stored:
-            hard = replace(made, stored={k: v for k, v in made.stored.items() if k != "soft"})
-            own = evaluate_set(hard, self.test, config, device, on_progress=told)["accuracies"]
-            more = {"hard": own}
-        random = random_images(made, self.train, test, config, on_progress=told)
-        self._whole = self._whole or whole_set(self.train, test, config, on_progress=told)
-        return beside(own, random, self._whole, config.epochs) | more
+    def record(self, reading: Reading, parts: Parts) -> Json:
+        """The record of a set, but for the name of its file."""
+        made, config = reading.set, self.config
+        seen = self.real.seen_as(reading.record()["space"])
+        checkpoint, told = parts.checkpoint(), parts.on_progress
+        record = evaluate_set(made, seen.test, config, self.device, on_progress=told, checkpoint=checkpoint)
+        if self.baselines:
+            record["baselines"] = seen.beside(made, record["accuracies"], config, self.device, parts)
+        return {"read": reading.record(), **record}
 
 
 def _kept(records: Path, own: Json) -> Checkpoints:
@@ -173,26 +152,12 @@ def evaluate_set(
     begun = time.perf_counter() - (checkpoint.spent if checkpoint else 0.0)
     if on_progress:  # a first epoch may take long
         on_progress(Progress("training", 0, config.epochs))
-    images, labels = (x.to(device) for x in made.decode())
-    soft = made.soft_labels()
-    # Test images as the set's own were normalised, which a published set may do in another way.
-    test = replace(test.to(device), mean=made.mean, std=made.std)
     with using_threads((checkpoint and checkpoint.threads) or torch.get_num_threads()):
-        found = score(
-            images,
-            labels if soft is None else soft.to(device),
-            test,
-            network=network_for(config, test.shape),
-            training=training_for(config),
-            networks=config.networks,
-            keys=(config.seed,),
-            on_progress=on_progress,
-            checkpoint=checkpoint,
-        )
+        found = reached(made, test, config, device, on_progress=on_progress, checkpoint=checkpoint)
     return {
         "recipe": made.recipe,
         "codec": made.codec,
-        "labels": "hard" if soft is None else "soft",
+        "labels": "soft" if "soft" in made.stored else "hard",
         **asdict(config),
         "accuracies": [round(a, 6) for a in found.tolist()],
         "mean": float(found.double().mean()),
