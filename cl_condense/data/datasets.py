@@ -93,7 +93,8 @@ def load(
             raise one_line("digits is built in and reads no files: leave data and download out")
         return _digits()
     if data is None:
-        raise one_line(f"{name} is read from files: name the folder they are in with --data DIR")
+        where = "name it with --data FILE" if name == ARRAYS else "name the folder they are in with --data DIR"
+        raise one_line(f"{name} is read from {'a file' if name == ARRAYS else 'files'}: {where}")
     data = path_of("data", data)
     if name == "folder":
         return load_folder(data, on_progress=on_progress)

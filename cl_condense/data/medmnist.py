@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from cl_condense.common.arrays import Array, read_npz
-from cl_condense.common.foreign import one_line
+from cl_condense.common.foreign import check_file, one_line
 from cl_condense.data.folder import Pair, Part
 from cl_condense.data.imageset import ImageSet
 
@@ -61,7 +61,8 @@ def load_npz(name: str, data: Path) -> Pair:
     Raises:
         ValueError: for a file that is absent, damaged or of another layout, and labels without a name.
     """
-    path = _file(name, data)
+    path = _file(name, data.expanduser())
+    check_file(path, "name the .npz file with --data FILE")
     arrays = read_npz(
         path, "a data set", _REMEDY, at_most=_MOST, wanted=lambda each: not each.startswith("val_")
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shlex
 from contextlib import suppress
 from pathlib import Path
@@ -67,8 +68,8 @@ def _command(options: Path) -> str:
 
 def _accuracies(file: Path, records: Path) -> list[str]:
     check_file(records, _REMEDY)
-    found = lines(records, lambda record: str(sorted(record.items(), key=str)), ("accuracies",))
-    own = [r for r in found if str(r.get("file", "")) and Path(str(r["file"])).name == file.name]
+    found = lines(records, lambda r: json.dumps(r, sort_keys=True), ("accuracies",), lambda *_: None)
+    own = [r for r in found if Path(str(r.get("file", ""))).name == file.name]
     if not own:
         raise one_line(f"{records} has no record of {file.name}: {_REMEDY}")
     return [

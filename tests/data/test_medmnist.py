@@ -60,7 +60,7 @@ def test_any_such_file_is_a_data_set(tmp_path):
         ({"test_labels": None}, r"has no test_labels \(it holds train_images \[27, 6, 6, 3\], "),
         ({"train_labels": np.zeros((27, 14), np.uint8)}, r"has 14 labels an image: give a data set of one"),
         ({"train_labels": np.zeros(26, np.uint8)}, r"has train uint8 images .* give uint8 images and a whole"),
-        ({"train_images": np.zeros((27, 6, 6, 3))}, r"has train float64 images \[27, 6, 6, 3\]"),
+        ({"train_images": np.zeros((27, 6, 6, 3))}, r"has train float64 images \[27, 3, 6, 6\]"),
         ({"train_images": np.zeros((27, 6, 6, 6, 1), np.uint8)}, r"has train uint8 images \[27, 6, 6, 6, 1\]"),
         ({"test_labels": np.full(9, 9, np.uint8)}, r"has a label 9, pathmnist has 9 classes: name it npz"),
         (

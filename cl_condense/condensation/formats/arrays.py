@@ -9,13 +9,13 @@ import numpy as np
 import torch
 
 from cl_condense.common.arrays import Array, read_npz
-from cl_condense.common.foreign import parse
+from cl_condense.common.foreign import check_file, parse
 from cl_condense.common.plain import Json
 from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.condensation.formats.contract import Asked, Format, Found, Source
 from cl_condense.condensation.formats.reading import Reading
 from cl_condense.condensation.formats.settling import OURS, known_of, left_open, no_pairs, settle
-from cl_condense.condensation.formats.torch_files import MOST
+from cl_condense.condensation.formats.torch_files import GIVE, MOST
 
 _IMAGES = "images image x x_train train_images data pixels arr_0".split()
 _LABELS = "labels label y y_train train_labels targets target arr_1".split()
@@ -26,6 +26,7 @@ _REMEDY = "call its arrays images [n, c, h, w] and labels [n]"
 def _read(source: Source, asked: Asked) -> Reading:
     path = source.path
     no_pairs(path, asked)
+    check_file(path, GIVE)
     arrays = read_npz(path, "a condensed set", _REMEDY, at_most=MOST)
     images, labels = _named(arrays, _IMAGES), _named(arrays, _LABELS)
     if images is None:

@@ -69,8 +69,8 @@ def _of_table(path: Path, asked: Asked) -> Reading:
     """A folder as we write it: what its table does not list is passed over."""
     table = read_object(path / TABLE, "a table of classes", _REMEDY)
     try:
-        known = known_of(table.get(OURS, {}))
         rows = [_row(row) for row in table["classes"]]
+        known = known_of(table[OURS])
         soft = (
             None
             if table.get("soft_labels") is None

@@ -62,6 +62,8 @@ def settle(path: Path, found: Found, asked: Asked) -> Reading:
         ValueError: for what is no set, or contradicts what was asked; in one line that names the file.
     """
     known = found.known
+    if found.images.ndim not in (3, 4):
+        raise no_set(path, f"images of shape {tuple(found.images.shape)}")
     with naming(path):
         labels, label_notes = told(found.labels, len(found.images), asked.classes)
     try:

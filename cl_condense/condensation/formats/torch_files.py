@@ -19,6 +19,9 @@ from cl_condense.condensation.formats.unpickling import Reader
 MOST = 2**31
 """Bytes of a file that is looked into; the published ones have at most 0.2 GB."""
 
+GIVE = "give a .safetensors, .pt or .npz file, or a folder of images"
+"""What to do where there is no file."""
+
 LAYOUTS = "published ones are {'data': [[images, labels], ...]}, [images, labels], or images alone"
 
 _MOST_PICKLED = 2**26  # bytes of what is no tensor
@@ -26,7 +29,7 @@ _MOST_PICKLED = 2**26  # bytes of what is no tensor
 
 def load(path: Path) -> Any:
     """The tensors and plain containers of a file, and nothing that would have to be run."""
-    check_file(path, "give a .safetensors, .pt or .npz file, or a folder of images")
+    check_file(path, GIVE)
     with reading(path, "tensors", "it is damaged, or holds code, which is never run"):
         with path.open("rb") as file:
             zipped = file.read(4) == b"PK\3\4"  # what torch goes by
@@ -60,7 +63,10 @@ def plain(path: Path, tensor: Tensor) -> Tensor:
 
 def no_set(path: Path, reason: str) -> ValueError:
     """What to say of a file that is no condensed set."""
-    return ValueError(f"{path} is no condensed set ({reason}): {LAYOUTS}")
+    layout = (
+        LAYOUTS if path.suffix == ".pt" else "it takes images [n, channels, height, width] and a label for each"
+    )
+    return ValueError(f"{path} is no condensed set ({reason}): {layout}")
 
 
 def about(found: object) -> str:
