@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -81,4 +82,6 @@ def _array(stream: IO[bytes], size: int) -> Array:
         done += got
     flat = np.frombuffer(data, dtype)
     array = flat.reshape(shape[::-1]).T if columns else flat.reshape(shape)
+    if dtype.kind == "U" and flat.size and int(flat.view(f"{dtype.str[0]}u4").max()) > sys.maxunicode:
+        raise ValueError("a text of what are no characters")
     return array if dtype.isnative else array.astype(dtype.newbyteorder("="))

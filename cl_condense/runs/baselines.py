@@ -167,8 +167,8 @@ def drawn(made: CondensedSet, train: ImageSet, seed: int, number: int) -> Tensor
 
 def said(found: Json) -> str:
     """What ``Real.beside`` found, for people."""
-    whole, random = (spread(found[key]) for key in ("whole", "random"))
-    hard = f", both by hard labels, with which {spread(found['hard'])}" if "hard" in found else ""
+    whole, random = (spread(found[key]).replace(" (", ", ").rstrip(")") for key in ("whole", "random"))
+    hard = f", by hard labels, which give {spread(found['hard'])}" if "hard" in found else ""
     return (
         f"HLR {100 * found['hlr']:.1f} points (whole set {whole}), "
         f"IOR {100 * found['ior']:.1f} points (random images {random}){hard}"

@@ -106,6 +106,15 @@ def test_a_list_of_undecoded_mosaics_is_decoded_as_it_was_made(kind, tmp_path):
     assert found.said() == "assumed: classes by number; values 0 to 1, 4 images in one"
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "space"), [(-0.4, 1.3, "unit"), (-1.7, 2.1, "normalised"), (0, 255, "pixels")]
+)
+def test_a_list_goes_from_black_to_white_as_far_as_it_may(low, high, space, tmp_path):
+    x = torch.rand(6, 3, 8, 8, generator=GENERATOR) * (high - low) + low
+    x.view(-1)[:2] = torch.tensor([low, high])
+    assert read(saved([x, LABELS], tmp_path / "set.pt"), CONSTANTS).record()["space"] == space
+
+
 @pytest.mark.parametrize(("name", "beside"), [("images_best.pt", "labels_best.pt"), ("images.pt", "labels.pt")])
 @pytest.mark.parametrize("folder", [False, True])
 def test_images_alone_have_their_labels_beside_them(folder, name, beside, tmp_path):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from torch import Tensor
 
@@ -63,6 +63,7 @@ class Found:
         images: ``[n, c, h, w]``, ``[n, h, w, c]`` or ``[n, h, w]``.
         labels: ``[n]`` or ``[n, k]``; None where there are none: the images go by class.
         notes: what was settled already.
+        usual: what values the layout has, which are assumed where they may be so.
         known: what the file says of names, mean, std, space and factor.
     """
 
@@ -70,6 +71,7 @@ class Found:
     labels: Tensor | None
     notes: tuple[Note, ...] = ()
     known: Json = field(default_factory=dict)
+    usual: Literal["unit"] | None = None
 
 
 class Format(NamedTuple):

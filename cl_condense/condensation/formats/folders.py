@@ -19,7 +19,7 @@ from PIL import Image
 from torch import Tensor
 
 from cl_condense.common.arrays import parse_npy
-from cl_condense.common.foreign import check_room, one_line, read_object, reading
+from cl_condense.common.foreign import check_room, one_line, read_object, reading, shown
 from cl_condense.common.plain import Json
 from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.condensation.formats.class_match import match_folders
@@ -82,9 +82,10 @@ def _of_table(path: Path, asked: Asked) -> Reading:
     if not known or not rows or len(labels) < len(rows) or len({*labels.values()}) < len(rows):
         raise ValueError(f"{path / TABLE} is no table of classes (one comes twice, or none): {_REMEDY}")
     ordered = sorted(labels, key=labels.__getitem__)
+    there = {each.name for each in path.iterdir() if each.is_dir()}
     for folder in ordered:
-        if not (path / folder).is_dir():
-            raise one_line(f"{path} has no folder {folder!r}, which {TABLE} has: {_REMEDY}")
+        if folder not in there:
+            raise one_line(f"{path} has no folder {shown(folder)!r}, which {TABLE} has: {_REMEDY}")
     images, counts = _images(path, ordered)
     ids = torch.tensor([labels[folder] for folder in ordered]).repeat_interleave(torch.tensor(counts))
     return settle(path, Found(images, ids if soft is None else soft, known=known), asked)

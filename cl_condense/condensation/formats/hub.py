@@ -62,7 +62,7 @@ def _read(source: Source, asked: Asked) -> Reading:
         known, labels = _known(said, [row["label"] for row in rows])
         soft = [row["soft_label"] for row in rows] if rows and "soft_label" in rows[0] else None
         told = torch.tensor(labels) if soft is None else torch.tensor(soft, dtype=torch.float64)
-    except (KeyError, TypeError, ValueError, OverflowError, RuntimeError, RecursionError) as error:
+    except (LookupError, TypeError, ValueError, OverflowError, RuntimeError) as error:
         raise one_line(f"{path} is no condensed set ({error or type(error).__name__}): {_REMEDY}") from None
     return settle(path, Found(_images(path, rows), told, known=known), asked)
 

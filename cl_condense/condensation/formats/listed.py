@@ -25,7 +25,7 @@ def _read(source: Source, asked: Asked) -> Reading:
     if len(content) != 2 or not all(isinstance(one, Tensor) for one in content):
         raise torch_files.no_set(source.path, f"it holds {torch_files.about(content)}")
     images, labels = (torch_files.plain(source.path, one) for one in content)
-    return settle(source.path, Found(images, labels), asked)
+    return settle(source.path, Found(images, labels, usual="unit"), asked)
 
 
 def _write(condensed: CondensedSet, path: Path, about: Json) -> None:

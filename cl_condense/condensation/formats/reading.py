@@ -84,12 +84,15 @@ def settled(key: Literal["space", "factor"], asked: object, known: object, assum
     return Note(key, known, "known")
 
 
-def space_of(images: Tensor) -> str:
+def space_of(images: Tensor, usual: str | None = None) -> str:
     """What values float images seem to have.
 
-    All from 0 to 1: ``unit``; none negative and some above 20: ``pixels``; else ``normalised``.
+    Of a layout that usually is ``unit``, that where they go from -1 to 2 or less: not everyone cuts them off. Else
+    all from 0 to 1: ``unit``; none negative and some above 20: ``pixels``; else ``normalised``.
     """
     low, high = float(images.min()), float(images.max())
+    if usual and low >= -1 and high <= 2:
+        return usual
     if low >= 0 and high <= 1:
         return "unit"
     return "pixels" if low >= 0 and high > _FAR else "normalised"

@@ -74,7 +74,9 @@ def settle(path: Path, found: Found, asked: Asked) -> Reading:
         raise no_set(path, str(error).splitlines()[0]) from None
     with naming(path):
         known_space = "pixels" if real.images.dtype == torch.uint8 else known.get("space")
-        space = settled("space", asked.space, known_space, None if known_space else space_of(real.images))
+        space = settled(
+            "space", asked.space, known_space, None if known_space else space_of(real.images, found.usual)
+        )
         factor = settled("factor", asked.factor, known.get("factor"), 1)
         pixels = normalised(real.images, space.value, real.mean, real.std)
         made = condensed_of(real, pixels, factor.value, tuple(known.get("names", ())))
