@@ -87,8 +87,8 @@ def settled(key: Literal["space", "factor"], asked: object, known: object, assum
 def space_of(images: Tensor, usual: str | None = None) -> str:
     """What values float images seem to have.
 
-    Of a layout that usually is ``unit``, that where they stay from -1 to 2: not everyone cuts them off. Else all
-    from 0 to 1: ``unit``; none negative and some above 20: ``pixels``; else ``normalised``.
+    Of a layout that usually is ``unit``, that where they stay from -1 to 2: not everyone cuts them off.
+    Else all from 0 to 1: ``unit``; none negative and some above 20: ``pixels``; else ``normalised``.
     """
     low, high = float(images.min()), float(images.max())
     if usual and low >= -1 and high <= 2:
