@@ -3,6 +3,7 @@
 import io
 import json
 import pickle
+import tarfile
 import zipfile
 
 import numpy as np
@@ -85,6 +86,27 @@ HOSTILE = {
 def test_a_pickle_does_nothing_but_what_tensors_need(name):
     with pytest.raises((pickle.UnpicklingError, ValueError)):
         unpickling.Reader.load(io.BytesIO(HOSTILE[name]))
+
+
+def test_storages_alone_are_looked_up_outside_a_pickle():
+    class Looking(unpickling.Unpickler):
+        def persistent_load(self, name):
+            return name
+
+    storage, module = (
+        pickled(b"(X" + bytes([len(n)]) + b"\0\0\0" + n + b"tQ") for n in (b"storage", b"module")
+    )
+    assert Looking(io.BytesIO(storage)).load() == ("storage",)
+    for data in (module, pickled(b"X\x07\0\0\0storageQ"), b"Pstorage\n."):
+        with pytest.raises(pickle.UnpicklingError):
+            Looking(io.BytesIO(data)).load()
+
+
+def test_an_archive_that_torch_would_unpack_is_refused(tmp_path):
+    with tarfile.open(tmp_path / "old.pt", "w") as archive:
+        archive.add(saved(IMAGES, tmp_path / "storages"), "storages")
+    with pytest.raises(ValueError, match=r"old\.pt cannot be read as tensors \(it is an archive of torch"):
+        read(tmp_path / "old.pt", CONSTANTS)
 
 
 def test_a_program_of_torchscript_is_refused(tmp_path):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import tarfile
 import warnings
 import zipfile
+from contextlib import suppress
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
@@ -110,6 +112,8 @@ def _check_pickles(path: Path) -> None:
     check_size(size)
     if not size:
         raise ValueError("it is empty")
+    with suppress(tarfile.TarError), tarfile.open(path, "r:"):  # which torch would unpack
+        raise ValueError("it is an archive of torch before 0.1.10")
     with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
         for _ in range(5):
             check_pickle(content)

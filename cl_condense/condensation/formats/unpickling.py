@@ -94,6 +94,13 @@ class Unpickler(_Unpickler):  # type: ignore[misc]
         elif type(made) is not OrderedDict:  # whose state is an attribute that nobody reads
             raise pickle.UnpicklingError("it changes what is no part of a tensor")
 
+    def _persistent(self) -> None:
+        """Torch's storages alone: it also has modules, whose source it would look up."""
+        name = self.stack.pop()
+        if type(name) is not tuple or not name or name[0] != "storage":
+            raise pickle.UnpicklingError("it holds more than tensors")
+        self.stack.append(self.persistent_load(name))
+
     def _append(self) -> None:
         self._put([self.stack.pop()], list)
 
@@ -126,11 +133,12 @@ class Unpickler(_Unpickler):  # type: ignore[misc]
 _STEPS: dict[str, Callable[[Unpickler], None]] = {
     "REDUCE": Unpickler._reduce,
     "BUILD": Unpickler._build,
+    "BINPERSID": Unpickler._persistent,
     "APPEND": Unpickler._append,
     "APPENDS": Unpickler._appends,
     "SETITEM": Unpickler._setitem,
     "SETITEMS": Unpickler._setitems,
-    **dict.fromkeys(("NEWOBJ", "OBJ", "INST", "EXT1", "EXT2", "EXT4"), Unpickler._refuse),
+    **dict.fromkeys(("NEWOBJ", "OBJ", "INST", "EXT1", "EXT2", "EXT4", "PERSID"), Unpickler._refuse),
 }
 for _code in pickletools.opcodes:
     _step = Unpickler._refuse if _code.proto > 2 else _STEPS.get(_code.name)
