@@ -13,6 +13,8 @@ import torch
 from cl_condense.condensation.formats import unpickling
 from cl_condense.condensation.formats.read import read
 from cl_condense.condensation.storage import decode
+from cl_condense.data.imageset import ImageSet
+from cl_condense.runs.single import Saved
 
 CONSTANTS = ((0.5, 0.4, 0.3), (0.2, 0.25, 0.3))
 CLASSES = {0: "cat", 1: "dog", 2: "owl"}
@@ -200,6 +202,8 @@ def test_a_set_of_soft_labels_keeps_them(tmp_path):
     for change in (lambda: back.merged(back), lambda: back.relabelled((3, 4, 5))):
         with pytest.raises(ValueError, match="soft labels"):
             change()
+    with pytest.raises(ValueError, match="soft labels, which condensing would lose"):
+        Saved(back).check(ImageSet.of(IMAGES, LABELS), 2)
     with pytest.raises(ValueError, match=r"soft labels of 3 classes, the data set has 2"):
         read(tmp_path / "set.pt", CONSTANTS, {0: "a", 1: "b"})
 
