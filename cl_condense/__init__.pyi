@@ -1,6 +1,8 @@
 from .common.checkpoint import Checkpoint as Checkpoint
 from .common.progress import Progress as Progress
+from .common.progress import telling as telling
 from .common.progress_bar import ProgressBar as ProgressBar
+from .common.recorder import Recorder as Recorder
 from .condensation.condensed_set import CondensedSet as CondensedSet
 from .condensation.paper_settings import Tuned as Tuned
 from .condensation.phases import Quiet as Quiet
@@ -23,6 +25,9 @@ from .methods.registry import build as build
 from .networks.convnet import ConvNet as ConvNet
 from .networks.convnet import MakeConvNet as MakeConvNet
 from .networks.init import Initialiser as Initialiser
+from .runs.evaluation import evaluate as evaluate
+from .runs.incremental import Run as Run
+from .runs.run_config import RunConfig as RunConfig
 from .strategies import CondensedAGEMPlugin as CondensedAGEMPlugin
 from .strategies import CondensedBuffer as CondensedBuffer
 from .strategies import CondensedGDumb as CondensedGDumb

@@ -16,20 +16,26 @@ from torch import Tensor, nn
 from cl_condense.common import numbers
 from cl_condense.common.devices import pick_device
 from cl_condense.common.kinds import check_call, check_kind
-from cl_condense.common.progress import OnProgress
+from cl_condense.common.progress import OnProgress, within
+from cl_condense.common.suggest import choice
 from cl_condense.networks.init import Initialiser
 from cl_condense.strategies.buffer import CondensedBuffer
+from cl_condense.strategies.outputs import arrived, going_on
 from cl_condense.strategies.tensors import label_and_task
 from cl_condense.training.evaluate import fresh_networks, predict
 from cl_condense.training.protocol import Training
-from cl_condense.training.train import train
+from cl_condense.training.train import TrainJob, train_together
+from cl_condense.training.trainers import DEFAULT, TRAINERS
 
 
 class CondensedGDumb(SupervisedTemplate):
     """The evaluation of the condensation papers as an Avalanche strategy (GDumb, Prabhu et al., ECCV 2020).
 
     ``train`` updates the memory with the experience, draws fresh networks and trains them on the memory with
-    the protocol of ``Training`` (its augmentation and schedule are what Avalanche's own GDumb lacks). ``eval``
+    the protocol of ``Training`` (its augmentation and schedule are what Avalanche's own GDumb lacks). With
+    ``trainer="idc"`` the networks go on from the experience before, by IDC's protocol for the epochs of
+    ``training``, and are their own teachers for the labels that were there (``training.trainers``); what
+    answers for labels to come is drawn with the model, or when Avalanche lets its head grow. ``eval``
     shows every image to every network: Avalanche's metrics are then means over networks. Training is one fast
     loop, so the callbacks of batches and epochs are not called; those of experiences, evaluation and logging
     are.
@@ -39,6 +45,7 @@ class CondensedGDumb(SupervisedTemplate):
         buffer: the memory.
         training: epochs, learning rate, augmentation.
         networks: how many networks are trained on the same memory.
+        trainer: ``gdumb`` or ``idc``.
         seed: weights, shuffling and augmentation are drawn from it, the experience and the network's number.
         eval_mb_size, plugins, evaluator, eval_every: as in Avalanche.
         on_progress: called with a Progress after every mini-batch, for example ``ProgressBar()``.
@@ -58,6 +65,7 @@ class CondensedGDumb(SupervisedTemplate):
         buffer: CondensedBuffer,
         training: Training = Training(),  # noqa: B008 - frozen
         networks: int = 1,
+        trainer: str = DEFAULT,
         seed: int = 0,
         device: str | torch.device = "auto",
         eval_mb_size: int = 512,
@@ -71,6 +79,7 @@ class CondensedGDumb(SupervisedTemplate):
         check_kind("buffer", buffer, CondensedBuffer, "a CondensedBuffer")
         check_kind("training", training, Training, "a Training, such as Training(epochs=300)")
         eval_mb_size = numbers.whole("eval_mb_size", eval_mb_size)
+        self.trainer = TRAINERS[choice("trainer", trainer, TRAINERS)]
         check_call("on_progress", on_progress)
         if isinstance(model, MultiTaskModule):
             raise ValueError(
@@ -95,6 +104,7 @@ class CondensedGDumb(SupervisedTemplate):
         self.accuracies: list[float] = []
         self.train_seconds = 0.0
         self._number = networks
+        self._seen: tuple[int, ...] = ()
         self._right: list[Tensor] = []
 
     def train_dataset_adaptation(self, **kwargs: object) -> None:
@@ -103,20 +113,31 @@ class CondensedGDumb(SupervisedTemplate):
         self.adapted_dataset = self.buffer.buffer.train()
 
     def _train_exp(self, experience: Any, eval_streams: object = None, **kwargs: object) -> None:
-        """Draws new networks and trains them on the memory."""
+        """Trains networks on the memory: new ones, or those that there are."""
         if self.buffer.memory is None:
             raise ValueError("the first experience has no images: leave it out of the stream")
         start = time.perf_counter()
         images, ids = self.buffer.memory.decode()
         labels = torch.tensor([label_and_task(int(i))[0] for i in ids], device=self.device)
         keys = (self.seed, experience.current_experience)
-        self.networks = fresh_networks(
-            lambda: copy.deepcopy(self.model), self._number, keys=keys, device=self.device
-        )
-        self.model = self.networks[0]
-        x, told = images.to(self.device), self.on_progress
-        train(self.networks, x, labels, self.training, keys=keys, on_progress=told)
+        if not (self.trainer.goes_on and self._seen):
+            self.networks = fresh_networks(
+                lambda: copy.deepcopy(self.model), self._number, keys=keys, device=self.device
+            )
+            self.model = self.networks[0]
+        job = TrainJob(self.networks, images.to(self.device), labels, keys)
+        if self.trainer.goes_on:
+            seen = arrived([label_and_task(i)[0] for i in self.buffer.class_memory.seen])
+            job = going_on(self.networks, job.images, labels, before=self._seen, seen=seen, keys=keys)
+            self._seen = seen
+        told = within(f"experience {experience.current_experience + 1}", self.on_progress)
+        train_together([job], self._protocol, told)
         self.train_seconds = time.perf_counter() - start
+
+    @property
+    def _protocol(self) -> Training:
+        usual = self.training
+        return self.trainer.training(usual, usual.augment.strategy if usual.augment else "none")
 
     def eval(self, exp_list: Any, **kwargs: object) -> Any:
         """Evaluates every network; see Avalanche's ``eval`` for what is returned."""

@@ -48,6 +48,7 @@ Examples:
 @click.option("--from", "start", type=shared.PATH, help="Go on from this set, for --iterations more.")
 @shared.seed
 @shared.device
+@shared.logs
 @shared.out("File of the set.  [default: one under condensed/]")
 def condense(dataset: str, method: str, start: Path | None, out: Path | None, **given: Any) -> None:
     """Condense a data set: the images, a picture of them, a record, and a TOML file that repeats it.
@@ -55,14 +56,17 @@ def condense(dataset: str, method: str, start: Path | None, out: Path | None, **
     Interrupted, the same command goes on where it was (after a crash, from the last half minute) and ends with
     the same images. Where its set is there, it says so.
     """
+    from cl_condense.cli.remedies import foreseeing, of_condensing  # noqa: PLC0415
     from cl_condense.common.devices import pick_device  # noqa: PLC0415
+    from cl_condense.common.progress import telling  # noqa: PLC0415
     from cl_condense.common.progress_bar import ProgressBar  # noqa: PLC0415
+    from cl_condense.common.recorder import Recorder  # noqa: PLC0415
     from cl_condense.data import datasets  # noqa: PLC0415 - they take seconds, and --help should not
     from cl_condense.runs.checks import check_condensing  # noqa: PLC0415
     from cl_condense.runs.single import Job, check_path, run  # noqa: PLC0415
     from cl_condense.runs.ways import ways  # noqa: PLC0415
 
-    given = one_of(given, "ipc", "max_bytes")
+    logs, given = given.pop("logs"), one_of(given, "ipc", "max_bytes")
     refuse(written(), of_condense(method, dataset, given["network"], written()))
     if out:
         check_path(out)
@@ -77,12 +81,17 @@ def condense(dataset: str, method: str, start: Path | None, out: Path | None, **
         return
     unsaid = ways([chosen])
     # drawn from the start on: the first iteration may compile for minutes
-    with stoppable(lambda: "the same command goes on.") as limit, ProgressBar(f"{method} on {dataset}") as bar:
+    with (
+        stoppable(lambda: "the same command goes on.") as limit,
+        Recorder(*logs, name=job.name()) as recorder,
+        ProgressBar(f"{method} on {dataset}") as bar,
+    ):
+        tell = telling(bar, recorder, foreseeing(device, of_condensing([chosen])))
 
         def on_iteration(progress: Progress) -> None:
             while unsaid:  # not before the first step: what cannot be done is one line, its error
                 click.echo(unsaid.pop(0), err=True)
-            bar(progress)
+            tell(progress)
             limit.check()
 
         record = run(job, train.to(device), on_iteration)

@@ -61,6 +61,7 @@ Examples:
 @shared.compiling
 @shared.seed
 @shared.device
+@shared.logs
 @click.option(
     "--baselines",
     is_flag=True,
@@ -75,11 +76,14 @@ def evaluate(files: tuple[Path, ...], dataset: str, data: Path | None, download:
     had to be assumed of a file, and whether its labels are soft.
     With --records, the same command goes on where it was interrupted.
     """
+    from cl_condense.cli.remedies import foreseeing  # noqa: PLC0415
+    from cl_condense.common.devices import pick_device  # noqa: PLC0415
+    from cl_condense.common.progress import telling  # noqa: PLC0415
     from cl_condense.common.progress_bar import ProgressBar  # noqa: PLC0415
     from cl_condense.runs.evaluate_sets import evaluate_files  # noqa: PLC0415
 
     refuse(written(), of_data(dataset) | of_convnet(given["network"]) | of_evaluation(given["evaluation"]))
-    done = 0
+    done, device = 0, str(pick_device(given["device"]))
 
     def how() -> str:
         kept = "the same command goes on" if given["records"] else "without --records FILE nothing is kept"
@@ -90,9 +94,10 @@ def evaluate(files: tuple[Path, ...], dataset: str, data: Path | None, download:
         def watch(name: str) -> OnProgress:
             bar = ProgressBar(name)
             bars.callback(bar.close)
+            tell = telling(bar, foreseeing(device, "shorter with fewer --epochs or --networks"))
 
             def on_progress(progress: Progress) -> None:
-                bar(progress)
+                tell(progress)
                 limit.check()
 
             return on_progress

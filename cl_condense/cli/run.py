@@ -87,6 +87,7 @@ Examples:
 @shared.seed
 @shared.device
 @shared.out("Folder for the results.  [default: one under runs/]")
+@shared.logs
 @click.option("--remake", is_flag=True, help="Make memories that were lost since again.")
 def run(
     dataset: str,
@@ -115,7 +116,7 @@ def run(
     from cl_condense.runs.run_config import METHODS  # noqa: PLC0415
 
     compared = given.pop("methods") or METHODS
-    given = one_of(given, "ipc", "budget", "max_bytes")
+    logs, given = given.pop("logs"), one_of(given, "ipc", "budget", "max_bytes")
     refuse(written(), of_run(compared, dataset, given["network"], written()))
     if out:
         writable(out, "--out", folder=True)
@@ -131,7 +132,7 @@ def run(
         repeats = {k: str(path) for k, path in (("data", data), ("order-file", order_file)) if path}
         config_file.write(task.out / "config.toml", config_file.options(task.settings) | repeats)
         _announce(task, errors)
-        _work(task, errors)
+        _work(task, errors, logs)
         if remake:
             _remake(task, errors)
         _show(task, console)
@@ -169,25 +170,33 @@ def _announce(task: Run, console: Console) -> None:
         say(console, f"{units - left} of {units} pieces of work are in {task.out}")
 
 
-def _work(task: Run, console: Console) -> None:
+def _work(task: Run, console: Console, logs: tuple[str, ...]) -> None:
     """Does what is missing, with one line of progress."""
     missing = task.missing()
     if not missing:
         return
+    from cl_condense.cli.remedies import foreseeing, of_run  # noqa: PLC0415
+    from cl_condense.common.progress import telling  # noqa: PLC0415
     from cl_condense.common.progress_bar import ProgressBar  # noqa: PLC0415
-    from cl_condense.runs.watching import in_units  # noqa: PLC0415
+    from cl_condense.common.recorder import Recorder  # noqa: PLC0415
+    from cl_condense.runs.watching import in_units, to_recorder  # noqa: PLC0415
 
     def how() -> str:
         there = f"{len(task.records)} of {len(task.units)} pieces of work are in {task.out}"
         return f"{there}; the same command goes on."
 
-    done = 0
-    with stoppable(how) as limit, ProgressBar(console=console) as bar:
-        tell = in_units(len(missing), bar)
+    done, long = 0, foreseeing(task.settings.device, of_run(task.settings))
+    with (
+        stoppable(how) as limit,
+        Recorder(*logs, name=task.name()) as recorder,
+        ProgressBar(console=console) as bar,
+    ):
+        tell, record = in_units(len(missing), telling(bar, long)), to_recorder(recorder)
 
         def show(event: Event) -> None:
             nonlocal done
             tell(event)
+            record(event)
             if event.record:
                 done += 1
                 if not console.is_terminal:

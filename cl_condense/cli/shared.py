@@ -113,6 +113,14 @@ device = click.option(
     "--device", type=types.DEVICE, default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ..."
 )
 
+logs = click.option(
+    "--log",
+    "logs",
+    type=types.LOG,
+    multiple=True,
+    help="Repeat: loss curves, accuracies and pictures to csv:FILE, tensorboard:DIR, wandb:PROJECT.",
+)
+
 
 def out(help: str) -> Decorator:
     """Where results go."""

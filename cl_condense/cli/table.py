@@ -81,6 +81,7 @@ Examples:
 @shared.computing
 @click.option("--width", type=types.COUNT, help="Filters of the ConvNets.  [default: 128]")
 @shared.device
+@shared.logs
 @click.option("--results", type=shared.PATH, default=Path("results"), show_default=True)
 @click.option("--json", "json_file", type=shared.PATH, help="A file for all our accuracies.")
 def table(names: tuple[str, ...], data: Path | None, dry_run: bool, results: Path, **given: Any) -> int:
@@ -129,6 +130,7 @@ def _show(
     methods: tuple[str, ...],
     order: str | None,
     json_file: Path | None,
+    logs: tuple[str, ...],
     **_: object,
 ) -> int:
     """Does the cells of tables that are missing and prints them; a dry run only lists what is missing.
@@ -162,7 +164,7 @@ def _show(
         writable(bench.folder, "--results", folder=True)
     for work in missing:  # all of them, before the first begins
         work.check(*bench.load(work.condense.dataset))
-    number = Campaign(bench, cells, limit, cheapest)() if missing else 0
+    number = Campaign(bench, cells, limit, cheapest, logs)() if missing else 0
     if number:
         return exit_code(number)
     table_print.show(bench, tables, json_file)

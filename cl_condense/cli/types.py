@@ -143,6 +143,30 @@ class DeviceName(Name):
         return value
 
 
+class Log(click.ParamType):  # type: ignore[type-arg] # as above
+    """A logger that is known, installed and has a place; the message names the option."""
+
+    name = "logger"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from cl_condense.common.loggers.registry import check_logger  # noqa: PLC0415
+
+        if ctx and ctx.resilient_parsing:
+            return str(value)
+        try:
+            check_logger(str(value), _option(param))
+        except ValueError as error:
+            raise Bad(str(error), ctx) from None
+        return str(value)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        from cl_condense.common.loggers.registry import LOGGERS  # noqa: PLC0415
+
+        return [CompletionItem(f"{name}:") for name in LOGGERS if name.startswith(incomplete)]
+
+
 def _listed(module: str, name: str) -> Names:
     """The names that a module of the package lists."""
     return lambda: getattr(import_module(f"cl_condense.{module}"), name)
@@ -181,4 +205,5 @@ PRECISION = Name("precision", _precisions)
 FORMAT = Name("format", _listed("condensation.formats.registry", "EXPORTS"))
 SPACE = Name("space", lambda: ("auto", *_listed("condensation.formats.reading", "SPACES")()))
 ORDER = Name("order", lambda: ("cheapest", "printed"))
+LOG = Log()
 DEVICE = DeviceName("device", _devices)

@@ -139,4 +139,5 @@ def of_table(names: Sequence[str], dry_run: bool, options: Values) -> Reasons:
     """Of the options of ``table`` before its cells are looked at."""
     if not names:
         return dict.fromkeys(options, "without the NAME of a table there is only a list of them: give the NAME")
-    return {"--json": "a dry run measures nothing: leave one of them out" if dry_run else ""}
+    why = "a dry run measures nothing: leave one of them out" if dry_run else ""
+    return {"--json": why, "--log": why}

@@ -54,7 +54,7 @@ class ProgressBar:
         self._shown: tuple[_Stage, Surface] | None = None
         self._leave: Callable[[], object] = lambda: None
         self._inside = self._dead = False
-        self._due = -math.inf  # the next drawing
+        self._since = self._due = -math.inf  # the first beginning, and the next drawing
 
     def __call__(self, progress: Progress) -> None:
         """Shows where something is; a bar ends with the last of what it counts."""
@@ -64,7 +64,7 @@ class ProgressBar:
             if self._shown is None or not self._shown[0].goes_on(progress):
                 self._begin(progress, now)
             assert self._shown  # for the type checker
-            (stage, surface), over = self._shown, progress.done >= progress.total
+            (stage, surface), over = self._shown, progress.over
             stage.saw(progress, now)
             if now >= self._due or (over and surface.rhythm.last):
                 stage.look(surface.rhythm.looks)
@@ -100,6 +100,8 @@ class ProgressBar:
         # a log's next line stays due through stages that are shorter than the time between lines
         if surface.rhythm.first == 0 or self._due == -math.inf:
             self._due = now + surface.rhythm.first
+        if self._since == -math.inf:
+            self._since = now
         # where work fails, a terminal gets its cursor back with the bar's end
         self._leave = weakref.finalize(self, _quietly, surface.close)
         if math.isfinite(surface.rhythm.beat):
@@ -125,7 +127,10 @@ class ProgressBar:
             stage, surface = self._shown
             state = stage.label(), stage.share(), stage.text(now)
             self._dead = not _quietly(lambda: surface.show(*state))
-            self._due = now + surface.rhythm.every
+            first, every = surface.rhythm.first, surface.rhythm.every
+            # where a first line could not say how long it will take, another one follows soon
+            soon = now - self._since <= 2 * first and not stage.foreseen()
+            self._due = now + (first if soon else every)
 
 
 class _Stage:
@@ -144,6 +149,10 @@ class _Stage:
         self.progress, self._news = progress, now
         self._pace.saw(now, progress.done)
 
+    def foreseen(self) -> bool:
+        """Whether the time left is known, or there is no news that it could be known from."""
+        return not self.progress.done or self._pace.each() is not None
+
     def look(self, again: bool) -> None:
         """Looks at the loss, if it is time for it or ``again``; it waits for the device."""
         twentieth = int(_LOOKS * self.progress.done / max(1, self.progress.total))
@@ -157,7 +166,7 @@ class _Stage:
         return min(1.0, self.progress.done / self.progress.total) if self.progress.total else None
 
     def text(self, now: float) -> str:
-        _, done, total, _ = self.progress
+        done, total = self.progress.done, self.progress.total
         counted = f"{done:.0f}" if done == int(done) else f"{int(10 * done) / 10}"  # never ahead of itself
         taken, quiet, left = now - self._begun, now - self._news, self._pace.left(total)
         parts = (

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from importlib.metadata import version
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 from torch import Tensor
+from torch.utils.data import Dataset
 
 from cl_condense.common import tensor_file
 from cl_condense.common.foreign import check_room, reading, shown
@@ -20,8 +24,9 @@ from cl_condense.common.paths import path_of
 from cl_condense.common.plain import Json
 from cl_condense.condensation.codecs import CODECS, LABEL_BYTES, Stored, codec
 from cl_condense.condensation.storage import decode
-from cl_condense.data.image_grid import image_grid
+from cl_condense.data.image_grid import SHOWN, grid_page, image_grid
 from cl_condense.data.imageset import ImageSet
+from cl_condense.data.showing import as_html, listed, png, position, shown_of
 
 SHRINK = ("recondense", "prefix")
 """How the images of a class become fewer: condensed again, or the first ones kept."""
@@ -37,8 +42,8 @@ _MOST = {float: 1e30, int: 2**53}  # of mean and std: within float32, and so is 
 
 
 @dataclass(frozen=True, eq=False)
-class CondensedSet:
-    """Synthetic (or selected) images of some classes, class-major, on the CPU.
+class CondensedSet(Dataset[tuple[Tensor, int]]):
+    """Synthetic (or selected) images of some classes, class-major, on the CPU: a torch Dataset to train on.
 
     ``CondensedSet(pixels, ...)`` of float32 pixels ``[n, c, h, w]`` stores them by its codec.
 
@@ -269,6 +274,51 @@ class CondensedSet:
         """
         header = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "stored"}
         tensor_file.write(path_of("file", path), _FORMAT, self.stored, set=header, extra=extra)
+
+    def picture(self, classes: int | None = None, each: int = SHOWN) -> Image.Image:
+        """A picture of the stored images, a row a class: the first ``each`` of the first ``classes``.
+
+        Raises:
+            ValueError: for numbers below 1.
+        """
+        classes = len(self.class_ids) if classes is None else whole("classes", classes)
+        some = self.first(dict.fromkeys(self.class_ids[:classes], whole("each", each)))
+        return grid_page(some.to_pixels(), some.counts, some.names, some.class_ids)
+
+    def unpacked(self) -> CondensedSet:
+        """The set whose images are those to train on: itself, unless each stored one holds several."""
+        if self.factor == 1:
+            return self
+        counts = tuple(n * self.factor**2 for n in self.counts)
+        stored = stored_as("float32", self.decode()[0])
+        return replace(self, stored=stored, counts=counts, codec="float32", factor=1)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        """Image ``[c, h, w]`` in float32, normalised, and label: the set is a torch Dataset.
+
+        Raises:
+            IndexError: for one that is not there.
+            ValueError: where a stored image holds several to train on.
+        """
+        if self.factor > 1:
+            raise ValueError(f"each stored image holds {self.factor**2} to train on: take them from unpacked()")
+        at = position(index, len(self))
+        row = {name: tensor[at : at + 1] for name, tensor in self.stored.items()}
+        return codec(self.codec).decode(row)[0], self.class_ids[bisect_right([*accumulate(self.counts)], at)]
+
+    def __repr__(self) -> str:
+        c, h, w = self.shape
+        made = f", {self.recipe['name']}" if "name" in self.recipe else ""
+        each = f", each holds {self.factor**2}" if self.factor > 1 else ""
+        images = f"{len(self):,} images of {len(self.class_ids):,} classes, {c} x {h} x {w}{each}"
+        stored = f"{self.nbytes:,} bytes as {self.codec}"
+        return f"CondensedSet: {images}{made}, {stored}\n{listed(self.names, self.class_ids)}"
+
+    def _repr_png_(self) -> bytes:
+        return png(self.picture(*shown_of(self.shape)))
+
+    def _repr_html_(self) -> str:
+        return as_html(repr(self), self.picture(*shown_of(self.shape)))
 
     def save_png(self, path: str | Path) -> None:
         """Writes a picture of the stored images, a row a class."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
+from PIL.Image import Image
 from torch import Tensor
 
 from cl_condense.common import numbers
@@ -78,6 +81,7 @@ class Condensation:
         self._kept: dict[tuple[int, ...], dict[NetworkSource, View]] = {}
         decoded = ipc * recipe.synthetic.factor**2
         self._looked_at = min(decoded, recipe.syn_per_class or decoded)
+        self._on_part: OnProgress | None = None
         self._enter(recipe.phase(0))
 
     def step(self) -> Tensor:
@@ -114,9 +118,11 @@ class Condensation:
         if checkpoint:
             checkpoint.take_up(self.restore)
         tell, begun = keeping(checkpoint, self.state, on_iteration), self.iteration
+        self._on_part = on_iteration
         while self.iteration < self.iterations:
             loss = self.step()
-            tell(Progress("condensing", self.iteration, self.iterations, loss))
+            self._on_part = None
+            tell(Progress("condensing", self.iteration, self.iterations, loss, picture=self._picture))
         if checkpoint and self.iteration > begun:
             checkpoint.end(self.state())
         return self.result()
@@ -153,6 +159,9 @@ class Condensation:
         factor = self.recipe.synthetic.factor
         return CondensedSet.of(self._real, self._pixels, self.recipe.settings(), self._seed, factor)
 
+    def _picture(self) -> Image:
+        return self.result().picture()
+
     def _images(self) -> Tensor:
         return decode(self._pixels, self.recipe.synthetic.factor)
 
@@ -172,13 +181,24 @@ class Condensation:
             self._measure(self._memory, terms, looks)
         while True:
             try:
-                return torch.stack([self._accumulate(part, terms, looks) for part in self._chunks]).sum()
+                return torch.stack([*self._losses(terms, looks)]).sum()
             except torch.cuda.OutOfMemoryError:  # others may take memory at any time
                 self._kept.clear()
                 size = max(len(part.class_ids) for part in self._chunks)
                 if self._joint or size == 1:
                     raise ValueError(self._too_large(size)) from None
                 self._chunks = self._split(size // 2)
+
+    def _losses(self, terms: list[Term], looks: dict[NetworkSource, SampledNetwork]) -> Iterator[Tensor]:
+        """The losses of the chunks; in the first iteration of a call it is told how many are done.
+
+        So the pace is known soon. What ends the work here loses what is not yet an iteration, and no more.
+        """
+        for number, part in enumerate(self._chunks):
+            if number and self._on_part:
+                done = self.iteration + number / len(self._chunks)
+                self._on_part(Progress("condensing", done, self.iterations))
+            yield self._accumulate(part, terms, looks)
 
     def _measure(self, memory: Memory, terms: list[Term], looks: dict[NetworkSource, SampledNetwork]) -> None:
         """Finds how many classes to take at once, before the first step of a phase."""

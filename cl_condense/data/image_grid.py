@@ -11,8 +11,12 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from cl_condense.common.files import atomic
+from cl_condense.common.lettering import Font, drawable, fonts_for
 
-_MARGIN, _GAP, _MOST, _LABEL, _TITLE = 8, 2, 20, 120, 28
+SHOWN = 20
+"""Images of a class that are shown."""
+
+_MARGIN, _GAP, _LABEL, _TITLE = 8, 2, 120, 28
 
 
 def image_grid(
@@ -30,9 +34,8 @@ def panel_grid(panels: Mapping[str, Image.Image], path: str | Path) -> None:
     """
     if not panels:
         raise ValueError("no pictures to show: give at least one")
-    font = ImageFont.load_default(size=16)
-    pages = []
-    for title, page in panels.items():
+    pages, fonts = [], fonts_for(panels, 16)
+    for (title, page), font in zip(panels.items(), fonts, strict=True):
         width = max(page.width, math.ceil(font.getlength(title)) + 2 * _MARGIN)
         pages.append(Image.new("RGB", (width, page.height + _TITLE), "white"))
         pages[-1].paste(page, (0, _TITLE))
@@ -54,7 +57,8 @@ def grid_page(
     """A page of class-major images, a row a class, its name at the left.
 
     ``images`` is uint8 ``[n, c, h, w]``; of other than 3 channels the first is shown in grey. Class i has
-    ``counts[i]`` images, of which 20 are shown, and is called ``names[i]``, or ``ids[i]`` without names.
+    ``counts[i]`` images, of which 20 are shown, and is called ``names[i]``, or ``ids[i]`` without names; where
+    no font here has its letters, ``class ids[i]``.
     Small images are magnified by a whole number, their pixels as sharp squares.
 
     Raises:
@@ -62,15 +66,16 @@ def grid_page(
     """
     names = [" ".join(str(name).split()) for name in names or ids or range(len(counts))]
     _check_images(images, counts, names)
+    names = drawable(names, ids or range(len(counts)))
     h, w = images.shape[2:]
-    shown = [min(m, _MOST) for m in counts]
+    shown = [min(m, SHOWN) for m in counts]
     scale = max(1, 64 // w if sum(shown) <= 100 else math.ceil(32 / w))
     w, h = w * scale, h * scale
-    font = ImageFont.load_default(size=14)
-    labels = [_shorten(name, font) for name in names]
-    rests = [f"+{m - _MOST}" if m > _MOST else "" for m in counts]
-    left = 2 * _MARGIN + max(math.ceil(font.getlength(text)) for text in labels)
-    right = 2 + max(math.ceil(font.getlength(text)) for text in rests)
+    fonts, plain = fonts_for(names, 14), ImageFont.load_default(size=14)
+    labels = [_shorten(name, font) for name, font in zip(names, fonts, strict=True)]
+    rests = [f"+{m - SHOWN}" if m > SHOWN else "" for m in counts]
+    left = 2 * _MARGIN + max(math.ceil(f.getlength(text)) for text, f in zip(labels, fonts, strict=True))
+    right = 2 + max(math.ceil(plain.getlength(text)) for text in rests)
     width, pitch = left + max(shown) * (w + _GAP) + right + _MARGIN, max(h, 18) + _GAP
     blocks = _blocks(len(counts), width, pitch)
     rows = math.ceil(len(counts) / blocks)
@@ -79,12 +84,12 @@ def grid_page(
     start = 0
     for i, m in enumerate(counts):
         x, y = left + i // rows * width, _MARGIN + i % rows * pitch
-        draw.text((x - _MARGIN, y + h // 2), labels[i], "black", font, anchor="rm")
+        draw.text((x - _MARGIN, y + h // 2), labels[i], "black", fonts[i], anchor="rm")
         for tile in images[start : start + shown[i]].cpu():
             pixels = (tile if len(tile) == 3 else tile[:1].expand(3, -1, -1)).permute(1, 2, 0).numpy()
             page.paste(Image.fromarray(pixels).resize((w, h), Image.Resampling.NEAREST), (x, y))
             x += w + _GAP
-        draw.text((x + 2, y + h // 2), rests[i], "dimgrey", font, anchor="lm")
+        draw.text((x + 2, y + h // 2), rests[i], "dimgrey", plain, anchor="lm")
         start += m
     return page
 
@@ -103,7 +108,7 @@ def _check_images(images: Tensor, counts: Sequence[int], names: Sequence[str]) -
         raise ValueError(f"{len(names)} class names for {len(counts)} classes: give one a class, or none")
 
 
-def _shorten(label: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
+def _shorten(label: str, font: Font) -> str:
     """The label, with an ellipsis where it is too wide."""
     if font.getlength(label) <= _LABEL:
         return label

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
+from torch.utils.data import Dataset
 
 from cl_condense.common.devices import pick_device
 from cl_condense.common.kinds import check_kind
 from cl_condense.common.numbers import MOST, whole
 from cl_condense.common.rng import Key, bits, uniform
+from cl_condense.data.image_grid import SHOWN, grid_page
+from cl_condense.data.showing import as_html, listed, png, position, shown_of
 
 Constants = tuple[tuple[float, ...], tuple[float, ...]]
 """Mean and std of each channel."""
@@ -23,8 +29,8 @@ _LAST = torch.iinfo(torch.int64).max
 
 
 @dataclass(frozen=True, eq=False)
-class ImageSet:
-    """Labelled images, sorted by class; make one with ``of``.
+class ImageSet(Dataset[tuple[Tensor, int]]):
+    """Labelled images, sorted by class; make one with ``of``. It is a torch Dataset of what networks take.
 
     Attributes:
         images: ``[n, c, h, w]``, uint8 pixels or float32 values that the networks take as they are.
@@ -177,6 +183,43 @@ class ImageSet:
         mean = torch.tensor(self.mean, device=x.device).view(-1, 1, 1)
         std = torch.tensor(self.std, device=x.device).view(-1, 1, 1)
         return x.float().div_(255).sub_(mean).div_(std)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        """Image ``[c, h, w]`` in float32, normalised, and label.
+
+        Raises:
+            IndexError: for one that is not there.
+        """
+        at = position(index, len(self))
+        return self.take(torch.tensor(at)), self.class_ids[bisect_right([*accumulate(self.counts)], at)]
+
+    def picture(self, classes: int | None = None, each: int = SHOWN) -> Image.Image:
+        """A picture, a row a class: the first ``each`` images of the first ``classes``.
+
+        Raises:
+            ValueError: for numbers below 1.
+        """
+        classes = len(self.class_ids) if classes is None else whole("classes", classes)
+        counts = [min(n, whole("each", each)) for n in self.counts[:classes]]
+        starts = self._rows[1].tolist()
+        rows = torch.cat([torch.arange(n) + start for start, n in zip(starts, counts, strict=False)])
+        images = self.images[rows.to(self.device)].cpu()
+        if images.dtype != torch.uint8:
+            mean, std = (torch.tensor(v).view(-1, 1, 1) for v in (self.mean, self.std))
+            images = ((images * std + mean) * 255).round_().clamp_(0, 255).to(torch.uint8)
+        return grid_page(images, counts, self.names[:classes], self.class_ids[:classes])
+
+    def __repr__(self) -> str:
+        c, h, w = self.shape
+        what = "pixels" if self.images.dtype == torch.uint8 else "normalised"
+        images = f"{len(self):,} images of {len(self.class_ids):,} classes, {c} x {h} x {w}, {what}"
+        return f"ImageSet: {images}, on {self.device}\n{listed(self.names, self.class_ids)}"
+
+    def _repr_png_(self) -> bytes:
+        return png(self.picture(*shown_of(self.shape)))
+
+    def _repr_html_(self) -> str:
+        return as_html(repr(self), self.picture(*shown_of(self.shape)))
 
     def draw(self, m: int, *keys: Key, rows: slice | Tensor = slice(None), distinct: bool = False) -> Tensor:
         """Indices ``[k, m]`` of m random images of each class (of those at positions ``rows``).

@@ -14,7 +14,7 @@ from cl_condense.common.checkpoint import Checkpoint, Checkpoints
 from cl_condense.common.devices import pick_device
 from cl_condense.common.kinds import check_call, check_flag, check_kind
 from cl_condense.common.plain import Json
-from cl_condense.common.progress import OnProgress
+from cl_condense.common.progress import OnProgress, within
 from cl_condense.common.rng import Purpose, subseed
 from cl_condense.condensation import codecs
 from cl_condense.condensation.condensed_set import SHRINK, CondensedSet
@@ -250,14 +250,16 @@ class ClassMemory:
         def make(images: ImageSet, ipc: int) -> CondensedSet:
             if not self._warned:
                 self._warned = warn_borrowed(self.method, self.dataset, ipc)
+            checkpoint = parts.next()
+            of = f"experience {self.experiences + 1}, part {parts.number}"
             made = condense(
                 images,
                 self.method,
                 ipc=ipc,
                 network=network,
                 seed=seed,
-                on_iteration=self.on_iteration,
-                checkpoint=parts.next(),
+                on_iteration=within(of, self.on_iteration),
+                checkpoint=checkpoint,
             )
             return made.coded(self.codec)
 
@@ -269,12 +271,12 @@ class _Parts:
     """The condensations of an update, one after another."""
 
     def __init__(self, checkpoints: Checkpoints | None = None) -> None:
-        self._checkpoints, self._number = checkpoints, 0
+        self._checkpoints, self.number = checkpoints, 0
 
     def next(self) -> Checkpoint | None:
         """That of the next one."""
-        self._number += 1
-        return self._checkpoints.part(f"condense{self._number}") if self._checkpoints else None
+        self.number += 1
+        return self._checkpoints.part(f"condense{self.number}") if self._checkpoints else None
 
 
 def _named(name: str, dataset: str, papers: bool) -> Method:

@@ -67,7 +67,7 @@ class FeatureScorer:
                 kept["looks"] = torch.stack(self._looks)
             done = round(steps * progress.done)
             if self.on_iteration and done <= self.iterations:  # a last epoch is done to its end
-                self.on_iteration(progress._replace(done=done, total=self.iterations))
+                self.on_iteration(Progress("selecting", done, self.iterations, progress.loss))
 
         train(
             [net],
@@ -147,7 +147,10 @@ class Coreset:
         seed = numbers.seed(seed)
         scorer = FeatureScorer(real, network, self.iterations, seed, on_iteration, checkpoint)
         index = self.select(real, ipc, seed, scorer)
-        return CondensedSet.of(real, real.take(index), self.settings(), seed)
+        made = CondensedSet.of(real, real.take(index), self.settings(), seed)
+        if on_iteration:
+            on_iteration(Progress("selected", 1, 1, picture=made.picture))
+        return made
 
 
 def random(real: ImageSet, ipc: int, seed: int, scorer: FeatureScorer) -> Tensor:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from cl_condense.common.plain import Json
 from cl_condense.common.progress import OnProgress
+from cl_condense.common.recorder import Recorder
 from cl_condense.condensation.recipe import Method, Recipe
 from cl_condense.methods.coresets import Coreset
 from cl_condense.methods.economy import lacking
@@ -83,9 +84,11 @@ class Bench:
         results = self.results(cells)
         return [work for work in self._all(cells) if not work.accuracies(results)]
 
-    def do(self, work: Work, on_iteration: OnProgress | None = None) -> list[Json]:
+    def do(
+        self, work: Work, on_iteration: OnProgress | None = None, recorder: Recorder | None = None
+    ) -> list[Json]:
         """Does what is missing of a work and returns its results, which are in the folder then."""
-        return work.do(self.folder, self.load, on_iteration)
+        return work.do(self.folder, self.load, on_iteration, recorder)
 
     def ours(self, cell: Cell, results: Sequence[Json]) -> NDArray[np.float64]:
         """Our accuracies for a cell, in percent; empty where it was not measured."""

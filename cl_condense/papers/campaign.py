@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -12,14 +13,17 @@ from rich.console import Console
 from cl_condense.common.drawing import stderr
 from cl_condense.common.durations import words
 from cl_condense.common.files import writing
+from cl_condense.common.foresight import LONG
 from cl_condense.common.plain import Json
 from cl_condense.common.progress import Progress
 from cl_condense.common.progress_bar import ProgressBar
+from cl_condense.common.recorder import Recorder
 from cl_condense.common.stopping import Limit, Stop
 from cl_condense.papers.bench import Bench
 from cl_condense.papers.forecast import Forecast, Planned
 from cl_condense.papers.published import Cell
 from cl_condense.papers.work import Work
+from cl_condense.runs.config import digest
 
 
 @dataclass
@@ -28,12 +32,14 @@ class Campaign:
 
     Attributes:
         cheapest: the shortest first, by estimate; else in the order of the cells.
+        logs: loggers of a ``Recorder``; the folder's name is its run.
     """
 
     bench: Bench
     cells: Sequence[Cell]
     limit: Limit = field(default_factory=Limit)
     cheapest: bool = False
+    logs: Sequence[str] = ()
     console: Console = field(default_factory=stderr)
     _planned: dict[Work, Planned] = field(default_factory=dict, init=False)
 
@@ -65,20 +71,35 @@ class Campaign:
         forecast = Forecast(self.bench, self.cells)
         plan = forecast.plan(missing, self.cheapest)
         self._planned = {each.work: each for each in plan}
+        self._foresee(sum(each.seconds() for each in plan))
+        folder = self.bench.folder.resolve()
+        with Recorder(*self.logs, name=f"{folder.name}-{digest({'folder': str(folder)})}") as recorder:
+            self._in_turn(plan, forecast, recorder)
+
+    def _in_turn(self, plan: list[Planned], forecast: Forecast, recorder: Recorder) -> None:
         for number, (work, _) in enumerate(plan, 1):
             self.limit.check()
             self._planned[work] = now = Planned(work, forecast.pieces(work))
             head = f"[{number}/{len(plan)}]"
             self._say(f"{head} {work}: about {words(now.seconds())}")
             try:
-                found, seconds = self._one(work)
+                found, seconds = self._one(work, recorder)
             except Stop:
                 self._planned[work] = Planned(work, forecast.pieces(work))  # what is left of it
                 raise
             self._say(f"{head} {_result(work, found)}, {words(seconds)}")
             forecast.learn(work, found)
 
-    def _one(self, work: Work) -> tuple[list[Json], float]:
+    def _foresee(self, seconds: float) -> None:
+        """Says what helps where it will take long on a CPU."""
+        on_cpu = self.bench.changes.get("device", "cpu") == "cpu"
+        if seconds > LONG and on_cpu and math.isinf(self.limit.seconds):
+            self._say(
+                f"Hint: about {words(seconds)} on this CPU; --for 1h ends in time and goes on the next time, "
+                "and fewer cells, --iterations or --epochs take less"
+            )
+
+    def _one(self, work: Work, recorder: Recorder) -> tuple[list[Json], float]:
         begun = time.perf_counter()
 
         def on_iteration(progress: Progress) -> None:
@@ -86,7 +107,7 @@ class Campaign:
             self.limit.check()
 
         with ProgressBar(str(work), self.console) as bar:
-            found = self.bench.do(work, on_iteration)
+            found = self.bench.do(work, on_iteration, recorder)
         return found, time.perf_counter() - begun
 
     def _say(self, text: str) -> None:

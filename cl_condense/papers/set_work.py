@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from cl_condense.common.checkpoint import Checkpoint
 from cl_condense.common.plain import Json
-from cl_condense.common.progress import OnProgress
+from cl_condense.common.progress import OnProgress, telling
+from cl_condense.common.recorder import Recorder
 from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.data.imageset import ImageSet
 from cl_condense.papers.costs import Costs
@@ -62,15 +63,26 @@ class SetWork:
     def kept(self, folder: Path) -> list[Json]:
         return []  # the scores of all sets lie in one file
 
-    def do(self, folder: Path, load: Load, on_iteration: OnProgress | None = None) -> list[Json]:
-        train, test = load(self.condense.dataset)
+    def do(
+        self,
+        folder: Path,
+        load: Load,
+        on_iteration: OnProgress | None = None,
+        recorder: Recorder | None = None,
+    ) -> list[Json]:
+        (train, test), recorder = load(self.condense.dataset), recorder or Recorder()
         path = folder / "sets" / self.set_name()
+
+        def tell(of: str) -> OnProgress:
+            curves = partial(recorder.within, of)
+            return telling(curves, on_iteration) if on_iteration else curves
+
         if not path.exists():
-            run(Job(self.condense, path, device=self.device), train.to(self.device), on_iteration)
+            run(Job(self.condense, path, device=self.device), train.to(self.device), tell(path.stem))
         made, checkpoint = CondensedSet.load(path), self._checkpoint(folder)
-        found = evaluate_set(
-            made, test, self.train, self.device, on_progress=on_iteration, checkpoint=checkpoint
-        )
+        of = f"{path.stem}, {self.train.network} {digest(self.train.identity())}"
+        found = evaluate_set(made, test, self.train, self.device, on_progress=tell(of), checkpoint=checkpoint)
+        recorder.accuracies(of, found["accuracies"])
         record = {"work": self.identity(), **found}
         mend(folder / "scores.jsonl")
         append(folder / "scores.jsonl", record)

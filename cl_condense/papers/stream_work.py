@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cl_condense.common.plain import Json
 from cl_condense.common.progress import OnProgress
+from cl_condense.common.recorder import Recorder
 from cl_condense.data.imageset import ImageSet
 from cl_condense.papers.costs import Costs
 from cl_condense.papers.published import Cell
@@ -17,10 +18,10 @@ from cl_condense.runs import config_file, records
 from cl_condense.runs.checks import check_run
 from cl_condense.runs.config import CondenseConfig, TrainConfig, digest
 from cl_condense.runs.defaults import DEFAULTS
-from cl_condense.runs.incremental import Run
+from cl_condense.runs.incremental import Event, Run
 from cl_condense.runs.run_config import RunConfig
 from cl_condense.runs.stream import step_sizes
-from cl_condense.runs.watching import in_units
+from cl_condense.runs.watching import in_units, to_recorder
 
 STEPS = 5
 """Steps where a paper does not state them: the baselines beside DDM's figure are DM's numbers of 5 steps."""
@@ -84,10 +85,23 @@ class StreamWork:
         found = records.read(self.out(folder) / "records.jsonl")
         return [{**record, "work": self.identity()} for record in found]
 
-    def do(self, folder: Path, load: Load, on_iteration: OnProgress | None = None) -> list[Json]:
+    def do(
+        self,
+        folder: Path,
+        load: Load,
+        on_iteration: OnProgress | None = None,
+        recorder: Recorder | None = None,
+    ) -> list[Json]:
         run = Run(self.run, *load(self.run.dataset), self.out(folder))
         config_file.write(run.out / "config.toml", config_file.options(run.settings))
-        run(in_units(len(run.missing()), on_iteration or (lambda progress: None)))
+        curves = to_recorder(recorder or Recorder(), run.out.name)
+        units = in_units(len(run.missing()), on_iteration or (lambda progress: None))
+
+        def on_event(event: Event) -> None:
+            curves(event)
+            units(event)
+
+        run(on_event)
         return self.kept(folder)
 
     def makes(self) -> str:

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 
 from cl_condense.common.plain import Json
 from cl_condense.common.progress import OnProgress
+from cl_condense.common.recorder import Recorder
 from cl_condense.data.imageset import ImageSet
 from cl_condense.papers.costs import Costs
 from cl_condense.runs.config import CondenseConfig, TrainConfig
@@ -104,8 +105,16 @@ class Work(Protocol):
     def past(self, folder: Path, results: Sequence[Json], costs: Costs) -> list[Past]:
         """What was done of it, on any device."""
 
-    def do(self, folder: Path, load: Load, on_iteration: OnProgress | None = None) -> list[Json]:
+    def do(
+        self,
+        folder: Path,
+        load: Load,
+        on_iteration: OnProgress | None = None,
+        recorder: Recorder | None = None,
+    ) -> list[Json]:
         """Does what is missing of it, tells ``on_iteration`` how far it is, and returns its results.
+
+        ``recorder`` gets its curves.
 
         Where that raises, what was done is kept, and goes on the next time.
         """

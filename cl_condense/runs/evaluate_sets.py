@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from cl_condense.common.checkpoint import Checkpoint, Checkpoints
 from cl_condense.common.devices import pick_device, using_threads
 from cl_condense.common.files import writable, writing
 from cl_condense.common.plain import Json
-from cl_condense.common.progress import OnProgress, Progress
+from cl_condense.common.progress import OnProgress, Progress, telling
+from cl_condense.common.recorder import Recorder
 from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.condensation.formats.read import check_options, has_pairs, read
 from cl_condense.condensation.formats.reading import Reading
@@ -44,6 +46,7 @@ def evaluate_files(
     space: str = "auto",
     baselines: bool = False,
     watch: Callable[[str], OnProgress] | None = None,
+    logs: Sequence[str] = (),
     **given: Any,
 ) -> Iterator[str]:
     """Evaluates every file, after all have been read, and yields what to say of each: mean ± std (n).
@@ -52,7 +55,8 @@ def evaluate_files(
     ``read``; lines and records say what was assumed. Soft labels are trained on as they are, and both say so.
     For a set in the space ``whitened`` the test images are whitened as the training images are. With
     ``baselines`` a second line has HLR and IOR (see ``runs.baselines``). ``watch`` makes, from the name of a
-    file or a data set, what is told how far it is: ``ProgressBar``, say.
+    file or a data set, what is told how far it is: ``ProgressBar``, say. ``logs`` are the loggers of a
+    ``Recorder``.
 
     With ``records`` the state of what is trained lies beside them until all is evaluated: interrupted, the same
     call goes on there, and no record comes twice.
@@ -76,13 +80,20 @@ def evaluate_files(
         found = read(file, constants, classes, pair=own, factor=factor, space=space)
         readings.append(_fitting(file, found, test))
     judge = Judge(Real(train, test), config, device, baselines)
-    with writing(records, "--records") if records else nullcontext():
-        kept = _kept(records, _identity(files, readings, config, test, baselines)) if records else None
+    job = _identity(files, readings, config, test) | {"baselines": baselines}
+    name = f"{dataset}-evaluate-{digest(job)}"
+    with writing(records, "--records") if records else nullcontext(), Recorder(*logs, name=name) as recorder:
+        kept = Checkpoints(records.parent, f".{records.name}.{digest(job)}", job) if records else None
         for number, (file, reading) in enumerate(zip(files, readings, strict=True)):
+            curve = f"{number + 1}, {file.name}"
             parts = Parts(kept, str(number), watch(file.name) if watch else None)
             checkpoint = parts.checkpoint()
             record: Json = checkpoint.notes.get("record", {}) if checkpoint else {}
-            record = record or {"file": str(file), **judge.record(reading, parts)}
+            record = record or {
+                "file": str(file),
+                **judge.record(reading, parts, partial(recorder.within, curve)),
+            }
+            recorder.accuracies(curve, record["accuracies"])
             if checkpoint:
                 checkpoint.notes["record"] = record
                 checkpoint.write({})
@@ -102,29 +113,23 @@ class Judge:
     device: str
     baselines: bool = False
 
-    def record(self, reading: Reading, parts: Parts) -> Json:
-        """The record of a set, but for the name of its file."""
+    def record(self, reading: Reading, parts: Parts, curves: OnProgress) -> Json:
+        """The record of a set, but for the name of its file; ``curves`` are told of its own networks alone."""
         made, config = reading.set, self.config
         seen = self.real.seen_as(reading.record()["space"])
-        checkpoint, told = parts.checkpoint(), parts.on_progress
+        told = telling(curves, parts.on_progress) if parts.on_progress else curves
+        checkpoint = parts.checkpoint()
         record = evaluate_set(made, seen.test, config, self.device, on_progress=told, checkpoint=checkpoint)
         if self.baselines:
             record["baselines"] = seen.beside(made, record["accuracies"], config, self.device, parts)
         return {"read": reading.record(), **record}
 
 
-def _kept(records: Path, own: Json) -> Checkpoints:
-    """Where an evaluation goes on: a part for each file, beside the records."""
-    return Checkpoints(records.parent, f".{records.name}.{digest(own)}", own)
-
-
-def _identity(
-    files: Sequence[Path], readings: Sequence[Reading], config: TrainConfig, test: ImageSet, baselines: bool
-) -> Json:
-    """What has to be the same for an evaluation of these sets to go on."""
+def _identity(files: Sequence[Path], readings: Sequence[Reading], config: TrainConfig, test: ImageSet) -> Json:
+    """What decides the evaluation of these sets."""
     sets = [hashlib.sha256(reading.set.pixels.numpy().data).hexdigest() for reading in readings]
     own = {"files": [*map(str, files)], "sets": sets, "data": fingerprint(test), **asdict(config)}
-    return own | {"read": [reading.record() for reading in readings], "baselines": baselines}
+    return own | {"read": [reading.record() for reading in readings]}
 
 
 def training_config(dataset: str, **given: Any) -> TrainConfig:
@@ -135,7 +140,8 @@ def training_config(dataset: str, **given: Any) -> TrainConfig:
     """
     chosen = DEFAULTS.get(dataset, {}) | {k: v for k, v in given.items() if v is not None}
     evaluation = chosen.get("evaluation", TrainConfig.evaluation)
-    chosen["epochs"] = given.get("epochs") or default_epochs(dataset, evaluation)
+    if given.get("epochs") is None:
+        chosen["epochs"] = default_epochs(dataset, evaluation)
     return TrainConfig.of({**chosen, "dataset": dataset})
 
 

@@ -23,9 +23,11 @@ from cl_condense.data.imageset import ImageSet
 from cl_condense.memory.class_memory import ClassMemory
 from cl_condense.runs.build import method_for, network_for, training_for
 from cl_condense.runs.checks import check_run, fingerprint
+from cl_condense.runs.config import digest
 from cl_condense.runs.provenance import commit, origin
 from cl_condense.runs.records import Record, Unit, append, mend, read
 from cl_condense.runs.run_config import LATER, RunConfig
+from cl_condense.runs.shown import Records
 from cl_condense.runs.stream import ClassStream, drawn_order, step_sizes
 from cl_condense.runs.trial import Trial
 from cl_condense.training.train import train_together
@@ -36,13 +38,15 @@ class Event(NamedTuple):
     """Where a run is: the ``phase`` of a unit, ``record`` once the unit is finished.
 
     ``share`` is how many units' worth is done that no earlier event had a record of, as if condensing took as
-    long as training: 0 to 1, or more where several units train together.
+    long as training: 0 to 1, or more where several units train together. ``progress`` is what the phase itself
+    told.
     """
 
     unit: Unit
     phase: str
     share: float
     record: Record | None = None
+    progress: Progress | None = None
 
 
 @dataclass
@@ -66,7 +70,7 @@ class Run:
     train: ImageSet
     test: ImageSet
     out: Path
-    records: list[Record] = field(init=False)
+    records: Records = field(init=False)
 
     def __post_init__(self) -> None:
         check_run(self.settings, self.train, self.test)
@@ -90,13 +94,18 @@ class Run:
         places = ((o, m) for o in range(s.orders) for m in self.settings.methods)
         return [Unit(*place, t, way) for place in places for t in range(1, s.steps + 1) for way in s.trainers]
 
+    def name(self) -> str:
+        """What it is called where its curves go: the same with more orders or trainers, on any device."""
+        own = {k: v for k, v in self.settings.values().items() if k not in ("orders", "trainers", "device")}
+        return f"{self.out.resolve().name}-{digest(own)}"
+
     def missing(self) -> list[Unit]:
         """Pieces of work without a record."""
         done = {Unit.of(record) for record in self.records}
         return [unit for unit in self.units if unit not in done]
 
-    def __call__(self, on_event: Callable[[Event], None] = lambda event: None) -> list[Record]:
-        """Does what is missing, one record a step, and returns all records.
+    def __call__(self, on_event: Callable[[Event], None] = lambda event: None) -> Records:
+        """Does what is missing, one record a step, and returns all records, which show themselves as a table.
 
         Each record is on the disk before the next step starts. Where ``on_event`` raises, the state of what
         is condensed or trained is kept; after a crash, that of the last half minute is there. A stopped run
@@ -224,7 +233,8 @@ class Run:
             trial.condense(due[trial], condensing)
 
         def training(progress: Progress) -> None:
-            on_event(Event(units[0], "train", len(trials) * (1 + progress.done / progress.total) / 2))
+            share = len(trials) * (1 + progress.done / progress.total) / 2
+            on_event(Event(units[0], "train", share, progress=progress))
 
         checkpoint, jobs = self._training(units), [trial.job(due[trial]) for trial in trials]
         usual, ways = training_for(self.settings.train), self.settings.stream.trainers
@@ -273,7 +283,7 @@ class Run:
             **origin(self.settings.device),
         }
 
-    def _open(self) -> list[Record]:
+    def _open(self) -> Records:
         """Records of the folder, which is made if need be."""
         self._theirs()  # before anything is written in it
         with writing(self.out, folder=True):
@@ -285,7 +295,7 @@ class Run:
                 with atomic(self.out / "settings.json") as temporary:
                     temporary.write_text(json.dumps(mine, indent=2) + "\n")
             mend(path)
-            return [r for r in read(path) if r["order"] < self.settings.stream.orders]
+            return Records(r for r in read(path) if r["order"] < self.settings.stream.orders)
 
     def _mine(self, theirs: Json) -> Json:
         """What ``settings.json`` is to say: no fewer orders than it does."""
@@ -329,7 +339,8 @@ def _shares(units: list[Unit], on_event: Callable[[Event], None]) -> Iterator[On
     for before, unit in enumerate(units):
 
         def condensing(progress: Progress, before: int = before, unit: Unit = unit) -> None:
-            on_event(Event(unit, "condense", (before + progress.done / progress.total) / 2))
+            share = (before + progress.done / progress.total) / 2
+            on_event(Event(unit, "condense", share, progress=progress))
 
         yield condensing
 

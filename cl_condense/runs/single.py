@@ -26,11 +26,9 @@ from cl_condense.data.imageset import ImageSet, check_ipc
 from cl_condense.methods.condense import condense
 from cl_condense.runs import config_file
 from cl_condense.runs.build import method_for, network_for
-from cl_condense.runs.config import CondenseConfig
+from cl_condense.runs.config import CondenseConfig, digest
 from cl_condense.runs.provenance import commit, origin
 from cl_condense.runs.records import read_one
-
-_LOSSES = 200  # points of a loss curve; each waits for the device
 
 
 @dataclass(frozen=True)
@@ -84,6 +82,10 @@ class Job:
             record = read_one(files["record"], "remove it")
             return record if all(record.get(k, "nothing") == v for k, v in mine.items()) else None
         return None
+
+    def name(self) -> str:
+        """What it is called where its curves go: no other job of the same path is called so."""
+        return f"{self.path.stem}-{digest(self.identity())}"
 
     def identity(self) -> Json:
         """What has to be the same for an interrupted job to go on."""
@@ -235,9 +237,8 @@ def _noting(losses: list[list[float]], on_iteration: OnProgress | None) -> OnPro
     """What adds points to a loss curve, and tells ``on_iteration``."""
 
     def note(progress: Progress) -> None:
-        done, every = int(progress.done), max(1, progress.total // _LOSSES)
-        if progress.loss is not None and (done % every == 0 or done == 1):
-            losses.append([done, float(progress.loss)])
+        if progress.loss is not None and progress.stage == "condensing" and progress.on_curve:
+            losses.append([int(progress.done), float(progress.loss)])
         if on_iteration:
             on_iteration(progress)
 

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from cl_condense.common.progress import OnProgress, Progress
+from cl_condense.common.recorder import Recorder
 from cl_condense.training.trainers.contract import DEFAULT
 
 if TYPE_CHECKING:
     from cl_condense.runs.incremental import Event
 
+_NUMBERS = "accuracy stored_images stored_bytes condense_seconds train_seconds".split()
 _DOING = {"condense": "condensing", "train": "training", "done": "evaluated"}
 
 
@@ -28,5 +30,26 @@ def in_units(missing: int, on_progress: OnProgress) -> Callable[[Event], None]:
         stage = f"{unit.method}{way}, order {unit.order + 1}, step {unit.step}: {doing}"
         on_progress(Progress(stage, done + event.share, missing))
         done += event.record is not None
+
+    return on_event
+
+
+def to_recorder(recorder: Recorder, of: str = "") -> Callable[[Event], None]:
+    """What a run calls with its events: losses and pictures by unit, the numbers of records by step.
+
+    Args:
+        recorder: gets them.
+        of: the run, where the recorder has several.
+    """
+
+    def on_event(event: Event) -> None:
+        unit, progress, record = event.unit, event.progress, event.record
+        # a memory is made once, whichever networks train on it
+        way = "" if unit.trainer == DEFAULT or event.phase == "condense" else f", {unit.trainer}"
+        own = "/".join(filter(None, (of, f"{unit.method}{way}, order {unit.order + 1}")))
+        if progress:
+            recorder(progress._replace(of=f"{own}/{progress.of or f'experience {unit.step}'}"))
+        if record:
+            recorder.scalars({f"{name}/{own}": record[name] for name in _NUMBERS}, unit.step)
 
     return on_event

@@ -125,7 +125,7 @@ def train_together(
     begun = sum(group.done for group in groups)
     for number, group in enumerate(groups):
         for epochs in _train(group, training):
-            tell(Progress("training", number * training.epochs + epochs, total))
+            tell(Progress("training", number * training.epochs + epochs, total, group.loss))
     if checkpoint and begun < sum(group.done for group in groups):
         checkpoint.end(state())
     shares = [group.right / group.images.shape[1] for group in groups]
@@ -149,6 +149,7 @@ class _Rows:
 
     Attributes:
         done: mini-batches.
+        loss: of the last mini-batch, the mean over networks.
         right: how many images each network got right in the last epoch so far, ``[r]``.
         optimizer: the present one.
         images, labels: ``[jobs, n, ...]``.
@@ -177,7 +178,13 @@ class _Rows:
             torch.tensor(k, device=device)[:, None] if isinstance(k, list) else k for k in self.keys
         )
         self.done, self.right = 0, torch.zeros(len(self.nets), dtype=torch.int64, device=device)
+        self.loss = torch.zeros((), device=device)
         self.optimizer = _sgd(self, training, training.lr)
+
+    def descend(self, loss: Tensor) -> None:
+        """Adds the gradients of a part of a mini-batch, and its loss."""
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.loss = self.loss + loss.detach() / len(self.nets)
 
     def state(self) -> State:
         """What the rest of the training depends on; nothing before it begins."""
@@ -233,6 +240,7 @@ def _train(rows: _Rows, training: Training) -> Iterator[float]:
             order = drawn.split(training.batch_size, dim=1)
         with isolated(Purpose.SHUFFLE, *own, epoch, batch, device=device):  # dropout draws from the generators
             rows.optimizer.zero_grad()
+            rows.loss = torch.zeros((), device=device)
             hits = _backward(rows, order[batch], training, epoch, batch)
             rows.optimizer.step()
         if epoch + 1 == training.epochs:
@@ -272,7 +280,7 @@ def _backward(rows: _Rows, index: Tensor, training: Training, *keys: int) -> Ten
         loss = _loss(logits, y, mixed)
         if rows.teachers:
             loss = loss + _taught(logits, lambda x: forward_joined(rows.teachers, x), x, training)
-        loss.backward()  # type: ignore[no-untyped-call]
+        rows.descend(loss)
         return (logits.argmax(2) == _classes(y)).sum(1)
     right = torch.zeros(len(nets), dtype=torch.int64, device=x.device)
     for i, net in enumerate(nets):
@@ -284,7 +292,7 @@ def _backward(rows: _Rows, index: Tensor, training: Training, *keys: int) -> Ten
             loss = _loss(logits, targets, also)
             if rows.teachers:
                 loss = loss + _taught(logits, partial(rows.forward, rows.teachers[i]), filled, training)
-            (loss * (targets.shape[1] / x.shape[1])).backward()
+            rows.descend(loss * (targets.shape[1] / x.shape[1]))
             right[i] += (logits.argmax(2) == _classes(targets)).sum()
     return right
 

@@ -141,6 +141,29 @@ def test_a_log_has_a_line_soon_and_then_every_half_minute_with_few_looks(clock):
     assert len(lines(console)) == loss.looks == 5
 
 
+@pytest.mark.parametrize(
+    ("news", "said"),
+    [  # when chunks of a first iteration are done, and when the log speaks
+        ({2.0: 0.25, 4.0: 0.5, 6.0: 0.75}, {6.0: "0.7 of 100, 8 s each, 4 s so far, about 13 min left"}),
+        ({3.0: 0.25, 6.5: 0.5, 9.0: 0.75}, {6.5: "0.5 of 100, 14 s each, 4 s so far, about 23 min left"}),
+        ({6.0: 0.5, 11.5: 1.0}, {11.5: "1 of 100, 11 s each, 6 s so far, about 18 min left"}),
+    ],
+)
+def test_a_log_has_a_first_estimate_within_ten_seconds_or_with_the_second_news(news, said, clock):
+    console = log()
+    with ProgressBar("ddm", console, clock) as bar:
+        for second in range(1, 30):
+            now = 1000 + second / 2
+            clock.now = now
+            bar._tick()
+            if now - 1000 in news:
+                bar(Progress("condensing", news[now - 1000], 100))
+            found = lines(console)
+            if found and "left" in found[-1]:
+                break
+    assert (now - 1000, found[-1]) == next((at, f"ddm: condensing {text}") for at, text in said.items())
+
+
 def test_a_log_of_what_is_quick_stays_empty_and_waits_for_no_loss(clock):
     console, loss = log(), Loss()
     drive(ProgressBar("", console, clock), clock, 40, 40, 0.1, loss=loss)

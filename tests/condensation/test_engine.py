@@ -247,7 +247,9 @@ def test_the_reported_loss_is_that_of_all_classes():
     real, losses = problem(), []
     for chunk in (1, 3):
         options = {"ipc": IPC, "network": MakeConvNet(real.shape, width=8), "chunk": chunk}
-        condense(real, method("ddm"), on_iteration=lambda p: losses.append(float(p.loss)), **options)
+        told = []
+        condense(real, method("ddm"), on_iteration=told.append, **options)
+        losses += [float(p.loss) for p in told if p.loss is not None]
     assert losses[:2] == pytest.approx(losses[2:], rel=1e-4)
 
 
@@ -507,3 +509,16 @@ def reference_together(real, recipe, network, seed):
 )
 def test_which_methods_make_a_class_without_the_others(name, norm, independent):
     assert class_independent(build(name), MakeConvNet((1, 8, 8), width=4, norm=norm)) is independent
+
+
+def test_a_first_iteration_tells_its_chunks_and_what_is_told_changes_nothing():
+    """The pace is known before an iteration is over."""
+    real, told, made = problem(), [], []
+    for on_iteration in (told.append, None):
+        network = MakeConvNet(real.shape, width=8)
+        job = Condensation(real, method("dm"), ipc=IPC, network=network, chunk=1)
+        made.append(job.run(on_iteration).pixels)
+    assert torch.equal(*made)
+    assert [progress.done for progress in told] == pytest.approx([1 / 3, 2 / 3, 1, 2])
+    assert [progress.loss is None for progress in told] == [True, True, False, False]
+    assert told[-1].picture().size > (8, 8)

@@ -25,7 +25,8 @@ def output(tmp_path, monkeypatch, capsys):
 
 def test_every_example_is_tested():
     here = Path(__file__).read_text()
-    assert [path.name for path in EXAMPLES.glob("*.py") if f'"{path.name}"' not in here] == []
+    examples = [*EXAMPLES.glob("*.py"), *EXAMPLES.glob("*.ipynb")]
+    assert [path.name for path in examples if f'"{path.name}"' not in here] == []
 
 
 @pytest.mark.slow
@@ -53,3 +54,32 @@ def test_an_objective_of_ones_own_is_used_in_a_memory(output):
     for accuracies in lines.values():
         assert len(accuracies.split()) == 3
         assert min(map(float, accuracies.split())) > 0.8
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what runs notebooks
+def test_the_notebook_runs_and_shows_pictures_bars_and_tables(tmp_path, monkeypatch):
+    nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
+    pytest.importorskip("ipykernel")
+    monkeypatch.setenv("PYTHONPATH", str(EXAMPLES.parent))
+    notebook = nbformat.read(EXAMPLES / "notebook.ipynb", 4)
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert not any(cell.outputs or cell.execution_count for cell in cells), "stored without outputs"
+    where = {"metadata": {"path": str(tmp_path)}}
+    nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3", resources=where).execute()
+    shown = [output for cell in cells for output in cell.outputs]
+    texts = [output.get("text", "") + output.get("data", {}).get("text/plain", "") for output in shown]
+    kinds = [tuple(sorted(output.get("data", ()))) for output in shown]
+    assert kinds.count(("image/png", "text/html", "text/plain")) == 3  # sets
+    assert kinds.count(("image/png", "text/plain")) == 1  # the curve
+    bars = [
+        output.data["text/html"]
+        for output in shown
+        if "<progress" in output.get("data", {}).get("text/html", "")
+    ]
+    assert len(bars) == 10
+    assert all('value="1.0000"' in bar for bar in bars)
+    (table,) = [text for text in texts if text.startswith("set ")]
+    accuracies = dict(re.findall(r"^(random|condensed).* ([\d.]+) ±", table, re.MULTILINE))
+    assert float(accuracies["condensed"]) > float(accuracies["random"]) > 50
+    assert re.search(r"^accuracy [5-9]\d\.\d%$", "\n".join(texts), re.MULTILINE)

@@ -249,12 +249,13 @@ def test_a_study_reports_its_training_to_the_end(n, iterations, name):
     seen = []
     real = ImageSet.of(torch.rand(n, 3, 2, 2), torch.arange(n) % 3)
     select(name, real, 2, iterations=iterations, on_iteration=seen.append)
-    done = [p.done for p in seen]
+    done = [p.done for p in seen if p.stage == "selecting"]
+    assert [p.stage for p in seen[len(done) :]] == ["selected"]
     assert done == sorted(set(done))
     assert done[0] >= 1
     assert done[-1] == iterations
-    assert {p.total for p in seen} == {iterations}
-    assert all(p.loss is None for p in seen)
+    assert {p.total for p in seen[:-1]} == {iterations}
+    assert all(float(p.loss) > 0 for p in seen[:-1])
 
 
 def test_random_needs_no_network():
@@ -263,7 +264,8 @@ def test_random_needs_no_network():
 
     seen = []
     build("random")(numbered(), ipc=2, network=network, on_iteration=seen.append)
-    assert seen == []
+    assert [p.stage for p in seen] == ["selected"]
+    assert seen[0].picture().size > (8, 8)
 
 
 @pytest.mark.parametrize("weighted", [False, True])

@@ -113,7 +113,7 @@ def test_a_campaign_that_is_cut_ends_with_the_same_scores(bench, tmp_path, quick
     (checkpoint,) = [bench.folder / "sets" / w.set_name() for w in bench.missing(wanted[1:])]
     checkpoint = checkpoint.with_suffix(".checkpoint")
     found = []
-    for checks in (1, 6, 3):  # before the first set's networks, in the condensation, there again
+    for checks in (1, 7, 3):  # before the first set's networks, in the condensation, there again
         assert quietly(bench, wanted, Checks(checks)) == 0
         found.append((len(bench.missing(wanted)), checkpoint.exists()))
     assert found == [(2, False), (1, True), (1, True)]
@@ -148,7 +148,7 @@ def test_a_run_is_cut_in_the_midst_of_a_step(tmp_path, quick):
     bench = Bench(tmp_path / "results", load_more, REDUCED, orders=1)
     (cell,) = stream_cells("random")
     (work,) = bench.missing([cell])
-    assert quietly(bench, [cell], Checks(5)) == 0
+    assert quietly(bench, [cell], Checks(7)) == 0
     assert bench.missing([cell]) == [work]
     assert len(work.kept(bench.folder)) >= 1
     assert [*work.out(bench.folder).glob("checkpoints/*.train.checkpoint")]
@@ -243,6 +243,23 @@ def test_cells_of_several_tables_are_done_once_and_shown_in_each(tmp_path, capsy
     assert f"[{len(shared)}/{len(shared)}]" in shown.err
     rows = json.loads(Path("all.json").read_text())["rows"]
     assert {row["table"] for row in rows} == {n for n, some in zip(TABLES, own, strict=True) if some}
+
+
+@pytest.mark.parametrize("wanted", ["set", "stream"])
+def test_the_curves_of_a_table_have_no_step_twice_when_it_was_cut(wanted, bench, tmp_path, quick):
+    import csv
+
+    some = cells("dm") if wanted == "set" else stream_cells("dm")
+    bench = bench if wanted == "set" else replace(bench, load=load_more, orders=1)
+    log = (f"csv:{tmp_path}/curves.csv",)
+    quietly(bench, some, Checks(4), False, log)
+    quietly(bench, some, Limit(), False, log)
+    rows = [*csv.DictReader((tmp_path / "curves.csv").read_text().splitlines())]
+    points = [(row["run"], row["curve"], row["step"]) for row in rows]
+    assert len(points) == len({*points})
+    assert len({run for run, _, _ in points}) == 1
+    assert {curve.split("/")[0] for _, curve, _ in points} >= {"loss", "accuracy"}
+    assert [int(step) for _, curve, step in points if curve.endswith("/condensing")][:6] == [1, 2, 3, 4, 5, 6]
 
 
 def test_options_repeat_and_name_what_no_table_has():

@@ -15,6 +15,7 @@ from torch import nn
 
 from cl_condense.strategies import CondensedGDumb
 from cl_condense.training.protocol import Training
+from cl_condense.training.train import train_together
 
 
 def gdumb_on(digits, model=None, memory=None, **options):
@@ -134,3 +135,47 @@ def test_what_gdumb_cannot_train_is_refused(digits):
     assert "single head" in message(error)
     with pytest.raises(ValueError, match="networks 0"):
         gdumb_on(digits, networks=0)
+
+
+@pytest.mark.parametrize("growing", [False, True])
+def test_networks_go_on_and_are_their_own_teachers(growing, digits, monkeypatch):
+    jobs, seen = [], []
+
+    def learn(made, training, told):
+        (job,) = made
+        with torch.no_grad():
+            own = [net(job.images) for net in job.nets]
+            theirs = [teacher.eval()(job.images) for teacher in job.teachers]
+        jobs.append((own, theirs, job.labels, training))
+        seen.append([weights(net) for net in strategy.networks])
+        return train_together(made, training, told)
+
+    monkeypatch.setattr("cl_condense.strategies.gdumb.train_together", learn)
+    model = nn.Sequential(nn.Flatten(), IncrementalClassifier(64)) if growing else NETWORK(10)
+    stream, strategy = nc(*digits), gdumb_on(digits, model=model, trainer="idc", networks=2)
+    trained = []
+    for exp in stream.train_stream:
+        strategy.train(exp)
+        trained.append([weights(net) for net in strategy.networks])
+    classes = [len(exp.classes_in_this_experience) for exp in stream.train_stream]
+    for step, (own, theirs, labels, training) in enumerate(jobs):
+        old, now = sum(classes[:step]), sum(classes[: step + 1])
+        assert labels.unique().tolist() == [*range(now)]
+        assert (training.cutmix, training.epochs, training.augment.every) == (0.5, 5, True)
+        assert [tuple(x.shape[1:]) for x in own] == [(now,)] * 2
+        assert len(theirs) == (2 if step else 0)
+        for logits, taught in zip(own, theirs, strict=False):
+            torch.testing.assert_close(logits[:, :old], taught)
+        if step and not growing:
+            assert all(map(torch.equal, seen[step], trained[step - 1]))  # they go on
+    strategy.eval(stream.test_stream)
+    x, y = digits[1].tensors
+    own = [float((net(x).argmax(1) == y).double().mean()) for net in strategy.networks]
+    assert strategy.accuracies == pytest.approx(own)
+    assert not any(map(torch.equal, seen[-1], trained[-1]))
+
+
+def test_an_unknown_trainer_is_refused(digits):
+    with pytest.raises(ValueError, match="gdumb") as error:
+        gdumb_on(digits, trainer="gdum")
+    assert message(error).startswith("unknown trainer 'gdum'")

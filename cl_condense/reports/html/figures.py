@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from cl_condense.common.lettering import drawable, families
 from cl_condense.common.plain import Json
 from cl_condense.reports.html import tsne
 from cl_condense.reports.html.drift import MEASURES
@@ -81,8 +82,9 @@ def _places(measured: Measured, names: Sequence[str]) -> Picture:
     axes.set(xticks=[], yticks=[])
     present = sorted(set(measured.real_classes))
     handles = [Line2D([], [], color=colours[c % len(colours)], marker="o", ls="", ms=5) for c in present]
-    few = [label(names[c], 14) for c in present]
-    figure.legend(handles, few, loc="outside lower center", ncols=5, frameon=False, fontsize=8, handletextpad=0)
+    few = [label(name, 14) for name in drawable([names[c] for c in present], present)]
+    look = {"prop": {"family": families(few), "size": 8}, "frameon": False, "handletextpad": 0}
+    figure.legend(handles, few, loc="outside lower center", ncols=5, **look)
     caption = (
         f"t-SNE of embeddings, real images (dots) and those of the set (stars): at most {tsne.REAL} and "
         f"{tsne.SYN} of each of the first {len(present)} classes, perplexity {tsne.PERPLEXITY}. After DDM's "

@@ -1,0 +1,37 @@
+import pytest
+
+from cl_condense import Progress
+from cl_condense.common.foresight import Foresight
+
+
+def said(each, total, steps, first=None):
+    """The lines and when each came, where a step takes ``each`` seconds, and the first one longer."""
+    now, lines = 0.0, []
+    tell = Foresight("take fewer", lambda line: lines.append((now, line)), lambda: now)
+    for step in range(1, steps + 1):
+        now += first if first and step == 1 else each
+        tell(Progress("condensing", step, total))
+    return lines
+
+
+def test_long_work_is_told_once_with_the_remedy():
+    assert said(5.0, 2000, 100) == [(35.0, "Hint: about 2 h 46 min left on this CPU; take fewer")]
+
+
+@pytest.mark.parametrize("work", [(1.0, 3000, 3000), (5.0, 700, 700), (0.1, 30_000, 30_000)])
+def test_work_of_less_than_an_hour_is_not(work):
+    assert said(*work) == []
+
+
+def test_a_first_step_that_compiles_counts_for_nothing():
+    assert said(0.5, 2000, 2000, first=600.0) == []
+
+
+def test_a_stage_that_is_short_after_one_that_was_long_is_looked_at_by_itself():
+    now, lines = 0.0, []
+    tell = Foresight("x", lines.append, lambda: now)
+    for total, each in ((4, 20.0), (1000, 1.0)):
+        for step in range(1, min(total, 100) + 1):
+            now += each
+            tell(Progress("training", step, total))
+    assert lines == []
