@@ -73,12 +73,7 @@ def evaluate_files(
     train, test = datasets.load(dataset, data, download=download, on_progress=watch(dataset) if watch else None)
     config, device = training_config(dataset, **given), str(pick_device(device))
     check_training(config, train, test)
-    constants, classes = (train.mean, train.std), classes_of(test)
-    readings = []
-    for file in files:
-        own = pair if has_pairs(file) else None
-        found = read(file, constants, classes, pair=own, factor=factor, space=space)
-        readings.append(_fitting(file, found, test))
+    readings = _read(files, train, test, {"pair": pair, "factor": factor, "space": space})
     judge = Judge(Real(train, test), config, device, baselines)
     job = _identity(files, readings, config, test) | {"baselines": baselines}
     name = f"{dataset}-evaluate-{digest(job)}"
@@ -102,6 +97,16 @@ def evaluate_files(
                 append_once(records, record)
         if kept:
             kept.remove()
+
+
+def _read(files: Sequence[Path], train: ImageSet, test: ImageSet, asked: Json) -> list[Reading]:
+    """The sets of all files, as classes of the data set; ``asked`` are options of ``read``."""
+    found = []
+    for file in files:
+        own = asked if has_pairs(file) else {**asked, "pair": None}
+        reading = read(file, (train.mean, train.std), classes_of(test), **own)
+        found.append(_fitting(file, reading, test))
+    return found
 
 
 @dataclass(frozen=True)
