@@ -26,6 +26,9 @@ Examples:
       --dataset cifar10 --data ~/data
   cl-condense evaluate idc.pt --factor 2 --space unit \\
       --dataset cifar10 --data ~/data
+  cl-condense evaluate mtt/images_best.pt --space whitened \\
+      --dataset cifar10 --data ~/data
+  cl-condense evaluate ddm.safetensors --baselines
 """
 
 
@@ -43,7 +46,8 @@ Examples:
     type=types.SPACE,
     default="auto",
     show_default=True,
-    help="Values of a .pt file: normalised, unit (0 to 1, black to white), pixels (0 to 255), or auto.",
+    help="Values of a file of others: normalised, unit (0 to 1, black to white), pixels (0 to 255), whitened "
+    "(by ZCA, and then the test images too), or auto.",
 )
 @click.option(
     "--pair", type=types.COUNT, help="Which [images, labels] of a .pt file, from 1.  [default: the last]"
@@ -67,12 +71,18 @@ Examples:
     type=shared.PATH,
     help="Keep those of the first network, trained on the only FILE, in this .safetensors file.",
 )
+@click.option(
+    "--baselines",
+    is_flag=True,
+    help="Train on the whole training set and on as many random images too: DD-Ranking's HLR and IOR.",
+)
 @click.option("--records", type=shared.PATH, help="Add a line for each set to this JSON lines file.")
 def evaluate(files: tuple[Path, ...], dataset: str, data: Path | None, download: bool, **given: Any) -> None:
     """Train fresh networks on condensed sets and test them on the data set's test images.
 
-    FILES are sets that `condense` wrote, published .pt sets, or folders of images by class. Classes go by their
-    names where a set has names, else by their numbers; each line says what had to be assumed of a file.
+    FILES are sets that `condense` wrote, published .pt and .npz sets, folders of images by class, or of Hugging
+    Face's layout. Classes go by their names where a set has names, else by their numbers; each line says what
+    had to be assumed of a file, and whether its labels are soft.
     With --records, the same command goes on where it was interrupted.
     """
     from cl_condense.cli.remedies import foreseeing  # noqa: PLC0415

@@ -41,7 +41,8 @@ data = together(
         default="digits",
         show_default=True,
         help="digits, mnist, fashion_mnist, svhn, cifar10, cifar100, folder, or of the ImageNet family: "
-        "tinyimagenet, imagenette, imagewoof, imagenet10, imagenet100, imagenet1k.",
+        "tinyimagenet, imagenette, imagewoof, imagenet10, imagenet100, imagenet1k; of MedMNIST: pathmnist, ... "
+        "or npz, a file with train_images, train_labels, test_images, test_labels.",
     ),
     files,
     click.option(

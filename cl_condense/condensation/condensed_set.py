@@ -34,6 +34,7 @@ SHRINK = ("recondense", "prefix")
 _FORMAT = "cl-condense 2"
 _FLOATS = "cl-condense 1"  # the format before codecs: pixels are float32
 _TUPLES = ("class_ids", "counts", "mean", "std", "names")
+_BESIDE = {"soft"}
 _GIVE = "give a set that condense or CondensedSet.save wrote"
 _REMEDY = f"remove it, or {_GIVE}"
 _LAST = 2**63 - 1  # labels are int64
@@ -47,7 +48,8 @@ class CondensedSet(Dataset[tuple[Tensor, int]]):
     ``CondensedSet(pixels, ...)`` of float32 pixels ``[n, c, h, w]`` stores them by its codec.
 
     Attributes:
-        stored: the tensors of the codec, by name; ``n`` images are what is stored.
+        stored: the tensors of the codec, by name; ``n`` images are what is stored. A set of others may have
+            ``soft`` beside them, ``[n, k]`` float32: probabilities of the classes 0 to k - 1.
         class_ids: labels, ascending; ``counts`` has the number of stored images of each.
         mean, std: per channel; ``255 * (x * std + mean)`` is the pixel that people see.
         codec: how pixels are stored, see ``condensation.codecs``: ``float32``, ``float16`` or ``uint8``.
@@ -165,13 +167,20 @@ class CondensedSet(Dataset[tuple[Tensor, int]]):
         """
         if name == self.codec:
             return self
-        return replace(self, stored=stored_as(name, self.pixels), codec=name)
+        soft = {key: self.stored[key] for key in _BESIDE & self.stored.keys()}
+        return replace(self, stored=stored_as(name, self.pixels) | soft, codec=name)
 
     def decode(self) -> tuple[Tensor, Tensor]:
         """Images ``[n * factor^2, c, h, w]`` float32 to train on, and their labels; class-major."""
         parts = [decode(part, self.factor) for part in self.pixels.split(self.counts)]
         counts = torch.tensor([len(part) for part in parts])
         return torch.cat(parts), torch.tensor(self.class_ids).repeat_interleave(counts)
+
+    def soft_labels(self) -> Tensor | None:
+        """Probabilities ``[n * factor^2, k]`` of the images of ``decode``; None where labels are hard."""
+        if "soft" not in self.stored:
+            return None
+        return torch.cat([part.repeat(self.factor**2, 1) for part in self.stored["soft"].split(self.counts)])
 
     def to_pixels(self, decoded: bool = False) -> Tensor:
         """uint8 images ``[n, c, h, w]`` for people and for other libraries; values beyond 0 to 255 are cut."""
@@ -214,6 +223,8 @@ class CondensedSet(Dataset[tuple[Tensor, int]]):
         """
         check_kind("set", other, CondensedSet, "a CondensedSet")
         mine, theirs = ((s.shape, s.factor, s.codec) for s in (self, other))
+        if _BESIDE & (self.stored.keys() | other.stored.keys()):
+            raise ValueError("soft labels say nothing of other classes: such a set joins no other")
         if mine != theirs:
             raise ValueError(
                 "images of shape {}, factor {} and codec {}".format(*theirs)
@@ -222,13 +233,19 @@ class CondensedSet(Dataset[tuple[Tensor, int]]):
         return other._of(self._parts() | other._parts(), self._names() | other._names())
 
     def relabelled(self, labels: Sequence[int]) -> CondensedSet:
-        """The same images and names with another label for each class, in the order of the new labels."""
+        """The same images and names with another label for each class, in the order of the new labels.
+
+        Raises:
+            ValueError: for other labels than one for each class, and for a set of soft labels.
+        """
         if tuple(labels) == self.class_ids:
             return self
         if len(labels) != len(self.class_ids) or len({*labels}) < len(labels):
             raise ValueError(
                 f"labels {shown(labels)} for {len(self.class_ids)} classes: give one for each, each once"
             )
+        if _BESIDE & self.stored.keys():
+            raise ValueError("soft labels are of classes 0, 1, ...: such a set keeps its labels")
         parts = dict(zip(labels, self._parts().values(), strict=True))
         return self._of(parts, dict(zip(labels, self.names, strict=False)))
 
@@ -273,11 +290,14 @@ class CondensedSet(Dataset[tuple[Tensor, int]]):
         if self.factor == 1:
             return self
         counts = tuple(n * self.factor**2 for n in self.counts)
-        stored = stored_as("float32", self.decode()[0])
+        soft = self.soft_labels()
+        stored = stored_as("float32", self.decode()[0]) | ({} if soft is None else {"soft": soft})
         return replace(self, stored=stored, counts=counts, codec="float32", factor=1)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         """Image ``[c, h, w]`` in float32, normalised, and label: the set is a torch Dataset.
+
+        Soft labels, where there are any, are in ``soft_labels``.
 
         Raises:
             IndexError: for one that is not there.
@@ -286,7 +306,7 @@ class CondensedSet(Dataset[tuple[Tensor, int]]):
         if self.factor > 1:
             raise ValueError(f"each stored image holds {self.factor**2} to train on: take them from unpacked()")
         at = position(index, len(self))
-        row = {name: tensor[at : at + 1] for name, tensor in self.stored.items()}
+        row = {name: self.stored[name][at : at + 1] for name in self.stored.keys() - _BESIDE}
         return codec(self.codec).decode(row)[0], self.class_ids[bisect_right([*accumulate(self.counts)], at)]
 
     def __repr__(self) -> str:
@@ -363,7 +383,10 @@ def _stored_fault(stored: Stored, name: str) -> str:
         if found is None or found.dtype != dtype or tuple(found.shape) != (len(pixels), *row):
             what = "no" if found is None else f"{found.dtype} of shape {tuple(found.shape)} as"
             return f"{what} {key}: {name} stores {dtype} {[len(pixels), *row]}"
-    if extra := stored.keys() - layout.keys():
+    soft = stored.get("soft")
+    if soft is not None and (soft.dtype != torch.float32 or soft.ndim != 2 or len(soft) != len(pixels)):
+        return f"{soft.dtype} of shape {tuple(soft.shape)} as soft: give float32 [{len(pixels)}, classes]"
+    if extra := stored.keys() - layout.keys() - _BESIDE:
         return f"a tensor {min(extra)!r} that {name} does not store"
     floats = [t for t in stored.values() if t.is_floating_point()]
     return "" if all(bool(torch.isfinite(t).all()) for t in floats) else "NaN or infinite pixels"

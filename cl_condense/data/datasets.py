@@ -1,4 +1,4 @@
-"""Data sets by name: scikit-learn's digits, five of torchvision's, ImageNets, a folder of one's own images."""
+"""Data sets by name: scikit-learn's digits, torchvision's, ImageNets, MedMNIST's, a folder, an npz file."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from cl_condense.common.progress import OnProgress
 from cl_condense.common.suggest import hint
 from cl_condense.data.folder import Part, divided, flat, load_folder, pair
 from cl_condense.data.imagenet import SETS, load_imagenet
+from cl_condense.data.medmnist import ARRAYS, CLASSES, load_npz
 from cl_condense.data.preparation import (
     Note,
     OnNote,
@@ -73,7 +74,7 @@ SOURCES = {
     "cifar10": _cifar(CIFAR10, (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),
     "cifar100": _cifar(CIFAR100, (0.5071, 0.4866, 0.4409), (0.2673, 0.2564, 0.2762)),
 }
-NAMES: tuple[str, ...] = ("digits", *SOURCES, *SETS, "folder")
+NAMES: tuple[str, ...] = ("digits", *SOURCES, *SETS, *CLASSES, "folder", ARRAYS)
 
 
 def load(
@@ -94,7 +95,8 @@ def load(
     ``digits`` is built in and takes no ``data``; a fifth of each class is its test set. The torchvision sets
     keep their official split; their files lie in ``data`` as torchvision leaves them, and only the official
     files are read. TinyImageNet and the ImageNets are ``load_imagenet`` of ``data``, which decodes them once;
-    ``folder`` is ``load_folder`` of ``data``, a folder or a CSV file.
+    ``folder`` is ``load_folder`` of ``data``, a folder or a CSV file. MedMNIST's sets (``pathmnist``) and
+    ``npz`` are ``load_npz`` of ``data``, a file.
 
     Args:
         name: one of ``NAMES``.
@@ -142,7 +144,8 @@ def _loaded(
             raise one_line("digits is built in and reads no files: leave skip_damaged out")
         return wanted.applied(_digits(share_of(wanted)))
     if data is None:
-        raise one_line(f"{name} is read from files: name the folder they are in with --data DIR")
+        where = "name it with --data FILE" if name == ARRAYS else "name the folder they are in with --data DIR"
+        raise one_line(f"{name} is read from {'a file' if name == ARRAYS else 'files'}: {where}")
     data = path_of("data", data)
     if name == "folder":
         return load_folder(data, on_progress=on_progress, on_note=on_note, **wanted.given())
@@ -150,6 +153,8 @@ def _loaded(
     no_skipping(name, wanted)
     if name in SETS:
         return wanted.applied(load_imagenet(name, data, on_progress))
+    if name in CLASSES or name == ARRAYS:
+        return wanted.applied(load_npz(name, data))
     source, root = SOURCES[name], _root(Path(data), SOURCES[name].folder)
     fault = _fault(source, root)
     if fault and download:

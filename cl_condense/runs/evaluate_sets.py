@@ -6,13 +6,12 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from cl_condense.common.checkpoint import Checkpoint, Checkpoints
 from cl_condense.common.devices import pick_device, using_threads
@@ -27,14 +26,14 @@ from cl_condense.data import datasets
 from cl_condense.data.class_names import classes_of
 from cl_condense.data.imageset import ImageSet
 from cl_condense.data.preparation import Note, Preparation, read_as
-from cl_condense.runs.build import network_for, training_for
+from cl_condense.runs.baselines import Parts, Real, reached, said, spread
 from cl_condense.runs.checks import check_training, fingerprint, is_records
 from cl_condense.runs.config import TrainConfig, digest
 from cl_condense.runs.defaults import DEFAULTS, default_epochs
 from cl_condense.runs.provenance import origin
 from cl_condense.runs.records import append_once
 from cl_condense.runs.weights import check_weights, write_weights
-from cl_condense.training.evaluate import score
+from cl_condense.training.evaluate import OnTrained
 
 
 def evaluate_files(
@@ -51,17 +50,20 @@ def evaluate_files(
     preparation: Preparation | None = None,
     on_read: Callable[[Sequence[Note]], None] = lambda notes: None,
     weights: Path | None = None,
+    baselines: bool = False,
     watch: Callable[[str], OnProgress] | None = None,
     logs: Sequence[str] = (),
     **given: Any,
 ) -> Iterator[str]:
-    """Evaluates every file, after all have been read, and yields a line for each: mean ± std (n).
+    """Evaluates every file, after all have been read, and yields what to say of each: mean ± std (n).
 
     ``preparation`` is how the data set is prepared; ``on_read`` is told how it was read. ``weights`` is where
     those of the first network are kept, for a single file.
 
     Classes go by name where a file has names. ``pair``, ``factor`` and ``space`` are those of
-    ``read``; lines and records say what was assumed. ``watch`` makes, from the name of a
+    ``read``; lines and records say what was assumed. Soft labels are trained on as they are, and both say so.
+    For a set in the space ``whitened`` the test images are whitened as the training images are. With
+    ``baselines`` a second line has HLR and IOR (see ``runs.baselines``). ``watch`` makes, from the name of a
     file or a data set, what is told how far it is: ``ProgressBar``, say. ``logs`` are the loggers of a
     ``Recorder``.
 
@@ -84,28 +86,22 @@ def evaluate_files(
     train, test = datasets.load(dataset, data, download=download, **wanted.given(), **how)
     config, device = training_config(dataset, **given), str(pick_device(device))
     check_training(config, train, test)
-    constants, classes = (train.mean, train.std), classes_of(test)
-    readings = []
-    for file in files:
-        own = pair if has_pairs(file) else None
-        found = read(file, constants, classes, pair=own, factor=factor, space=space)
-        readings.append(_fitting(file, found, test))
+    readings = _read(files, train, test, {"pair": pair, "factor": factor, "space": space})
     on_read(notes)  # not before: what cannot be done is one line, its error
-    job = _identity(files, readings, config, test)
+    judge = Judge(Real(train, test), config, device, baselines)
+    job = _identity(files, readings, config, test) | {"baselines": baselines}
     name = f"{dataset}-evaluate-{digest(job)}"
     with writing(records, "--records") if records else nullcontext(), Recorder(*logs, name=name) as recorder:
         kept = Checkpoints(records.parent, f".{records.name}.{digest(job)}", job) if records else None
         for number, (file, reading) in enumerate(zip(files, readings, strict=True)):
-            checkpoint, curve = kept.part(str(number)) if kept else None, f"{number + 1}, {file.name}"
-            curves = partial(recorder.within, curve)
-            told = telling(curves, watch(file.name)) if watch else curves
+            curve = f"{number + 1}, {file.name}"
+            parts = Parts(kept, str(number), watch(file.name) if watch else None)
+            checkpoint = parts.checkpoint()
             record: Json = checkpoint.notes.get("record", {}) if checkpoint else {}
             if not record:
-                of: Json = {"file": str(file), "read": reading.record(), **read_as(wanted, notes)}
                 keep = partial(write_weights, weights, reading.set, config) if weights else None
-                record = of | evaluate_set(
-                    reading.set, test, config, device, on_progress=told, checkpoint=checkpoint, on_trained=keep
-                )
+                found = judge.record(reading, parts, partial(recorder.within, curve), keep)
+                record = {"file": str(file), **read_as(wanted, notes), **found}
             recorder.accuracies(curve, record["accuracies"])
             if checkpoint:
                 checkpoint.notes["record"] = record
@@ -117,10 +113,48 @@ def evaluate_files(
             kept.remove()
 
 
+def _read(files: Sequence[Path], train: ImageSet, test: ImageSet, asked: Json) -> list[Reading]:
+    """The sets of all files, as classes of the data set; ``asked`` are options of ``read``."""
+    found = []
+    for file in files:
+        own = asked if has_pairs(file) else {**asked, "pair": None}
+        reading = read(file, (train.mean, train.std), classes_of(test), **own)
+        found.append(_fitting(file, reading, test))
+    return found
+
+
+@dataclass(frozen=True)
+class Judge:
+    """What sets are evaluated with: real images, how networks train, and whether beside baselines."""
+
+    real: Real
+    config: TrainConfig
+    device: str
+    baselines: bool = False
+
+    def record(
+        self, reading: Reading, parts: Parts, curves: OnProgress, on_trained: OnTrained | None = None
+    ) -> Json:
+        """The record of a set, but for the name of its file.
+
+        ``curves`` and ``on_trained`` are told of the networks that are trained on it, and of no others.
+        """
+        made, config = reading.set, self.config
+        seen = self.real.seen_as(reading.record()["space"])
+        told = telling(curves, parts.on_progress) if parts.on_progress else curves
+        checkpoint = parts.checkpoint()
+        told_of: Json = {"on_progress": told, "checkpoint": checkpoint, "on_trained": on_trained}
+        record = evaluate_set(made, seen.test, config, self.device, **told_of)
+        if self.baselines:
+            record["baselines"] = seen.beside(made, record["accuracies"], config, self.device, parts)
+        return {"read": reading.record(), **record}
+
+
 def _identity(files: Sequence[Path], readings: Sequence[Reading], config: TrainConfig, test: ImageSet) -> Json:
     """What decides the evaluation of these sets."""
     sets = [hashlib.sha256(reading.set.pixels.numpy().data).hexdigest() for reading in readings]
-    return {"files": [*map(str, files)], "sets": sets, "data": fingerprint(test), **asdict(config)}
+    own = {"files": [*map(str, files)], "sets": sets, "data": fingerprint(test), **asdict(config)}
+    return own | {"read": [reading.record() for reading in readings]}
 
 
 def training_config(dataset: str, **given: Any) -> TrainConfig:
@@ -144,31 +178,20 @@ def evaluate_set(
     *,
     on_progress: OnProgress | None = None,
     checkpoint: Checkpoint | None = None,
-    on_trained: Callable[[Sequence[nn.Module]], None] | None = None,
+    on_trained: OnTrained | None = None,
 ) -> Json:
     """A record of the accuracies of networks trained on a set, whose training goes on from a checkpoint."""
     begun = time.perf_counter() - (checkpoint.spent if checkpoint else 0.0)
     if on_progress:  # a first epoch may take long
         on_progress(Progress("training", 0, config.epochs))
-    images, labels = (x.to(device) for x in made.decode())
-    # Test images as the set's own were normalised, which a published set may do in another way.
-    test = replace(test.to(device), mean=made.mean, std=made.std)
     with using_threads((checkpoint and checkpoint.threads) or torch.get_num_threads()):
-        found = score(
-            images,
-            labels,
-            test,
-            network=network_for(config, test.shape),
-            training=training_for(config),
-            networks=config.networks,
-            keys=(config.seed,),
-            on_progress=on_progress,
-            checkpoint=checkpoint,
-            on_trained=on_trained,
+        found = reached(
+            made, test, config, device, on_progress=on_progress, checkpoint=checkpoint, on_trained=on_trained
         )
     return {
         "recipe": made.recipe,
         "codec": made.codec,
+        "labels": "soft" if "soft" in made.stored else "hard",
         **asdict(config),
         "accuracies": [round(a, 6) for a in found.tolist()],
         "mean": float(found.double().mean()),
@@ -179,9 +202,11 @@ def evaluate_set(
 
 
 def _line(file: Path, reading: Reading, record: Json) -> str:
-    accuracy = f"{100 * record['mean']:.1f} ± {100 * record['std']:.1f} % (n = {len(record['accuracies'])})"
-    said = f" ({reading.said()})" if reading.said() else ""
-    return f"{file}: {accuracy}, {len(reading.set)} images, {record['seconds']:.0f} s{said}"
+    accuracy = spread(record["accuracies"])
+    kind = " with soft labels" if record["labels"] == "soft" else ""
+    told = f" ({reading.said()})" if reading.said() else ""
+    line = f"{file}: {accuracy}{kind}, {len(reading.set)} images, {record['seconds']:.0f} s{told}"
+    return line + (f"\n  {said(record['baselines'])}" if "baselines" in record else "")
 
 
 def _fitting(file: Path, reading: Reading, test: ImageSet) -> Reading:

@@ -124,6 +124,10 @@ class Saved:
     def check(self, real: ImageSet, ipc: int) -> None:
         """Raises ValueError for images, and a number of them, that it does not go on with."""
         saved = self.condensed
+        if saved.soft_labels() is not None:
+            raise ValueError(
+                "the set has soft labels, which condensing would lose: go on from a set of hard ones"
+            )
         if saved.names and real.names and saved.names != real.names:
             new = next((b for b in real.names if b not in saved.names), real.names[0])
             known = ", ".join(saved.names[:3])

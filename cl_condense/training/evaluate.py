@@ -16,6 +16,9 @@ from cl_condense.networks.init import Initialiser
 from cl_condense.training.protocol import Training
 from cl_condense.training.train import check_networks, forward_of, parts, train
 
+OnTrained = Callable[[Sequence[nn.Module]], None]
+"""Gets networks after their last epoch."""
+
 
 @torch.no_grad()
 def predict(nets: Sequence[nn.Module], images: Tensor, *, compiled: bool = False) -> Tensor:
@@ -83,13 +86,13 @@ def score(
     keys: tuple[int, ...],
     on_progress: OnProgress | None = None,
     checkpoint: Checkpoint | None = None,
-    on_trained: Callable[[Sequence[nn.Module]], None] | None = None,
+    on_trained: OnTrained | None = None,
 ) -> Tensor:
     """Accuracies ``[networks]`` on ``test`` of fresh networks trained on ``images``, after their last epoch.
 
     Args:
         images: as for ``train``, on the device of ``test``.
-        labels: ``[n]`` int64, as in ``test.class_ids``.
+        labels: ``[n]`` int64, as in ``test.class_ids``, or soft: ``[n, classes]`` probabilities in their order.
         test: real images, in the normalisation of ``images``.
         network: makes a network, from the number of classes of ``test``.
         training: the protocol.
@@ -101,7 +104,7 @@ def score(
     """
     nets = fresh_networks(lambda: network(len(test.class_ids)), networks, keys=keys, device=test.device)
     ids = torch.tensor(test.class_ids, device=test.device)
-    targets = torch.searchsorted(ids, labels)
+    targets = torch.searchsorted(ids, labels) if labels.ndim == 1 else labels
     train(nets, images, targets, training, keys=keys, on_progress=on_progress, checkpoint=checkpoint)
     if on_trained:
         on_trained(nets)

@@ -59,7 +59,7 @@ def train(
     Args:
         nets: modules of one architecture that give logits ``[n, classes]``, on the device of the images.
         images: ``[n, c, h, w]`` float32, normalised.
-        labels: ``[n]`` int64.
+        labels: ``[n]`` int64, or soft: ``[n, classes]`` probabilities of the images' type.
         training: the protocol.
         keys: what shuffling, augmentation and mixing are drawn from, with the number of the network.
         momenta: of each network, for one that goes on where another call left it: changed in place, as the
@@ -75,9 +75,10 @@ def train(
     check_kind("training", training, Training, "a Training, such as Training(epochs=300)")
     check_parts("keys", keys, int, "whole numbers, such as (0,)")
     check_call("on_progress", on_progress)
-    if labels.shape != images.shape[:1] or labels.dtype != torch.int64:
+    soft = labels.ndim == 2 and labels.dtype == images.dtype
+    if labels.shape[:1] != images.shape[:1] or not (soft or (labels.ndim == 1 and labels.dtype == torch.int64)):
         given = f"labels of shape {tuple(labels.shape)} and type {labels.dtype} for {len(images)} images"
-        raise ValueError(f"{given}: give an int64 for each")
+        raise ValueError(f"{given}: give an int64 for each, or a row of probabilities")
     return train_together([TrainJob(nets, images, labels, keys, momenta)], training, on_progress, checkpoint)[0]
 
 
@@ -261,7 +262,7 @@ def _begin(rows: _Rows, training: Training, epoch: int) -> None:
 
 
 Mixed = tuple[Tensor, Tensor]
-"""Labels of what is mixed in, ``[r, m]``, and the share of pixels that are an image's own, ``[r]``."""
+"""Labels of what is mixed in, as of a mini-batch, and the share of pixels that are an image's own, ``[r]``."""
 
 
 def _backward(rows: _Rows, index: Tensor, training: Training, *keys: int) -> Tensor:
@@ -273,14 +274,14 @@ def _backward(rows: _Rows, index: Tensor, training: Training, *keys: int) -> Ten
     mixed = None
     if training.cutmix:
         x, partner, share = cutmix(x, training.cutmix, *rows.device_keys, *keys, rows=rows.number)
-        mixed = y.gather(1, partner), share
+        mixed = y[torch.arange(len(y), device=y.device)[:, None], partner], share
     if joinable(nets, x):
         logits = _logits(lambda x: forward_joined(nets, x), x, training)
         loss = _loss(logits, y, mixed)
         if rows.teachers:
             loss = loss + _taught(logits, lambda x: forward_joined(rows.teachers, x), x, training)
         rows.descend(loss)
-        return (logits.argmax(2) == y).sum(1)
+        return (logits.argmax(2) == _classes(y)).sum(1)
     right = torch.zeros(len(nets), dtype=torch.int64, device=x.device)
     for i, net in enumerate(nets):
         row, forward = slice(i, i + 1), partial(rows.forward, net)
@@ -292,8 +293,13 @@ def _backward(rows: _Rows, index: Tensor, training: Training, *keys: int) -> Ten
             if rows.teachers:
                 loss = loss + _taught(logits, partial(rows.forward, rows.teachers[i]), filled, training)
             rows.descend(loss * (targets.shape[1] / x.shape[1]))
-            right[i] += (logits.argmax(2) == targets).sum()
+            right[i] += (logits.argmax(2) == _classes(targets)).sum()
     return right
+
+
+def _classes(y: Tensor) -> Tensor:
+    """The class of each label ``[r, m]``, of soft ones ``[r, m, classes]`` the one they say most of."""
+    return y if y.ndim == 2 else y.argmax(2)
 
 
 def parts(x: Tensor, most: int) -> Iterator[tuple[slice, Tensor]]:
@@ -319,9 +325,10 @@ def _loss(logits: Tensor, y: Tensor, mixed: Mixed | None) -> Tensor:
     """Mean cross-entropy of each network's images, summed over networks."""
     if mixed is None:
         # A mean over all would divide every network's gradient by their number.
-        return F.cross_entropy(logits.flatten(0, 1), y.flatten()) * len(logits)
+        return F.cross_entropy(logits.flatten(0, 1), y.flatten(0, 1)) * len(logits)
     (other, share), each = mixed, logits.transpose(1, 2)
-    own, others = (F.cross_entropy(each, t, reduction="none").mean(1) for t in (y, other))
+    targets = (y, other) if y.ndim == 2 else (y.transpose(1, 2), other.transpose(1, 2))
+    own, others = (F.cross_entropy(each, t, reduction="none").mean(1) for t in targets)
     return (share * own + (1 - share) * others).sum()
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.condensation.formats.export import export
 from cl_condense.condensation.formats.read import read
-from cl_condense.condensation.formats.tensor_files import OURS
+from cl_condense.condensation.formats.settling import OURS
 from cl_condense.condensation.storage import decode
 from cl_condense.data.class_names import classes_of
 from cl_condense.data.folder import load_folder
@@ -104,7 +104,7 @@ def test_a_set_without_names_goes_by_number_from_file_and_folder_and_says_so(tmp
     made = replace(shaded(NAMES, {1: "owl", 12: "cat", 3: "2"}), names=())
     made.save(tmp_path / "set.safetensors")
     export(made, tmp_path / "folders", "png")
-    assert sorted(path.name for path in (tmp_path / "folders").iterdir()) == ["01", "03", "12"]
+    assert sorted(p.name for p in (tmp_path / "folders").iterdir() if p.is_dir()) == ["01", "03", "12"]
     classes = {i: f"class {i}" for i in range(20)}
     for name in ("set.safetensors", "folders"):
         found = read(tmp_path / name, CONSTANTS, classes)
@@ -249,10 +249,12 @@ def test_options_that_no_file_takes_are_refused(options, said, tmp_path):
         read(tmp_path / "absent.pt", CONSTANTS, **options)
 
 
-def test_channels_that_come_last_are_refused_with_the_remedy(tmp_path):
-    path = published(tmp_path / "set.pt", (images(0, 1, (4, 8, 8, 3)), LABELS))
-    with pytest.raises(ValueError, match=r"set\.pt .*channels last: .*permute\(0, 3, 1, 2\)"):
-        read(path, CONSTANTS)
+def test_channels_that_come_last_are_seen_and_said(tmp_path):
+    x = images(0, 1, (4, 8, 8, 3))
+    found = read(published(tmp_path / "set.pt", (x, LABELS)), CONSTANTS)
+    torch.testing.assert_close(found.set.pixels, ((x.permute(0, 3, 1, 2) - MEAN) / STD)[[0, 2, 1, 3]])
+    assert "channels last" in found.said()
+    assert found.record()["layout"] == "last"
 
 
 @pytest.mark.parametrize(

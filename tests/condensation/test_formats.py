@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from cl_condense.condensation.condensed_set import CondensedSet
-from cl_condense.condensation.formats import tensor_files
-from cl_condense.condensation.formats.export import FORMATS, export
+from cl_condense.condensation.formats import torch_files
+from cl_condense.condensation.formats.export import export
 from cl_condense.condensation.formats.read import read
+from cl_condense.condensation.formats.registry import EXPORTS
 from cl_condense.condensation.storage import Partition
 from cl_condense.data.imageset import ImageSet
 
@@ -59,10 +60,12 @@ def test_images_come_back_from_a_folder_but_for_rounding(factor, tmp_path):
     back = read(export(made, tmp_path / "images", "png"), NORMALISATION).set
     assert back.class_ids == (1, 3, 10)
     assert torch.equal(back.to_pixels(), made.to_pixels(decoded=True))
+    assert back.names == made.names
     assert sorted(path.name for path in (tmp_path / "images").iterdir()) == [
         "01-n_1_x",
         "03-n_3_x",
         "10-n_10_x",
+        "classes.json",
     ]
 
 
@@ -74,9 +77,9 @@ def test_npz_has_pixels_labels_and_names(tmp_path):
         assert found["names"].tolist() == list(made.names)
 
 
-@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("kind", EXPORTS)
 def test_what_is_there_is_not_overwritten(kind, tmp_path):
-    path = tmp_path / ("there" if kind == "png" else f"there.{kind}")
+    path = tmp_path / f"there{EXPORTS[kind].suffix}"
     path.write_text("mine")
     with pytest.raises(ValueError, match="is there already"):
         export(condensed(), path, kind)
@@ -84,11 +87,11 @@ def test_what_is_there_is_not_overwritten(kind, tmp_path):
 
 
 def test_the_limit_of_what_is_unpacked_is_above_any_published_file():
-    assert tensor_files._MOST >= 2**31  # CIFAR-100 with 500 images a class in float32: 0.6 GB
+    assert torch_files.MOST >= 2**31  # CIFAR-100 with 500 images a class in float32: 0.6 GB
 
 
 def test_an_unknown_format_is_named(tmp_path):
-    with pytest.raises(ValueError, match="unknown format 'jpg': known are pt, npz, png"):
+    with pytest.raises(ValueError, match="unknown format 'jpg': known are pt, list, ddranking, npz, hub, png"):
         export(condensed(), tmp_path / "x", "jpg")
 
 
@@ -131,7 +134,7 @@ HOSTILE = {
 def test_a_file_that_is_no_set_gets_one_line_and_runs_nothing(fault, tmp_path, monkeypatch):
     ran = []
     monkeypatch.setattr(os, "system", ran.append)
-    monkeypatch.setattr(tensor_files, "_MOST", 2**24)
+    monkeypatch.setattr(torch_files, "MOST", 2**24)
     path = tmp_path / "bad.pt"
     HOSTILE[fault](path)
     with pytest.raises(ValueError, match=r"bad\.pt") as error:

@@ -68,7 +68,7 @@ class Block(NamedTuple):
 
 def blocks(text):
     """The fenced blocks of a page; one without a language shows output."""
-    fence = r"(?:^<!-- not executed: (.+) -->\n)?^```(\w*)\n(.*?)^```$"
+    fence = r"(?:^<!-- not executed: ([^\n]+) -->\n)?^```(\w*)\n(.*?)^```$"
     return [
         Block(found[2], found[3], text.count("\n", 0, found.start(3)) + 1, found[1])
         for found in re.finditer(fence, text, re.MULTILINE | re.DOTALL)

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 
 from cl_condense.common import foreign
 from cl_condense.condensation.condensed_set import CondensedSet, read_header
-from cl_condense.condensation.formats import pickles, tensor_files
+from cl_condense.condensation.formats import pickles, torch_files
 from cl_condense.condensation.formats.read import read
 from cl_condense.data.folder import load_folder
 from cl_condense.memory.saved import Saved
@@ -265,7 +265,7 @@ def test_what_sets_have_in_their_pickles_is_taken():
 
 
 def test_an_archive_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(tensor_files, "_MOST", 2**20)
+    monkeypatch.setattr(torch_files, "MOST", 2**20)
     path = tmp_path / "a.pt"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a/data.pkl", b"\x80\x02}.")

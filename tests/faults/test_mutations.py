@@ -11,10 +11,12 @@ from contextlib import nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from shutil import copytree
 from typing import NamedTuple
 
 import click
 import mutations as m
+import numpy as np
 import pytest
 import torch
 from memories import class_memory, pixels_of
@@ -26,8 +28,9 @@ from cl_condense.cli.condense import condense as condense_command
 from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.condensation.formats.export import export
 from cl_condense.condensation.formats.read import read
-from cl_condense.condensation.formats.tensor_files import left_open
+from cl_condense.condensation.formats.settling import left_open
 from cl_condense.data.folder import load_folder
+from cl_condense.data.medmnist import load_npz
 from cl_condense.papers import published
 from cl_condense.papers.bench import Bench, read_scores
 from cl_condense.papers.set_work import SetWork
@@ -45,9 +48,10 @@ JOB = CondenseConfig("digits", "dm", ipc=2, iterations=6, real_per_class=4, widt
 RUN = TINY.changed(methods=("random",), orders=1, networks=1, epochs=1, steps=1)
 
 
-def a_set():
-    pixels = torch.randn(6, 1, 8, 8, generator=torch.Generator().manual_seed(0))
-    own = {"class_ids": (1, 3, 10), "counts": (2, 2, 2), "mean": (0.5,), "std": (0.2,), "factor": 2}
+def a_set(channels=1):
+    pixels = torch.randn(6, channels, 8, 8, generator=torch.Generator().manual_seed(0))
+    own = {"class_ids": (1, 3, 10), "counts": (2, 2, 2), "factor": 2}
+    own |= {"mean": (0.5,) * channels, "std": (0.2,) * channels}
     own |= {
         "names": tuple(CLASSES.values()),
         "recipe": {"name": "dm", "iterations": 3, "terms": [{"weight": 1.0}]},
@@ -171,12 +175,43 @@ def picture(path):
 
 def torch_file(zipped, path):
     images, labels = a_set().decode()
-    found = {"data": [[images, labels]], "accs": {"ConvNet": [0.5, 0.25]}, "cl-condense": left_open(a_set())}
+    accuracies = [0.5, np.float64(0.25), np.float32(0.5)]
+    found = {"data": [[images, labels]], "accs": {"ConvNet": accuracies}, "cl-condense": left_open(a_set())}
     torch.save(found, path, _use_new_zipfile_serialization=zipped)
+
+
+def listed(path):
+    soft = torch.softmax(torch.randn(6, 3, generator=torch.Generator().manual_seed(0)), 1)
+    torch.save([a_set().pixels, soft], path)
+
+
+def bare(path):
+    torch.save(a_set().pixels, path)
+    torch.save(a_set().labels, path.with_name("labels.pt"))
 
 
 def take_set(path):
     used(read(path, CONSTANTS, CLASSES).set)
+
+
+def take_three(path):
+    """As a set of a data set whose classes soft labels can be of."""
+    used(read(path, CONSTANTS, {0: "cat", 1: "red panda", 2: "owl"}).set)
+
+
+def exported(kind, folder, channels, path):
+    """A set in the folder that a file lies so deep in."""
+    made = export(a_set(channels), path.parents[folder].with_name("made"), kind)
+    copytree(made, path.parents[folder], dirs_exist_ok=True)
+
+
+def take_folder(folder, channels, path):
+    used(read(path.parents[folder], ((0.5,) * channels, (0.2,) * channels), CLASSES).set)
+
+
+def a_data_set(path):
+    arrays = {f"{part}_images": REAL.images.numpy() for part in ("train", "test")}
+    np.savez_compressed(path, **arrays, **{f"{part}_labels": REAL.labels.numpy() for part in ("train", "test")})
 
 
 def save_memory(path):
@@ -218,6 +253,7 @@ def of_json(make, take, change=m.json_altered):
     return Format(make, take, [*m.TEXT, *[change] * 10])
 
 
+HUB = "hub/data/train-00000-of-00001.parquet"
 FORMATS = {
     "a.safetensors": headed(lambda path: a_set().save(path), take_set),
     "memory.safetensors": headed(save_memory, go_on_with_memory),
@@ -225,7 +261,13 @@ FORMATS = {
     "idm.checkpoint": headed(partial(half, method="idm"), partial(go_on, method="idm")),
     "zip.pt": Format(partial(torch_file, True), take_set, [*m.BYTES, *[m.archive_altered] * 10]),
     "old.pt": Format(partial(torch_file, False), take_set, m.BYTES),
+    "list.pt": Format(listed, take_three, [*m.BYTES, *[m.archive_altered] * 10]),
+    "images.pt": Format(bare, take_set, [*m.BYTES, *[m.archive_altered] * 10]),
     "a.npz": Format(lambda path: export(a_set(), path, "npz"), take_set, [*m.BYTES, *[m.archive_altered] * 5]),
+    "mine.npz": Format(a_data_set, lambda path: load_npz("npz", path), [*m.BYTES, *[m.archive_altered] * 5]),
+    "set/classes.json": of_json(partial(exported, "png", 0, 1), partial(take_folder, 0, 1)),
+    "set/cat/000000.npy": Format(partial(exported, "png", 1, 2), partial(take_folder, 1, 2), m.BYTES),
+    HUB: Format(partial(exported, "hub", 1, 3), partial(take_folder, 1, 3), m.BYTES),
     "records.jsonl": of_json(write_records, show_records, m.line_altered),
     "scores.jsonl": of_json(write_scores, show_scores, m.line_altered),
     MADE: of_json(write_made, show_made),
@@ -241,6 +283,7 @@ FORMATS = {
 """By the name of the file."""
 
 OTHERWISE = {"run/settings.json": "run holds a run", "a.toml": "--"}
+OTHERWISE |= {"set/classes.json": "set", "set/cat/000000.npy": "set"}
 OTHERWISE["records.jsonl"] = "records of several data sets"
 OTHERWISE |= dict.fromkeys(("dm.checkpoint", "idm.checkpoint"), "diverged: pixels")
 """What names a file as well: its folder, the option that it has; what finite weights of any size lead to."""
@@ -268,6 +311,8 @@ def fault(path, take, otherwise=None):
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_damaged_file_is_read_right_or_named_in_one_line(name, tmp_path, pytestconfig, monkeypatch, tried):
+    if name == HUB:
+        pytest.importorskip("pyarrow")
     path, (make, take, changes) = tmp_path / name, FORMATS[name]
     path.parent.mkdir(parents=True, exist_ok=True)
     make(path)
@@ -280,8 +325,7 @@ def test_a_damaged_file_is_read_right_or_named_in_one_line(name, tmp_path, pytes
         path.write_bytes(change(good, changes, random.Random(f"{name} {number}")))
         return fault(path, take, OTHERWISE.get(name))
 
-    if name != "a.npz":  # which is written for others
-        take(path)
+    take(path)
     monkeypatch.setattr(single, "using_threads", nullcontext)  # thousands would pass the limit of memory
     numbers = range(pytestconfig.getoption("mutations"))
     found = failures(trial, numbers)

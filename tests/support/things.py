@@ -59,11 +59,29 @@ def _sets(folder, train):
     torch.save({"data": [[x, y + 5]]}, folder / "labels.pt")
     torch.save({"data": [[x, y - 5]]}, folder / "negative.pt")
     torch.save(lambda_free(), folder / "code.pt")
+    _of_others(folder, x, y)
     save_file({"weight": x.contiguous()}, folder / "weights.safetensors")
     whole = (folder / "pairs.pt").read_bytes()
     (folder / "cut.pt").write_bytes(whole[: len(whole) // 2])
     whole = (folder / "set.safetensors").read_bytes()
     (folder / "cut.safetensors").write_bytes(whole[: len(whole) // 2])
+
+
+def _of_others(folder, x, y):
+    """Sets of other layouts, each with something that does not fit."""
+    torch.save([1, 2], folder / "numbers.pt")
+    torch.save([x, y, y], folder / "three-parts.pt")
+    torch.save([x, torch.full((10, 3), 1 / 3)], folder / "soft.pt")
+    torch.save([x, y], folder / "listed.pt")
+    torch.save(x[:7], folder / "seven.pt")
+    np.savez(folder / "labels.npz", labels=np.zeros(3))
+    np.savez(folder / "objects.npz", images=np.array([{}], dtype=object))
+    np.savez(folder / "part.npz", train_images=np.zeros((3, 8, 8), np.uint8), train_labels=np.zeros(3, int))
+    (folder / "text.npz").write_text("hello\n")
+    (folder / "table").mkdir()
+    (folder / "table" / "classes.json").write_text('{"classes": [{"folder": "../set", "label": 0}]}')
+    (folder / "parquet" / "data").mkdir(parents=True)
+    (folder / "parquet" / "data" / "train-00000-of-00001.parquet").write_text("hello\n")
 
 
 def lambda_free():

@@ -8,17 +8,12 @@ from collections.abc import Iterable
 from mmap import mmap
 from typing import IO, cast
 
+from cl_condense.condensation.formats.unpickling import NAMES
+
 _MOST_STEPS = 2_000_000
 _MOST_DEEP = 8  # tuples in one another; of 40 that hold the one before twice, the hash takes for ever
 _LARGEST = 2**128  # torch begins its files with a number of 80 bits
 _MARK = pickletools.markobject
-_ALLOWED = {
-    "collections OrderedDict",
-    "torch Size",
-    "torch device",
-    *(f"torch._utils _rebuild_{kind}" for kind in ("tensor", "tensor_v2", "parameter")),
-    *(f"torch {kind}" for kind in "bool uint8 int8 int16 int32 int64 bfloat16 float16 float32 float64".split()),
-}
 _STORAGE = re.compile("torch [A-Z][A-Za-z0-9]*Storage")
 _NAMING = ("GLOBAL", "STACK_GLOBAL", "INST", "EXT1", "EXT2", "EXT4")
 
@@ -26,8 +21,7 @@ _NAMING = ("GLOBAL", "STACK_GLOBAL", "INST", "EXT1", "EXT2", "EXT4")
 def check_pickle(file: mmap | bytes) -> None:
     """Goes through one pickle, and leaves a file behind its end.
 
-    Torch's own reader keeps to a list of names too, but on that list are some that take any amount of memory
-    (``bytearray`` of a number), and tensors that are not what they seem (sparse, quantised, nested ones).
+    What it lets through, ``unpickling`` reads by the same names. Here is what costs time or memory instead.
 
     Raises:
         ValueError: for a damaged pickle, a name other than those that plain tensors need, and for tuples or
@@ -54,7 +48,7 @@ def check_pickle(file: mmap | bytes) -> None:
 
 
 def _known(name: str) -> bool:
-    return name in _ALLOWED or _STORAGE.fullmatch(name) is not None
+    return name in NAMES or _STORAGE.fullmatch(name) is not None
 
 
 def _take(depths: list[int | None], code: pickletools.OpcodeInfo) -> list[int | None]:

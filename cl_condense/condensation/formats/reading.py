@@ -12,14 +12,26 @@ from torch import Tensor
 from cl_condense.common.plain import Json
 from cl_condense.condensation.condensed_set import CondensedSet
 
-SPACES = {"normalised": "values normalised", "unit": "values 0 to 1", "pixels": "values 0 to 255"}
-"""What the values of images may be: a network's input, or black to white in one of two ranges."""
+SPACES = {
+    "normalised": "values normalised",
+    "unit": "values 0 to 1",
+    "pixels": "values 0 to 255",
+    "whitened": "values ZCA-whitened, test images whitened as the training images",
+}
+"""What the values of images may be: a network's input, black to white in one of two ranges, or ZCA-whitened."""
 
 _CLASSES = {
     "name": "classes by name",
     "number": "classes by number",
     "order": "classes in the order of their folders",
 }
+_LABELS = {
+    "class-major": "images in the order of the classes",
+    "one-hot": "one-hot labels",
+    "soft": "soft labels",
+    "logits": "soft labels, of logits",
+}
+_LAYOUTS = {"last": "channels last", "grey": "one channel"}
 _FAR = 20  # normalised values stay below: (1 - mean) / std is at most 5 for the published data sets
 
 
@@ -27,7 +39,7 @@ _FAR = 20  # normalised values stay below: (1 - mean) / std is at most 5 for the
 class Note:
     """One thing about a file: ``known`` from it, ``chosen`` where there is a choice, else ``assumed``."""
 
-    key: Literal["space", "factor", "classes", "pair"]
+    key: Literal["space", "factor", "classes", "pair", "labels", "layout"]
     value: Any
     how: Literal["known", "chosen", "assumed"]
 
@@ -36,7 +48,7 @@ class Note:
             return f"pair {self.value[0]} of {self.value[1]}"
         if self.key == "factor":
             return "one image in one" if self.value == 1 else f"{self.value**2} images in one"
-        return (SPACES | _CLASSES)[self.value]
+        return (SPACES | _CLASSES | _LABELS | _LAYOUTS)[self.value]
 
 
 @dataclass(frozen=True)
@@ -72,12 +84,15 @@ def settled(key: Literal["space", "factor"], asked: object, known: object, assum
     return Note(key, known, "known")
 
 
-def space_of(images: Tensor) -> str:
+def space_of(images: Tensor, usual: str | None = None) -> str:
     """What values float images seem to have.
 
-    All from 0 to 1: ``unit``; none negative and some above 20: ``pixels``; else ``normalised``.
+    Of a layout that usually is ``unit``, that where they stay from -1 to 2: not everyone cuts them off.
+    Else all from 0 to 1: ``unit``; none negative and some above 20: ``pixels``; else ``normalised``.
     """
     low, high = float(images.min()), float(images.max())
+    if usual and low >= -1 and high <= 2:
+        return usual
     if low >= 0 and high <= 1:
         return "unit"
     return "pixels" if low >= 0 and high > _FAR else "normalised"
@@ -86,7 +101,7 @@ def space_of(images: Tensor) -> str:
 def normalised(images: Tensor, space: str, mean: Sequence[float], std: Sequence[float]) -> Tensor:
     """Images ``[n, c, h, w]`` whose values are in one of ``SPACES``, as a network takes them: float32."""
     images = images.float()
-    if space == "normalised":
+    if space in ("normalised", "whitened"):  # a network's input, as it is
         return images
     centre, spread = (torch.tensor(values).view(-1, 1, 1) for values in (mean, std))
     return (images / (255 if space == "pixels" else 1) - centre) / spread
