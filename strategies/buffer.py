@@ -48,7 +48,8 @@ class CondensedBuffer(ExemplarsBuffer):
         max_bytes: bytes in all, of images and labels as ``codec`` stores them; ``max_size`` is then 0 too.
         adaptive_size: True shares the budget among the classes seen so far, False among ``total_num_classes``.
         total_num_classes: how many classes the whole stream has, (task, label) pairs where there are tasks.
-        codec, dataset, network, device, seed, papers, iterations, shrink, on_iteration: as in ``ClassMemory``.
+        codec, dataset, network, device, seed, papers, iterations, shrink, pools, on_iteration: as in
+            ``ClassMemory``.
         transform: augments memory images when they are trained on: a function of one image tensor, such as
             ``as_stream(benchmark.train_stream)``. Default: none. Stored images have been through the stream's
             evaluation transform, and are given as the network should see them: a condensed image is optimised
@@ -103,6 +104,7 @@ class CondensedBuffer(ExemplarsBuffer):
         papers: bool = False,
         iterations: int | None = None,
         shrink: str = "recondense",
+        pools: str | Path | None = None,
         transform: Callable[[Tensor], Tensor] | None = None,
         task_labels: bool | None = None,
         normalisation: tuple[tuple[float, ...], tuple[float, ...]] | None = None,
@@ -124,6 +126,7 @@ class CondensedBuffer(ExemplarsBuffer):
             papers=papers,
             iterations=iterations,
             shrink=shrink,
+            pools=pools,
             on_iteration=on_iteration,
         )
         _check_sharing(adaptive_size, total_num_classes)

@@ -49,11 +49,14 @@ Examples:
 @shared.computing
 @shared.network
 @click.option("--from", "start", type=shared.PATH, help="Go on from this set, for --iterations more.")
+@shared.pools
 @shared.seed
 @shared.device
 @shared.logs
 @shared.out("File of the set.  [default: one under condensed/]")
-def condense(dataset: str, method: str, start: Path | None, out: Path | None, **given: Any) -> None:
+def condense(
+    dataset: str, method: str, start: Path | None, out: Path | None, pools: Path | None, **given: Any
+) -> None:
     """Condense a data set: the images, a picture of them, a record, and a TOML file that repeats it.
 
     Interrupted, the same command goes on where it was (after a crash, from the last half minute) and ends with
@@ -61,6 +64,7 @@ def condense(dataset: str, method: str, start: Path | None, out: Path | None, **
     """
     from cl_condense.cli.remedies import foreseeing, of_condensing  # noqa: PLC0415
     from cl_condense.common.devices import pick_device  # noqa: PLC0415
+    from cl_condense.common.files import writable  # noqa: PLC0415
     from cl_condense.common.progress import telling  # noqa: PLC0415
     from cl_condense.common.progress_bar import ProgressBar  # noqa: PLC0415
     from cl_condense.common.recorder import Recorder  # noqa: PLC0415
@@ -72,12 +76,14 @@ def condense(dataset: str, method: str, start: Path | None, out: Path | None, **
     refuse(written(), of_condense(method, dataset, given["network"], written()))
     if out:
         check_path(out)
+    if pools:
+        writable(pools, "--pools", folder=True)
     data, device = given.pop("data"), str(pick_device(given.pop("device")))
     real = loading.read(dataset, data, given)
     train, chosen = real.train, _config(dataset, method, real.train, given)
     check_condensing(chosen, train)
     path = out or Path("condensed") / f"{dataset}-{method}-ipc{chosen.ipc}-seed{chosen.seed}.safetensors"
-    job = Job(chosen, path, start, device, data, real.preparation, real.notes)
+    job = Job(chosen, path, start, device, data, real.preparation, real.notes, pools)
     if record := job.finished():
         click.echo(f"{path} is there, made by the same command: {record['images']} images; nothing to do")
         return

@@ -85,6 +85,7 @@ Examples:
 @shared.evaluation
 @shared.computing
 @shared.network
+@shared.pools
 @shared.seed
 @shared.device
 @shared.out("Folder for the results.  [default: one under runs/]")
@@ -107,21 +108,24 @@ def run(
     from cl_condense.runs.incremental import Run  # noqa: PLC0415
     from cl_condense.runs.run_config import METHODS  # noqa: PLC0415
 
-    compared = given.pop("methods") or METHODS
-    logs, given = given.pop("logs"), one_of(given, "ipc", "budget", "max_bytes")
+    compared, pools, logs = (given.pop(name) for name in ("methods", "pools", "logs"))
+    compared, given = compared or METHODS, one_of(given, "ipc", "budget", "max_bytes")
     refuse(written(), of_run(compared, dataset, given["network"], written()))
     if out:
         writable(out, "--out", folder=True)
+    if pools:
+        writable(pools, "--pools", folder=True)
     train, test, prepared, notes = loading.read(dataset, data, given)
     if order_file:
         given["class_orders"] = orders = read_orders(order_file, train)
         given["orders"] = given["orders"] or len(orders)
     chosen = _config(dataset, compared, {**given, "data": fingerprint(train, test)})
     default = Path("runs") / f"{dataset}-{'-'.join(chosen.methods)}-{chosen.digest()}"
-    task = Run(chosen, train, test, out or default, prepared.options())
+    task = Run(chosen, train, test, out or default, prepared.options(), pools)
     console, errors = standard_output(), stderr()
     with writing(task.out, folder=True):  # the pictures too
-        repeats = {k: str(path) for k, path in (("data", data), ("order-file", order_file)) if path}
+        written_paths = (("data", data), ("order-file", order_file), ("pools", pools))
+        repeats = {k: str(path) for k, path in written_paths if path}
         repeats |= config_file.reading_options(prepared)
         config_file.write(task.out / "config.toml", config_file.options(task.settings) | repeats)
         loading.say(notes, loading.write_skipped(notes, task.out))

@@ -131,7 +131,13 @@ evaluation = click.option(
     "--evaluation",
     type=types.EVALUATION,
     help="How networks train: augmented, plain (DC's protocol), mixed (IDC's and M3D's), or as of a paper: "
-    "cafe, datadam, dc_mnist, idc_mnist.  [default: augmented]",
+    "dance, cafe, datadam, dc_mnist, idc_mnist.  [default: augmented]",
+)
+pools = click.option(
+    "--pools",
+    type=PATH,
+    help="Folder of trained pools of networks, which what is condensed with one shares.  [default: pools/ "
+    "beside the results]",
 )
 seed = click.option("--seed", type=types.SEED, default=0, show_default=True, help="Of all that is random.")
 device = click.option(

@@ -59,6 +59,8 @@ def of_methods(methods: Sequence[str]) -> Reasons:
     Raises:
         ValueError: for an unknown method.
     """
+    from cl_condense.condensation.recipe import Recipe  # noqa: PLC0415
+    from cl_condense.condensation.sources.pool import BlendedPool, TrainedPool  # noqa: PLC0415
     from cl_condense.methods.economy import lacking, why_not  # noqa: PLC0415
     from cl_condense.methods.registry import build  # noqa: PLC0415
 
@@ -67,13 +69,18 @@ def of_methods(methods: Sequence[str]) -> Reasons:
     unseen = selected and not any(method.settings().get("iterations") for method in built)
     only = f"with {', '.join(methods)} real images are only selected"
     take = "leave it out, or take a method that condenses, such as dm"
-    recipes = [method for method in built if method.optimises]
+    recipes = [method for method in built if isinstance(method, Recipe)]
     dear = f"{'; '.join(lacking(recipes))}: leave it out, or take a method that has one, such as dm"
+    pooled = any(isinstance(source, TrainedPool | BlendedPool) for own in recipes for source in own.sources())
+    poolless = (
+        f"{', '.join(methods)} {'has' if len(methods) == 1 else 'have'} no pool of networks: leave it out"
+    )
     found = dict.fromkeys((*_CONDENSING, "--economy"), f"{only}: {take}" if selected else "")
     if recipes and all(map(why_not, recipes)):
         found["--economy"] = dear
     return {
         **found,
+        "--pools": "" if pooled else f"{poolless}, or take a method that has one, such as dance",
         "--shrink": f"{only}, of which a smaller memory keeps the first: {take}" if selected else "",
         "--iterations": f"{only}, without a network: {take}" if unseen else "",
     }

@@ -23,7 +23,10 @@ State = dict[str, Tensor]
 """What the rest of some work depends on, by name."""
 
 EVERY = 30.0
-"""Seconds between two writes of a state."""
+"""Seconds between two writes of a state, at most."""
+
+_SOONEST = 2.0  # the same of writes that take no time: what is killed twice a minute comes to its end too
+_SHARE = 0.02  # of the time that writes may take
 
 _FORMAT = "cl-condense checkpoint 4"
 _WHAT = "a checkpoint", "remove it to begin again"
@@ -31,7 +34,7 @@ _OWN = "own."  # begins the names of the owner's tensors
 
 
 class Checkpoint:
-    """A file with the state of long work: written every half minute, and where the work is ended.
+    """A file with the state of long work: written every half minute at least, and where the work is ended.
 
     What more CPU threads would round differently is to go on with the threads that it began with.
 
@@ -59,6 +62,7 @@ class Checkpoint:
         self.threads: int | None = None
         self.share = self.spent = 0.0
         self._begun = self._written = time.monotonic()
+        self._cost = 0.0  # seconds of a write
         try:
             self._read()
         except ValueError:
@@ -70,23 +74,25 @@ class Checkpoint:
         """Of work, with those before an interruption."""
         return self.spent + time.monotonic() - self._begun
 
-    def due(self, share: float = 1.0) -> bool:
-        """Whether it is time to write the state again, or a share of that time is over."""
-        return time.monotonic() - self._written >= share * EVERY
+    def due(self) -> bool:
+        """Whether it is time to write the state again: the sooner, the less that takes."""
+        return time.monotonic() - self._written >= min(EVERY, max(_SOONEST, self._cost / _SHARE))
 
     def end(self, state: State) -> None:
         """Keeps the last state, unless it was a matter of seconds: what comes after may fail, too."""
-        if self.due(0.1):
+        if time.monotonic() - self._written >= EVERY / 10:
             self.write(state)
 
     def write(self, state: State) -> None:
         """Writes the file in one step."""
+        begun = time.monotonic()
         own = {"notes": self.notes, "share": self.share, "seconds": self.seconds}
         header = {"job": self.identity, **own, "threads": torch.get_num_threads()}
         tensors = {**state, **{_OWN + k: v for k, v in self.tensors.items()}}
         self.path.parent.mkdir(parents=True, exist_ok=True)
         tensor_file.write(self.path, _FORMAT, tensors, header=header)
         self._written = time.monotonic()
+        self._cost = self._written - begun
 
     def remove(self) -> None:
         """Takes the file away, once what the work was for is kept."""

@@ -39,6 +39,7 @@ class Purpose(IntEnum):
     MIX = 11
     SYN_BATCH = 12
     REPLAY = 13
+    FREQUENCY = 14
 
 
 def _signed(x: int) -> int:
@@ -99,6 +100,14 @@ def normal(*keys: Key) -> Tensor:
     """Standard normal float32 tensor of the keys' broadcast shape (Box-Muller)."""
     radius = torch.sqrt(-2.0 * torch.log1p(-uniform(*keys, 0)))
     return radius * torch.cos(2.0 * math.pi * uniform(*keys, 1))
+
+
+def normals(n: int, *keys: int, device: torch.device | str = "cpu") -> Tensor:
+    """Float32 ``[n]``, standard normal: two of each 64 bits, for where so many are drawn that it takes time."""
+    both = bits(*keys, torch.arange(-(-n // 2), device=device))
+    high, low = (part.to(torch.float32) * 2.0**-24 for part in (_shift(both, 40), both & 0xFFFFFF))
+    radius, angle = torch.sqrt(-2.0 * torch.log1p(-high)), 2.0 * math.pi * low
+    return torch.cat([radius * torch.cos(angle), radius * torch.sin(angle)])[:n]
 
 
 def permutation(n: int, *keys: Key, device: torch.device | str = "cpu") -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import torch
 from PIL.Image import Image
@@ -18,7 +19,7 @@ from cl_condense.condensation.optimizer import PixelStep
 from cl_condense.condensation.paper_settings import settled
 from cl_condense.condensation.phases import Phase
 from cl_condense.condensation.recipe import Recipe, Term
-from cl_condense.condensation.sources.contract import NetworkSource, SampledNetwork, SourceContext
+from cl_condense.condensation.sources.contract import NetworkSource, Preparing, SampledNetwork, SourceContext
 from cl_condense.condensation.sources.untrained import RandomNets
 from cl_condense.condensation.storage import decode
 from cl_condense.condensation.view import View, see, statistics_of
@@ -48,6 +49,8 @@ class Condensation:
         seed: one integer for everything that is random.
         chunk: classes per forward pass; None fits it to the device: about 640 images on a CPU, what is found to
             take about half of the free memory on a GPU. Where memory runs out they become fewer.
+        pools: folder of trained pools of networks: one that is there is taken from it, to the bit what training
+            would give, and others are left there. None: each condensation trains its own.
 
     Raises:
         ValueError: for a budget that does not fit the classes, pixels that stopped being finite, or too little
@@ -66,13 +69,14 @@ class Condensation:
         network: MakeNetwork,
         seed: int = 0,
         chunk: int | None = None,
+        pools: Path | None = None,
     ) -> None:
         check_ipc(ipc, real)
         seed = numbers.seed(seed)
         self._real, self._seed = real, seed
         self.recipe = recipe = recipe.settled(ipc)
         self.iteration, self.iterations = 0, settled(recipe.iterations)
-        context = SourceContext(real, network, recipe.augment, seed, recipe.precision, recipe.compiled)
+        context = SourceContext(real, network, recipe.augment, seed, recipe.precision, recipe.compiled, pools)
         self._sources = {source: source.start(context) for source in recipe.sources()}
         self._see = compiled(see) if recipe.compiled else see
         self._pixels = recipe.synthetic.start(real, ipc, seed).contiguous()
@@ -90,6 +94,7 @@ class Condensation:
         Raises:
             ValueError: for pixels that stopped being finite; looked at every 500 iterations, and at the end.
         """
+        self.prepare()
         if (phase := self.recipe.phase(self.iteration)) != self._phase:
             self._enter(phase)
         looks = {nets: source.at(self.iteration) for nets, source in self._sources.items()}
@@ -97,9 +102,10 @@ class Condensation:
             self._kept.clear()
         age = looks[self.recipe.source].age
         done = self.iteration / self.iterations
-        terms = [term for term in self.recipe.terms if term.when is None or term.when(done, age)]
-        loss = self._gradient(terms, looks)
-        self._step(done, phase.rate)
+        turns, losses = self.recipe.turns(done, age), []
+        for terms in turns:
+            losses.append(self._gradient(terms, looks))
+            self._step(done, phase.rate, last=terms is turns[-1])
         self.iteration += 1
         last = self.iteration == self.iterations
         if last or self.iteration % _CHECK_EVERY == 1:
@@ -107,10 +113,18 @@ class Condensation:
         if not last:
             for source in self._sources.values():
                 source.advance(self.iteration - 1, self._images)
-        return loss
+        return torch.stack(losses).sum()
+
+    def prepare(self, on_progress: OnProgress = lambda progress: None) -> None:
+        """Trains the networks that are to be there before the first iteration, or what is left of that."""
+        for source in self._sources.values():
+            if isinstance(source, Preparing):
+                source.prepare(on_progress)
 
     def run(self, on_iteration: OnProgress | None = None, checkpoint: Checkpoint | None = None) -> CondensedSet:
         """Does the iterations that are left; ``on_iteration`` is called after each.
+
+        Where networks are trained before the first one, that is told too, as another stage.
 
         With a ``checkpoint`` it goes on where that is, and leaves its states there, the last one too. Where an
         iteration itself is interrupted, the last state that was written is where it goes on.
@@ -118,6 +132,7 @@ class Condensation:
         if checkpoint:
             checkpoint.take_up(self.restore)
         tell, begun = keeping(checkpoint, self.state, on_iteration), self.iteration
+        self.prepare(tell)
         self._on_part = on_iteration
         while self.iteration < self.iterations:
             loss = self.step()
@@ -228,7 +243,7 @@ class Condensation:
         recipe, turn = self.recipe, self.iteration // self.recipe.reuse
         warp = recipe.augment.draw(part.class_ids, self._seed, turn, device=self._real.device)
         real = self._kept.get(part.class_ids) or self._look(part, looks, self._batch(part, warp, turn))
-        if recipe.reuse > 1:
+        if recipe.reuse > 1 or any(term.apart for term in recipe.terms):
             self._kept[part.class_ids] = real
         leaf = self._pixels[part.rows].requires_grad_()
         images = self._some(part, decode(leaf, recipe.synthetic.factor))
@@ -261,7 +276,15 @@ class Condensation:
         for nets, look in looks.items():
             read = statistics_of(t.objective for t in recipe.terms if (t.source or recipe.source) == nets)
             views[nets] = View(
-                look.net, images, part.rows, read, look.accuracy, precision=recipe.precision, see=self._see
+                look.net,
+                images,
+                part.rows,
+                read,
+                look.accuracy,
+                trained=look.trained,
+                keys=(self._seed, self.iteration),
+                precision=recipe.precision,
+                see=self._see,
             )
         return views
 

@@ -25,7 +25,8 @@ def check_fits(recipe: Recipe, network: MakeNetwork, real: ImageSet, together: i
     few = min(2, classes)
     read = statistics_of(term.objective for term in recipe.terms)
     pixels = torch.linspace(-1, 1, few * 2 * real.images[0].numel()).view(few, 2, *real.shape)
-    one, other = (View(net, x, None, read, torch.ones(())) for x in (pixels, pixels.flip(3).requires_grad_()))
+    both = (pixels, pixels.flip(3).requires_grad_())
+    one, other = (View(net, x, None, read, torch.ones(()), trained=net) for x in both)
     try:
         losses = [term.of(one, other) for term in recipe.terms]
     except ValueError as error:

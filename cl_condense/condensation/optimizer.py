@@ -37,15 +37,18 @@ class PixelStep:
         mean, std = (torch.tensor(x, device=real.device).view(-1, 1, 1) for x in (real.mean, real.std))
         self._black, self._white = -mean / std, (1 - mean) / std
 
-    def __call__(self, done: float, rate: float = 1.0) -> None:
-        """Takes the step, with ``done`` of the iterations behind it, 0 to 1, at ``rate`` times the recipe's."""
+    def __call__(self, done: float, rate: float = 1.0, *, last: bool = True) -> None:
+        """Takes the step, with ``done`` of the iterations behind it, 0 to 1, at ``rate`` times the recipe's.
+
+        Pixels that are to stay between black and white are put there after the ``last`` step of an iteration.
+        """
         recipe = self._recipe
         halved = sum(done >= share for share in recipe.halvings)
         self._sgd.param_groups[0]["lr"] = self._lr * 0.5**halved * rate
         if recipe.space == "unit":  # a step on p = x std + mean is one on x with the rate over std^2
             self.gradient.mul_((self._white - self._black).square())
         self._sgd.step()
-        if recipe.space == "unit":
+        if recipe.space == "unit" and last:
             self._pixels.clamp_(self._black, self._white)
 
     def state(self) -> State:

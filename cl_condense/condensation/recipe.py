@@ -67,6 +67,7 @@ class Term:
         source: of networks of its own; None: the recipe's.
         when: None: always.
         joint: it looks at all classes at once, so that they cannot go through the network in chunks.
+        apart: an optimiser step of its own in every iteration, on images that the step of the others has moved.
     """
 
     objective: Objective
@@ -74,6 +75,7 @@ class Term:
     source: NetworkSource | None = None
     when: When | None = None
     joint: bool = False
+    apart: bool = False
 
     def __post_init__(self) -> None:
         if not callable(self.objective):
@@ -181,6 +183,17 @@ class Recipe:
         """With a plain number for each tuned one."""
         return settle(self, self.dataset, ipc)
 
+    def turns(self, done: float, age: int) -> list[list[Term]]:
+        """The terms that count now, by the optimiser step that they share, in the order of the steps.
+
+        Args:
+            done: share of the iterations.
+            age: iterations with the present network.
+        """
+        terms = [term for term in self.terms if term.when is None or term.when(done, age)]
+        together = [term for term in terms if not term.apart]
+        return [turn for turn in (together, *([term] for term in terms if term.apart)) if turn]
+
     def sources(self) -> tuple[NetworkSource, ...]:
         """Of all networks that it looks through: its own, then those of terms."""
         return self.source, *(term.source for term in self.terms if term.source)
@@ -269,5 +282,18 @@ def adding(*terms: Term) -> Modifier:
         if set(terms) & set(recipe.terms):
             raise ValueError("it, or a part of it, is there already; leave it out")
         return replace(recipe, terms=recipe.terms + terms)
+
+    return modifier
+
+
+def replacing(objective: Objective, term: Term, example: str) -> Modifier:
+    """A modifier that puts a term in the place of that of an objective; ``example`` is a name where it fits."""
+
+    def modifier(recipe: Recipe) -> Recipe:
+        if not any(own.objective is objective for own in recipe.terms):
+            what = objective.__name__.replace("_", " ")
+            raise ValueError(f"it has no {what} to be replaced; put it after dm, such as {example}")
+        kept = (term if own.objective is objective else own for own in recipe.terms)
+        return replace(recipe, terms=tuple(kept))
 
     return modifier

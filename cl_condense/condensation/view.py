@@ -94,6 +94,8 @@ class View:
         targets: ``[k]`` int64, the logit of each class.
         statistics: those that will be read.
         accuracy: share of real images that the network classifies rightly, 0 to 1; None where it is untrained.
+        trained: the network at the end of its training; None where it has none.
+        keys: what an objective draws random numbers from: the seed and the iteration.
         precision: of what the network computes in ``features``; what leaves it is float32 all the same.
         see: how a part of the images goes through the network: ``see``, or its compiled form.
     """
@@ -106,10 +108,12 @@ class View:
         statistics: tuple[Statistic, ...] = (),
         accuracy: Tensor | None = None,
         *,
+        trained: nn.Module | None = None,
+        keys: tuple[int, ...] = (),
         precision: Precision = "float32",
         see: See = see,
     ) -> None:
-        self.net, self.images, self.accuracy = net, images, accuracy
+        self.net, self.images, self.accuracy, self.keys, self._trained = net, images, accuracy, keys, trained
         self._statistics, self._precision, self._see = statistics, precision, see
         self.classes = len(images)
         self.targets = torch.arange(self.classes, device=images.device) if targets is None else targets
@@ -157,6 +161,27 @@ class View:
         if statistic not in self._statistics:
             raise ValueError(f"a view that was not made with {statistic}: mark the objective with @reading")
         return self._seen.statistics[self._statistics.index(statistic)]
+
+    @cached_property
+    def of_trained(self) -> View:
+        """The same images as the network's trained end sees them.
+
+        Raises:
+            ValueError: for a network that has none.
+        """
+        if self._trained is None:
+            raise ValueError("cross-entropy under trained networks: give a source that has them, a BlendedPool")
+        if self._trained is self.net:
+            return self
+        with torch.set_grad_enabled(self._differentiable):
+            return View(
+                self._trained,
+                self.images,
+                self.targets,
+                keys=self.keys,
+                precision=self._precision,
+                see=self._see,
+            )
 
     @cached_property
     def weight_gradients(self) -> tuple[Tensor, ...]:

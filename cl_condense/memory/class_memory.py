@@ -13,6 +13,7 @@ from cl_condense.common import numbers
 from cl_condense.common.checkpoint import Checkpoint, Checkpoints
 from cl_condense.common.devices import pick_device
 from cl_condense.common.kinds import check_call, check_flag, check_kind
+from cl_condense.common.paths import path_of
 from cl_condense.common.plain import Json
 from cl_condense.common.progress import OnProgress, within
 from cl_condense.common.rng import Purpose, subseed
@@ -68,6 +69,8 @@ class ClassMemory:
             real images and pass over it, so that one setting serves a comparison.
         shrink: how a class's images become fewer: ``recondense`` condenses them again, ``prefix`` keeps the
             first ones. Coresets always keep the first, since theirs are ordered by importance.
+        pools: folder where trained pools of networks are looked for and kept, for methods that have one: so
+            memories share them. Without it each condensation trains its own.
         on_iteration: called with a Progress after every iteration, for example ``ProgressBar()``.
 
     Attributes:
@@ -96,6 +99,7 @@ class ClassMemory:
         papers: bool = False,
         iterations: int | None = None,
         shrink: str = "recondense",
+        pools: str | Path | None = None,
         on_iteration: OnProgress | None = None,
     ) -> None:
         if shrink not in SHRINK:
@@ -114,6 +118,7 @@ class ClassMemory:
             if isinstance(self.method, Recipe):
                 self.method = replace(self.method, iterations=iterations)
         self.network, self.device, self.seed = network, str(pick_device(device)), numbers.seed(seed)
+        self.pools = None if pools is None else path_of("pools", pools)
         self.on_iteration = on_iteration
         self.condensed: CondensedSet | None = None
         self.seen: dict[int, int] = {}
@@ -260,6 +265,7 @@ class ClassMemory:
                 seed=seed,
                 on_iteration=within(of, self.on_iteration),
                 checkpoint=checkpoint,
+                pools=self.pools,
             )
             return made.coded(self.codec)
 

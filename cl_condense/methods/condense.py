@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from cl_condense.common.checkpoint import Checkpoint
 from cl_condense.common.kinds import check_call, check_kind, described
+from cl_condense.common.paths import path_of
 from cl_condense.common.progress import OnProgress
 from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.condensation.engine import Condensation, independent
@@ -44,6 +46,7 @@ def condense(
     on_iteration: OnProgress | None = None,
     checkpoint: Checkpoint | None = None,
     chunk: int | None = None,
+    pools: str | Path | None = None,
     **changes: Any,
 ) -> CondensedSet:
     """Makes ``ipc`` images of each class of ``real``; one seed gives the same images.
@@ -58,6 +61,7 @@ def condense(
         checkpoint: where an interrupted condensation goes on, and leaves its states; a ``Selection`` of
             your own begins anew.
         chunk: classes per forward pass, see ``Condensation``.
+        pools: folder where trained pools of networks are looked for and kept, for methods that have one.
         changes: settings in the place of the method's own, such as ``iterations=2000``; for a name also
             ``dataset``, which chooses among its published settings.
 
@@ -78,7 +82,8 @@ def condense(
     network = network or MakeConvNet(real.shape)
     if isinstance(method, Recipe):
         check_network(network, real.shape)
-        job = Condensation(real, method, ipc=ipc, network=network, seed=seed, chunk=chunk)
+        pools = None if pools is None else path_of("pools", pools)
+        job = Condensation(real, method, ipc=ipc, network=network, seed=seed, chunk=chunk, pools=pools)
         return job.run(on_iteration, checkpoint)
     if not isinstance(method, Selection):
         raise ValueError(f"{described(method)} is no method: give a name such as ddm, a Recipe, or a Selection")

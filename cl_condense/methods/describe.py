@@ -58,7 +58,9 @@ def about(name: str) -> str:
     if isinstance(method, Recipe):
         for term in method.terms:
             doc = inspect.getdoc(term.objective) or ""
-            lines += ["", f"{_weight(term)} x {term.objective.__name__}", textwrap.indent(doc, "    ")]
+            apart = ", in a step of its own" if term.apart else ""
+            head = f"{_weight(term)} x {term.objective.__name__}{apart}"
+            lines += ["", head, textwrap.indent(doc, "    ")]
     return "\n".join([*lines, "", *_settings(method)])
 
 

@@ -10,7 +10,7 @@ from cl_condense.common.plain import Values
 from cl_condense.condensation.paper_settings import Tuned
 from cl_condense.condensation.phases import Quiet
 from cl_condense.condensation.recipe import Method, Recipe
-from cl_condense.condensation.sources.standing import TrainedPool
+from cl_condense.condensation.sources.pool import BlendedPool, TrainedPool
 from cl_condense.condensation.sources.untrained import RandomNets
 
 
@@ -21,26 +21,33 @@ class Economy(NamedTuple):
         iterations, real_per_class: at most so many.
         reuse: iterations that share a network, a real batch and its features.
         quiet: the end, in which real images are at most so many.
+        pool, pool_epochs: networks of a pool that condensation looks through, which takes the place of reuse,
+            and epochs of each, at most so many.
     """
 
     iterations: int
     real_per_class: int
     reuse: int
     quiet: Quiet
+    pool: int
+    pool_epochs: int
 
 
-ECONOMY = Economy(iterations=2_500, real_per_class=64, reuse=10, quiet=Quiet(0.16, 0.1, 256))
+ECONOMY = Economy(
+    iterations=2_500, real_per_class=64, reuse=10, quiet=Quiet(0.16, 0.1, 256), pool=5, pool_epochs=20
+)
 """Measured with dm on CIFAR-10 at one image per class alone: see REPRODUCIBILITY.md, Economy."""
 
 
 def why_not(method: Method) -> str:
     """Why a recipe has no economy, as "its networks ..."; empty where it has one.
 
-    What makes economy cheap is to keep what a network saw of real images: so its networks are untrained ones.
+    What makes economy cheap is to keep what a network saw of real images: so its networks are untrained ones,
+    or of a pool between the ends of their training, which may be smaller.
     """
     if not isinstance(method, Recipe):
         return "it selects real images"
-    found = method.sources()
+    found = [nets for nets in method.sources() if nets != method.source or not isinstance(nets, BlendedPool)]
     if any(isinstance(nets, TrainedPool) for nets in found):
         return "its networks come from a pool that takes turns"
     if not all(isinstance(nets, RandomNets) for nets in found):
@@ -87,6 +94,9 @@ def economical(method: Method) -> Method:
         real_per_class=_most(method.real_per_class, ECONOMY.real_per_class),
         quiet=quiet,
     )
+    if isinstance(pool := less.source, BlendedPool):
+        size, epochs = _most(pool.size, ECONOMY.pool), _most(pool.epochs, ECONOMY.pool_epochs)
+        return replace(less, source=replace(pool, size=size, epochs=epochs))
     return less.reusing(ECONOMY.reuse)
 
 
@@ -103,6 +113,9 @@ def numbers_of(settings: Values) -> str:
     ]
     if settings.get("reuse", 1) > 1:
         parts.append(f"reuse {settings['reuse']}")
+    nets = settings.get("source") or {}
+    if nets.get("kind") == BlendedPool.__name__:
+        parts.append(f"a pool of {nets['size']} networks of {nets['epochs']} epochs")
     quiet = settings.get("quiet") or {"share": 0}
     if last := round(quiet["share"] * iterations):
         parts.append(

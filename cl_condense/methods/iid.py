@@ -16,7 +16,7 @@ of a sum over images, which are IDM's decoded ones; lambda_CM 0.01. The code has
 from cl_condense.condensation.objectives import class_centralisation, covariance_matching
 from cl_condense.condensation.paper_settings import tuned
 from cl_condense.condensation.recipe import Term
-from cl_condense.condensation.sources.standing import TrainedPool
+from cl_condense.condensation.sources.pool import TrainedPool
 
 # (data set, images per class): lambda_CC, lambda_CM. The paper's section 4.1.
 SETTINGS = {

@@ -23,7 +23,7 @@ from cl_condense.condensation.objectives import (
     third_moments,
 )
 from cl_condense.condensation.paper_settings import tuned
-from cl_condense.condensation.recipe import Modifier, Recipe, Term
+from cl_condense.condensation.recipe import Modifier, Recipe, Term, replacing
 from cl_condense.condensation.sources.untrained import RandomNets
 from cl_condense.condensation.storage import Partition
 from cl_condense.training.augment import DSA
@@ -60,13 +60,7 @@ MMD = Term(scaled_gaussian_mmd)
 SECOND = Term(second_moments)
 THIRD = Term(third_moments)
 
-
-def m3d(recipe: Recipe) -> Recipe:
-    """M3D's loss in the place of DM's term."""
-    if not any(term.objective is mean_matching for term in recipe.terms):
-        raise ValueError("it has no mean matching to be replaced; put it after dm, such as dm+m3d")
-    kept = (MMD if term.objective is mean_matching else term for term in recipe.terms)
-    return replace(recipe, terms=tuple(kept))
+m3d = replacing(mean_matching, MMD, "dm+m3d")
 
 
 def iterations_per_model(steps: int) -> Modifier:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from cl_condense.common.suggest import choice
 from cl_condense.condensation.recipe import Method, Modifier, Recipe, adding
-from cl_condense.methods import cafe, coresets, datadam, dc, dcc, ddm, dm, dsa, idc, idm, iid, m3d
+from cl_condense.methods import cafe, coresets, dance, datadam, dc, dcc, ddm, dm, dsa, idc, idm, iid, m3d, ncfm
 from cl_condense.methods.coresets import Coreset
 
 
@@ -42,6 +42,7 @@ BASES: dict[str, Base] = {
     "m3d": Base(m3d, m3d.M3D),
     "m3d_linear": Base(m3d, m3d.LINEAR),
     "m3d_polynomial": Base(m3d, m3d.POLYNOMIAL),
+    "dance": Base(dance, dance.DANCE),
     "cafe": Base(cafe, cafe.CAFE),
     "dc": Base(dc, dc.DC),
     "dsa": Base(dsa, dsa.DSA),
@@ -84,6 +85,9 @@ MODIFIERS: dict[str, Suffix] = {
     "cov": Suffix(iid, adding(iid.COV), "covariance matching"),
     "iid": Suffix(iid, adding(iid.CC, iid.COV), "cc and cov"),
     "m3d": Suffix(m3d, m3d.m3d, "kernel MMD in the place of mean matching"),
+    "cf": Suffix(ncfm, ncfm.cf, "characteristic functions in the place of mean matching"),
+    "pool": Suffix(dance, dance.pool, "networks between the ends of their training, from DANCE's pool"),
+    "calibration": Suffix(dance, dance.calibration, "cross-entropy under trained networks; after pool"),
     "moment2": Suffix(m3d, adding(m3d.SECOND), "second moments of embeddings"),
     "moment3": Suffix(m3d, adding(m3d.THIRD), "third moments"),
     "ipm1": Suffix(m3d, m3d.iterations_per_model(1), "1 iteration per random network"),

@@ -9,7 +9,8 @@ from cl_condense.condensation.chunks import batch_of, few
 from cl_condense.condensation.paper_settings import settled
 from cl_condense.condensation.recipe import Recipe
 from cl_condense.condensation.sources.contract import NetworkSource, SourceContext
-from cl_condense.condensation.sources.standing import ModelQueue, TrainedPool, pool_net
+from cl_condense.condensation.sources.pool import BlendedPool, TrainedPool
+from cl_condense.condensation.sources.standing import ModelQueue
 from cl_condense.condensation.sources.training import DynamicLoop, InnerLoop, RealTraining
 from cl_condense.condensation.sources.untrained import RandomNets
 from cl_condense.data.imageset import ImageSet
@@ -77,13 +78,14 @@ class Costs:
         decoded = (self.condense.ipc or 0) * recipe.synthetic.factor**2
         looked_at = min(decoded, recipe.syn_per_class or decoded)
         seconds = 0.0
+        steps = 1 + sum(term.apart for term in recipe.terms)
         for nets in dict.fromkeys(recipe.sources()):
             terms = tuple(replace(t, source=None) for t in recipe.terms if (t.source or recipe.source) == nets)
             unit = self._looked(nets, replace(recipe, terms=terms))
             for phase in recipe.phases():
                 real = self._real(unit, phase.real_per_class, counts, looked_at) / recipe.reuse
                 here = max(0, min(phase.stop, iterations) - phase.start)
-                seconds += here * (real + len(counts) * looked_at * unit.synthetic)
+                seconds += here * (real + steps * len(counts) * looked_at * unit.synthetic)
             seconds += self._between(nets, recipe, iterations, len(counts) * decoded, sum(counts))
         return seconds
 
@@ -94,11 +96,12 @@ class Costs:
         return chunks * unit.chunk + sum(batch_of(n, real_per_class) for n in counts) * unit.real
 
     def _looked(self, nets: NetworkSource, recipe: Recipe) -> Looked:
-        return self.units.looked(self._pool() if isinstance(nets, TrainedPool) else self._nets(), recipe)
+        own = self._pool(nets) if isinstance(nets, TrainedPool | BlendedPool) else self._nets()
+        return self.units.looked(own, recipe)
 
-    def _pool(self) -> Shaped:
+    def _pool(self, nets: TrainedPool | BlendedPool) -> Shaped:
         context = SourceContext(self.train, self._nets().make, DSA(), 0)
-        return Shaped(pool_net(context), self.train.shape)
+        return Shaped(nets.network(context), self.train.shape)
 
     def _between(
         self, nets: NetworkSource, recipe: Recipe, iterations: int, synthetic: int, real: int
@@ -128,8 +131,8 @@ class Costs:
             steps = settled(nets.train_steps) * settled(nets.batch)
             learning = iterations * nets.trained * self._epoch(self._nets(), training, steps)
             return learning + iterations / settled(nets.push_every) * self.units.drawn(self._nets())
-        if isinstance(nets, TrainedPool):
-            pool, training = self._pool(), replace(plain, augment=None)
-            each = self.units.drawn(pool) + nets.epochs * self._epoch(pool, training, real)
-            return min(nets.size, iterations) * each
+        if isinstance(nets, TrainedPool | BlendedPool):  # as if no other condensation had trained it
+            pool, size = self._pool(nets), settled(nets.size)
+            training = replace(nets.training(), precision=plain.precision)
+            return size * self.units.drawn(pool) + training.epochs * self._epoch(pool, training, real, size)
         return 0.0

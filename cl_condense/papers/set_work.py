@@ -23,7 +23,7 @@ from cl_condense.runs.config import CondenseConfig, TrainConfig, digest
 from cl_condense.runs.defaults import DEFAULTS, EVALUATIONS
 from cl_condense.runs.evaluate_sets import evaluate_set
 from cl_condense.runs.records import append, mend
-from cl_condense.runs.single import Job, run
+from cl_condense.runs.single import POOLS, Job, run
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,8 @@ class SetWork:
             return telling(curves, on_iteration) if on_iteration else curves
 
         if not path.exists():
-            run(Job(self.condense, path, device=self.device), train.to(self.device), tell(path.stem))
+            job = Job(self.condense, path, device=self.device, pools=folder / POOLS)
+            run(job, train.to(self.device), tell(path.stem))
         made, checkpoint = CondensedSet.load(path), self._checkpoint(folder)
         of = f"{path.stem}, {self.train.network} {digest(self.train.identity())}"
         found = evaluate_set(made, test, self.train, self.device, on_progress=tell(of), checkpoint=checkpoint)

@@ -20,6 +20,7 @@ from cl_condense.runs.config import CondenseConfig, TrainConfig, digest
 from cl_condense.runs.defaults import DEFAULTS
 from cl_condense.runs.incremental import Event, Run
 from cl_condense.runs.run_config import RunConfig
+from cl_condense.runs.single import POOLS
 from cl_condense.runs.stream import step_sizes
 from cl_condense.runs.watching import in_units, to_recorder
 
@@ -92,7 +93,7 @@ class StreamWork:
         on_iteration: OnProgress | None = None,
         recorder: Recorder | None = None,
     ) -> list[Json]:
-        run = Run(self.run, *load(self.run.dataset), self.out(folder))
+        run = Run(self.run, *load(self.run.dataset), self.out(folder), pools=folder / POOLS)
         config_file.write(run.out / "config.toml", config_file.options(run.settings))
         curves = to_recorder(recorder or Recorder(), run.out.name)
         units = in_units(len(run.missing()), on_iteration or (lambda progress: None))

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from cl_condense.common.suggest import choice
 from cl_condense.condensation.recipe import Method, Recipe
+from cl_condense.condensation.sources.untrained import RandomNets
 from cl_condense.methods.coresets import Coreset
 from cl_condense.methods.economy import economical
 from cl_condense.methods.registry import build
@@ -36,7 +37,10 @@ def method_for(c: CondenseConfig) -> Method:
     made = replace(economical(own) if c.economy else own, **given)
     if c.real_per_class and made.quiet:  # in every iteration: what does not fit a memory would not at the end
         made = replace(made, quiet=replace(made.quiet, real_per_class=c.real_per_class))
-    return made if c.reuse is None else replace(made, source=own.source, reuse=1).reusing(c.reuse)
+    if c.reuse is None:
+        return made
+    kept = own.source if isinstance(own.source, RandomNets) else made.source
+    return replace(made, source=kept, reuse=1).reusing(c.reuse)
 
 
 def training_for(t: TrainConfig) -> Training:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import torch
@@ -13,6 +12,7 @@ from cl_condense.condensation import codecs
 from cl_condense.condensation.condensed_set import SHRINK
 from cl_condense.condensation.fitting import check_fits
 from cl_condense.condensation.recipe import Recipe
+from cl_condense.data import fingerprint as data
 from cl_condense.data.imageset import ImageSet
 from cl_condense.runs.build import method_for, network_for, training_for
 from cl_condense.runs.config import CondenseConfig, TrainConfig
@@ -56,11 +56,7 @@ def is_records(path: Path) -> bool:
 
 def fingerprint(*sets: ImageSet) -> str:
     """Eight characters that differ where images, labels or class names do."""
-    digest = hashlib.sha256()
-    for images in sets:
-        digest.update(repr((images.shape, images.class_ids, images.counts, images.names)).encode())
-        digest.update(images.images.cpu().contiguous().numpy().data)
-    return digest.hexdigest()[:8]
+    return data.fingerprint(*sets)[:8]
 
 
 def check_condensing(c: CondenseConfig, real: ImageSet, together: int | None = None) -> None:

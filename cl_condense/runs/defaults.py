@@ -10,7 +10,15 @@ from cl_condense.common.suggest import choice
 EPOCHS = {"augmented": 1000, "plain": 300}
 """The published number of epochs of the ways to evaluate that papers share; held-out comparisons do both."""
 
-EVALUATIONS = {**EPOCHS, "mixed": 1000, "dc_mnist": 1000, "idc_mnist": 1000, "cafe": 600, "datadam": 1800}
+EVALUATIONS = {
+    **EPOCHS,
+    "mixed": 1000,
+    "dance": 1500,
+    "dc_mnist": 1000,
+    "idc_mnist": 1000,
+    "cafe": 600,
+    "datadam": 1800,
+}
 """The published number of epochs of every way to evaluate; how each trains is in ``training.protocol``."""
 
 _PLAIN = "color_crop_cutout_scale_rotate"  # without flip, as the authors of DSA do for digits

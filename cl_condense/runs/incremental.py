@@ -19,6 +19,8 @@ from cl_condense.common.numbers import MOST, whole
 from cl_condense.common.plain import Json
 from cl_condense.common.progress import OnProgress, Progress
 from cl_condense.common.rng import subseed
+from cl_condense.condensation.sources.pool_file import SUFFIX
+from cl_condense.condensation.sources.pooled import STAGE
 from cl_condense.data.imageset import ImageSet
 from cl_condense.memory.class_memory import ClassMemory
 from cl_condense.runs.build import method_for, network_for, training_for
@@ -28,6 +30,7 @@ from cl_condense.runs.provenance import commit, origin
 from cl_condense.runs.records import Record, Unit, append, mend, read
 from cl_condense.runs.run_config import LATER, RunConfig
 from cl_condense.runs.shown import Records
+from cl_condense.runs.single import POOLS
 from cl_condense.runs.stream import ClassStream, drawn_order, step_sizes
 from cl_condense.runs.trial import Trial
 from cl_condense.training.train import train_together
@@ -59,6 +62,9 @@ class Run:
     The folder's number of orders may be another, since an order depends on no other one: those that are there
     are not computed again, and ``records`` has those that ``settings`` ask for.
 
+    Trained pools of networks, for methods that have one, are shared in ``pools/``, which goes when the run is
+    done, or in the folder ``pools``, which stays.
+
     One process writes in a folder at a time, see ``writing``.
 
     ``preparation`` is how the images were prepared, in options, for ``settings.json``; the fingerprint in
@@ -74,6 +80,7 @@ class Run:
     test: ImageSet
     out: Path
     preparation: Json = field(default_factory=dict)
+    pools: Path | None = None
     records: Records = field(init=False)
 
     def __post_init__(self) -> None:
@@ -124,11 +131,12 @@ class Run:
         return self.records
 
     def _sweep(self) -> None:
-        """Takes away what a crash left of work that is done."""
-        for path in self._checkpoints.glob("*.checkpoint"):
-            path.unlink(missing_ok=True)
-        with suppress(OSError):
-            self._checkpoints.rmdir()
+        """Takes away what a crash left of work that is done, and pools that nothing else has a use for."""
+        for folder, own in ((self._checkpoints, "*.checkpoint"), (self.out / POOLS, f"*{SUFFIX}")):
+            for path in folder.glob(own):
+                path.unlink(missing_ok=True)
+            with suppress(OSError):
+                folder.rmdir()
 
     def lost(self) -> list[Unit]:
         """Last steps that have a record and whose memory is not there any more."""
@@ -212,6 +220,7 @@ class Run:
             max_bytes=s.stream.max_bytes,
             codec=s.main.codec,
             shrink=s.stream.shrink,
+            pools=self.pools or self.out / POOLS,
             dataset=s.dataset,
             method=self._methods[start.method],
             network=network,
@@ -342,12 +351,22 @@ class Run:
 def _shares(units: list[Unit], on_event: Callable[[Event], None]) -> Iterator[OnProgress]:
     """For each unit what tells how far its condensation is, after those before it."""
     for before, unit in enumerate(units):
+        yield _Share(unit, before, on_event)
 
-        def condensing(progress: Progress, before: int = before, unit: Unit = unit) -> None:
-            share = (before + progress.done / progress.total) / 2
-            on_event(Event(unit, "condense", share, progress=progress))
 
-        yield condensing
+class _Share:
+    """Tells how far a unit's condensation is; where a pool is trained first, that is the first half of it."""
+
+    def __init__(self, unit: Unit, before: int, on_event: Callable[[Event], None]) -> None:
+        self._unit, self._before, self._on_event, self._pool = unit, before, on_event, False
+
+    def __call__(self, progress: Progress) -> None:
+        share, training = progress.done / progress.total, progress.stage == STAGE
+        self._pool = self._pool or training
+        if self._pool:
+            share = (share + (not training)) / 2
+        phase = progress.stage if training else "condense"
+        self._on_event(Event(self._unit, phase, (self._before + share) / 2, progress=progress))
 
 
 def _name(unit: Unit) -> str:

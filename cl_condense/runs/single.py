@@ -31,6 +31,9 @@ from cl_condense.runs.config import CondenseConfig, digest
 from cl_condense.runs.provenance import commit, origin
 from cl_condense.runs.records import read_one
 
+POOLS = "pools"
+"""The folder of trained pools of networks, beside what is made with them."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -44,6 +47,7 @@ class Job:
         data: folder of the data set's files, for the options that repeat it.
         preparation: how its images were prepared; the fingerprint in ``config`` is of what came out.
         notes: how its files were read; the record lists those that were skipped.
+        pools: folder of trained pools of networks; None: ``pools`` beside the set.
     """
 
     config: CondenseConfig
@@ -53,6 +57,7 @@ class Job:
     data: Path | None = None
     preparation: Preparation = field(default_factory=Preparation)
     notes: tuple[Note, ...] = ()
+    pools: Path | None = None
 
     def files(self) -> dict[str, Path]:
         """What it writes, by kind."""
@@ -98,7 +103,7 @@ class Job:
 
     def options(self) -> Json:
         """The options of ``cl-condense condense`` that repeat it."""
-        more = {"data": self.data, "from": self.start, "device": self.device}
+        more = {"data": self.data, "from": self.start, "device": self.device, "pools": self.pools}
         own = config_file.options(self.config) | config_file.reading_options(self.preparation)
         return {**own, **{k: str(v) for k, v in more.items() if v}}
 
@@ -224,6 +229,7 @@ def _write(
         seed=seed,
         on_iteration=_noting(losses, on_iteration),
         checkpoint=checkpoint,
+        pools=job.pools or job.path.parent / POOLS,
     ).coded(c.codec)
     record = {
         **job.identity(),

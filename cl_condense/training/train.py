@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from cl_condense.common.checkpoint import Checkpoint, State, keeping, under
 from cl_condense.common.kinds import check_call, check_kind, check_parts
+from cl_condense.common.numbers import whole
 from cl_condense.common.progress import OnProgress, Progress
 from cl_condense.common.rng import Key, Purpose, isolated, permutation
 from cl_condense.networks.contract import at_once
@@ -105,34 +106,57 @@ def train_together(
     jobs of equally many images: the memories of several class orders after one step, say. Joined or not, a
     network draws the same numbers. ``on_progress`` counts the epochs of all groups.
     """
-    joint = len(jobs) > 1 and joinable([net for each in jobs for net in each.nets], jobs[0].images)
-    members: dict[object, list[int]] = {}
-    for i, job in enumerate(jobs):
-        alike = job.images.shape, len(job.keys), len(job.teachers)
-        members.setdefault(alike if joint else i, []).append(i)
-    groups = [_Rows([jobs[i] for i in own], training) for own in members.values()]
+    together = Together(jobs, training)
+    if checkpoint:
+        checkpoint.take_up(together.restore)
+    tell, begun = keeping(checkpoint, together.state, on_progress), together.done
+    for progress in together.run():
+        tell(progress)
+    if checkpoint and together.done > begun:
+        checkpoint.end(together.state())
+    return together.shares()
 
-    def state() -> State:
-        return {f"{i}.{k}": v for i, group in enumerate(groups) for k, v in group.state().items()}
 
-    def restore(state: State) -> None:
-        for i, group in enumerate(groups):
+class Together:
+    """Jobs that train together, batch by batch; they can be written down and taken up again."""
+
+    def __init__(self, jobs: Sequence[TrainJob], training: Training) -> None:
+        joint = len(jobs) > 1 and joinable([net for each in jobs for net in each.nets], jobs[0].images)
+        members: dict[object, list[int]] = {}
+        for i, job in enumerate(jobs):
+            alike = job.images.shape, len(job.keys), len(job.teachers)
+            members.setdefault(alike if joint else i, []).append(i)
+        self._jobs, self._training, self._members = jobs, training, [*members.values()]
+        self._groups = [_Rows([jobs[i] for i in own], training) for own in self._members]
+
+    @property
+    def done(self) -> int:
+        """Mini-batches."""
+        return sum(group.done for group in self._groups)
+
+    def state(self) -> State:
+        """What the rest of the training depends on."""
+        return {f"{i}.{k}": v for i, group in enumerate(self._groups) for k, v in group.state().items()}
+
+    def restore(self, state: State) -> None:
+        """Goes on where another training of the same jobs was; it ends bit-equal."""
+        for i, group in enumerate(self._groups):
             group.restore(under(f"{i}.", state))
 
-    if checkpoint:
-        checkpoint.take_up(restore)
-    tell, total = keeping(checkpoint, state, on_progress), len(groups) * training.epochs
-    begun = sum(group.done for group in groups)
-    for number, group in enumerate(groups):
-        for epochs in _train(group, training):
-            tell(Progress("training", number * training.epochs + epochs, total, group.loss))
-    if checkpoint and begun < sum(group.done for group in groups):
-        checkpoint.end(state())
-    shares = [group.right / group.images.shape[1] for group in groups]
-    found: dict[int, Tensor] = {}
-    for own, share in zip(members.values(), shares, strict=True):
-        found |= zip(own, share.split([len(jobs[i].nets) for i in own]), strict=True)
-    return [found[i] for i in range(len(jobs))]
+    def run(self) -> Iterator[Progress]:
+        """Does what is left; yields after every mini-batch, where its state is one to go on from."""
+        epochs = self._training.epochs
+        for number, group in enumerate(self._groups):
+            for done in _train(group, self._training):
+                yield Progress("training", number * epochs + done, len(self._groups) * epochs, group.loss)
+
+    def shares(self) -> list[Tensor]:
+        """Of each job's networks the share of images that they got right in the last epoch, ``[r]``."""
+        found: dict[int, Tensor] = {}
+        for own, group in zip(self._members, self._groups, strict=True):
+            share = group.right / group.images.shape[1]
+            found |= zip(own, share.split([len(self._jobs[i].nets) for i in own]), strict=True)
+        return [found[i] for i in range(len(self._jobs))]
 
 
 Forward = Callable[[nn.Module, Tensor], Tensor]
@@ -148,7 +172,7 @@ class _Rows:
     """Networks of jobs of equally many images, a row for each, in training.
 
     Attributes:
-        done: mini-batches.
+        done, most: mini-batches, and how many there are to be.
         loss: of the last mini-batch, the mean over networks.
         right: how many images each network got right in the last epoch so far, ``[r]``.
         optimizer: the present one.
@@ -177,6 +201,7 @@ class _Rows:
         self.device_keys: tuple[Key, ...] = tuple(
             torch.tensor(k, device=device)[:, None] if isinstance(k, list) else k for k in self.keys
         )
+        self.most = training.epochs * -(-self.images.shape[1] // training.batch_size)
         self.done, self.right = 0, torch.zeros(len(self.nets), dtype=torch.int64, device=device)
         self.loss = torch.zeros((), device=device)
         self.optimizer = _sgd(self, training, training.lr)
@@ -213,7 +238,7 @@ class _Rows:
         for group in self.optimizer.param_groups:
             group["lr"] = float(state["rate"])
         self.right.copy_(state["right"])
-        self.done = int(state["done"])
+        self.done = whole("mini-batches", state["done"].item(), 1, self.most)
 
 
 def _kept(job: TrainJob) -> Iterator[tuple[Tensor, Tensor]]:
@@ -228,10 +253,10 @@ def _stacked(x: list[Tensor]) -> Tensor:
 def _train(rows: _Rows, training: Training) -> Iterator[float]:
     """Trains all networks side by side, from where they are; yields the epochs done after every mini-batch."""
     n, device = rows.images.shape[1], rows.images.device
-    batches = -(-n // training.batch_size)
+    batches = rows.most // training.epochs
     own = [key[0] if isinstance(key, list) else key for key in rows.keys]
     order: tuple[Tensor, ...] = ()
-    while rows.done < training.epochs * batches:
+    while rows.done < rows.most:
         epoch, batch = divmod(rows.done, batches)
         if batch == 0:
             _begin(rows, training, epoch)

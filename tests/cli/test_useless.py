@@ -45,6 +45,11 @@ USELESS = [  # command, what is said
         "--economy: idm has no economy: its networks train between iterations: leave it out",
     ),
     ("run --method idm --method dm+iid --economy", "--economy: idm has no economy: its networks train"),
+    (
+        "condense --method ddm --pools there",
+        "--pools there: ddm has no pool of networks: leave it out, or take",
+    ),
+    ("run --method dm --method random --pools there", "--pools there: dm, random have no pool of networks"),
     (f"{CELLS} --method random --papers", "--papers: with random"),
     ("condense --method random --iterations 3", "--iterations 3: with random"),
     ("condense --method herding --real-per-class 3", "--real-per-class 3: with herding"),

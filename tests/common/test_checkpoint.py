@@ -1,5 +1,7 @@
 """States in files: when they are written, what is taken up, and what is refused."""
 
+import itertools
+
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -77,9 +79,34 @@ def test_what_is_damaged_is_refused_or_passed_over(content, tmp_path):
     assert Checkpoint(path, JOB, strict=False).state is None
 
 
+@pytest.mark.parametrize(("cost", "every"), [(0.0, 2.0), (0.2, 10.0), (7.0, 30.0)])
+def test_states_are_written_at_most_for_a_fiftieth_of_the_time_and_every_half_minute(
+    cost, every, tmp_path, monkeypatch
+):
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    kept, made = Checkpoint(tmp_path / "a", JOB), []
+    write = checkpoint.tensor_file.write
+
+    def slow(*args, **options):
+        now[0] += cost
+        return write(*args, **options)
+
+    monkeypatch.setattr(checkpoint.tensor_file, "write", slow)
+    kept.write(STATE)
+    tell = keeping(kept, lambda: made.append(now[0]) or STATE)
+    for done in range(300):
+        now[0] += 0.25
+        tell(Progress("working", done, 300))
+    gaps = [b - a - cost for a, b in itertools.pairwise(made)]
+    assert gaps
+    assert all(every - 1e-9 <= gap <= every + 0.25 + 1e-9 for gap in gaps)
+
+
 def test_states_are_written_when_they_are_due_and_where_work_is_ended(tmp_path, monkeypatch):
     now = [0.0]
     monkeypatch.setattr("time.monotonic", lambda: now[0])
+    monkeypatch.setattr(checkpoint, "_SOONEST", checkpoint.EVERY)
     kept, told, made = Checkpoint(tmp_path / "a", JOB), [], []
 
     def state():

@@ -11,7 +11,8 @@ from cl_condense.common.numbers import MOST, SEED_MAX, finite, seed, whole
 from cl_condense.common.rng import fold, subseed
 from cl_condense.condensation.engine import Condensation
 from cl_condense.condensation.paper_settings import Tuned
-from cl_condense.condensation.sources.standing import ModelQueue, TrainedPool
+from cl_condense.condensation.sources.pool import BlendedPool, TrainedPool
+from cl_condense.condensation.sources.standing import ModelQueue
 from cl_condense.condensation.sources.training import DynamicLoop, InnerLoop, RealTraining
 from cl_condense.condensation.sources.untrained import RandomNets
 from cl_condense.condensation.storage import Partition
@@ -70,6 +71,7 @@ WHOLE = {  # place: (what takes a number, below, above or None, some that are ri
             RealTraining: "steps images",
             ModelQueue: "push_every train_steps size batch start_with trained",
             TrainedPool: "size epochs",
+            BlendedPool: "size epochs batch",
             Partition: "factor",
         }.items()
         for name in names.split()

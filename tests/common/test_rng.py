@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from cl_condense.common.rng import Purpose, bits, fold, isolated, normal, permutation, uniform
+from cl_condense.common.rng import Purpose, bits, fold, isolated, normal, normals, permutation, uniform
 
 N = 100_000
 MANY = torch.arange(N)
@@ -56,12 +56,25 @@ def test_uniform_fills_the_unit_interval_evenly():
     assert bool((u * 2**24 == (u * 2**24).round()).all())
 
 
-def test_normal_has_the_moments_of_a_standard_normal():
-    z = normal(12, MANY).double()
+@pytest.mark.parametrize("drawn", [lambda: normal(12, MANY), lambda: normals(N, 12)], ids=["one", "many"])
+def test_normal_has_the_moments_of_a_standard_normal(drawn):
+    z = drawn().double()
+    assert len(z) == N
     for power, moment in ((1, 0), (2, 1), (3, 0), (4, 3)):
         assert float((z**power).mean()) == pytest.approx(moment, abs=10 * power / N**0.5)
     assert float((z.abs() < 1).double().mean()) == pytest.approx(0.6827, abs=5 / N**0.5)
     assert abs(float(torch.corrcoef(torch.stack([z[1:], z[:-1]]))[0, 1])) < 5 / N**0.5
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 1000])
+def test_many_normal_numbers_depend_on_keys_and_number_alone_and_come_in_independent_pairs(n):
+    z = normals(n, 3, 4)
+    assert torch.equal(z, normals(n, 3, 4))
+    assert (z.shape, z.dtype) == ((n,), torch.float32)
+    assert not torch.equal(z, normals(n, 3, 5))
+    a, b = normals(2 * N, 3, 4).double().split(N)
+    for x, y in ((a, b), (a.square(), b.square()), (a.abs(), b)):
+        assert abs(float(torch.corrcoef(torch.stack([x, y]))[0, 1])) < 5 / N**0.5
 
 
 @pytest.mark.parametrize("name", STREAMS)

@@ -17,7 +17,8 @@ from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.condensation.engine import Condensation
 from cl_condense.condensation.recipe import Recipe
 from cl_condense.condensation.sources.contract import SourceContext
-from cl_condense.condensation.sources.standing import ModelQueue, TrainedPool
+from cl_condense.condensation.sources.pool import BlendedPool, TrainedPool
+from cl_condense.condensation.sources.standing import ModelQueue
 from cl_condense.condensation.sources.training import RealTraining
 from cl_condense.condensation.sources.untrained import RandomNets
 from cl_condense.condensation.storage import Partition, Pixels
@@ -49,6 +50,7 @@ ELSEWHERE = {
     "meter": "idm+meter",
     "pixels": "idm+pixels",
     "dsa": "dc+dsa",
+    "calibration": "dm+pool+calibration",
     "ipm1": "m3d+ipm1",
 }
 OPTIMISED = [
@@ -56,6 +58,7 @@ OPTIMISED = [
     *COMPOSED,
     *(ELSEWHERE.get(modifier, f"dm+{modifier}") for modifier in MODIFIERS),
     *("idm+sm", "datadam+sm", "idm+iid", "idm+m3d", "cafe+dsa"),
+    *("dance+cf", "dance+sm", "dance+icd", "dance+m3d", "dance+cc"),
 ]
 EVERY = [*CORESETS, *OPTIMISED]
 # The others look through networks that learn to tell the classes from one another, or at all classes at once,
@@ -83,7 +86,8 @@ def problem(shape=SHAPES[0], counts=(9, 9, 9), dtype=torch.uint8, seed=0):
 
 SHORT = {
     ModelQueue: {"train_steps": 2, "batch": 32},
-    TrainedPool: {"epochs": 3},
+    TrainedPool: {"size": 3, "epochs": 3},
+    BlendedPool: {"size": 3, "epochs": 2, "batch": 16},
     RealTraining: {"images": 64},
 }
 """Networks that train do so for a moment: what the loop promises holds however much they learn."""
@@ -238,7 +242,7 @@ def test_a_network_without_features_is_an_error(name):
 
 @pytest.mark.parametrize("name", OPTIMISED)
 def test_every_iteration_is_reported_with_its_loss(name):
-    reported = seen(name).reported
+    reported = [p for p in seen(name).reported if p.stage == "condensing"]
     assert [(p.done, p.total) for p in reported] == [(1, 2), (2, 2)]
     assert all(p.loss.shape == () and torch.isfinite(p.loss) for p in reported)
 
@@ -499,6 +503,8 @@ def reference_together(real, recipe, network, seed):
         ("ddm", "instance", True),
         ("m3d", "instance", False),
         ("random", "instance", True),
+        ("dm+cf", "instance", True),
+        ("dm+pool", "instance", False),
         ("dm", "batch", False),
         ("idm", "instance", False),
         ("iid", "instance", False),

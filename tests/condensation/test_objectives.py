@@ -19,8 +19,9 @@ GRADIENTS = ["gradient_matching", "contrastive_gradient_matching", "gradient_dis
 OF_FEATURES = [name for name in EVERY if name not in GRADIENTS]
 ACROSS_CLASSES = ["contrastive_gradient_matching", "discrimination"]
 DIVERSITIES = ["intra_class_diversity", "two_neighbour_diversity"]
-OF_SYNTHETIC = ["class_aware_regularisation", "class_centralisation", *DIVERSITIES]
-MATCHING = [name for name in EVERY if name not in (*OF_SYNTHETIC, "discrimination")]
+OF_SYNTHETIC = ["class_aware_regularisation", "trained_classification", "class_centralisation", *DIVERSITIES]
+# The root of the characteristic functions' distance is kept from 0.
+MATCHING = [n for n in EVERY if n not in (*OF_SYNTHETIC, "discrimination", "characteristic_function")]
 # The bandwidth is a mean over pairs of different images, the spread has an unbiased variance and a rank that
 # depends on the number of images, the nearest neighbour of an image there twice is itself, and IID sums.
 NOT_OF_AVERAGES = [
@@ -59,7 +60,8 @@ class Ready(nn.Module):
 
 def view_of(features, classes):
     images = torch.zeros(classes, len(features.embedding) // classes, 1, 1, 1, requires_grad=True)
-    return View(Ready(features), images, None, READ, torch.tensor(0.37))
+    net = Ready(features)
+    return View(net, images, None, READ, torch.tensor(0.37), trained=net)
 
 
 def random_view(classes, per_class, seed, offset=0.0):
@@ -118,7 +120,8 @@ def images(k, m, seed, shape=(2, 8, 8)):
 
 def value_of(name, real, syn, targets=None, net=NET, module=objectives):
     accuracy = torch.tensor(0.37, dtype=torch.float64)
-    return getattr(module, name)(*(View(net, x, targets, READ, accuracy) for x in (real, syn)))
+    views = (View(net, x, targets, READ, accuracy, trained=net) for x in (real, syn))
+    return getattr(module, name)(*views)
 
 
 @each(OF_FEATURES)
@@ -281,7 +284,8 @@ def precisions(request):
     for dtype in (torch.float32, torch.float64):
         net = net.to(dtype)
         views[dtype] = tuple(
-            View(net, x.to(dtype), torch.tensor([7, 3]), READ, torch.tensor(0.6)) for x in (real, syn)
+            View(net, x.to(dtype), torch.tensor([7, 3]), READ, torch.tensor(0.6), trained=net)
+            for x in (real, syn)
         )
         for view in views[dtype]:
             _ = view.embedding, view.weight_gradients
@@ -293,6 +297,40 @@ def test_float32_agrees_with_float64_on_the_papers_network(name, precisions):
     got, want = (getattr(objectives, name)(*views) for views in precisions.values())
     assert got.dtype == torch.float32
     torch.testing.assert_close(got.double(), want, rtol=3e-4, atol=1e-7)  # diversity is a small difference
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_characteristic_functions_of_the_same_images_are_the_same_and_do_not_see_the_scale(k):
+    for other in (random_view(k, 4, 3), random_view(k, 4, 3)):
+        ready = other.net.ready
+        scaled = view_of(ready._replace(embedding=3 * ready.embedding), k)
+        value = objectives.characteristic_function(random_view(k, 4, 3), scaled)
+        torch.testing.assert_close(value, torch.full_like(value, k * 0.5e-12**0.5), rtol=1e-6, atol=0)
+
+
+def test_frequencies_are_drawn_anew_for_each_iteration_and_seed():
+    values = set()
+    for keys in ((0, 0), (0, 1), (1, 0), (0, 0)):
+        views = (View(NET, images(2, 3, i), keys=keys) for i in (1, 2))
+        values.add(float(objectives.characteristic_function(*views)))
+    assert len(values) == 3
+    assert max(values) < 1.2 * min(values), "of one distance"
+
+
+def test_cross_entropy_is_that_of_the_trained_end():
+    other, x, targets = convnet(), images(2, 3, 1).requires_grad_(), torch.tensor([3, 1])
+    with torch.no_grad():
+        for p in other.parameters():
+            p.mul_(0.5)
+    view = View(NET, x, targets, trained=other)
+    value = objectives.trained_classification(view, view)
+    logits = other(x.flatten(0, 1))
+    want = 2 * F.cross_entropy(logits, targets.repeat_interleave(3))
+    torch.testing.assert_close(value, want)
+    torch.testing.assert_close(gradients(value, [x]), gradients(want, [x]))
+    with pytest.raises(ValueError, match="give a source that has them, a BlendedPool") as error:
+        _ = View(NET, x).of_trained
+    assert "\n" not in str(error.value)
 
 
 @each(DIVERSITIES)

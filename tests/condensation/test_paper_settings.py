@@ -8,11 +8,14 @@ import pytest
 
 from cl_condense.condensation.paper_settings import Tuned, settle, settled, tuned
 from cl_condense.condensation.recipe import Recipe, Term
-from cl_condense.condensation.sources.standing import ModelQueue, TrainedPool
+from cl_condense.condensation.sources.pool import TrainedPool
+from cl_condense.condensation.sources.standing import ModelQueue
 from cl_condense.condensation.sources.training import DynamicLoop, InnerLoop, RealTraining
 from cl_condense.condensation.sources.untrained import RandomNets
 from cl_condense.condensation.storage import Partition
 from cl_condense.methods.registry import BASES, COMPOSED, build
+from cl_condense.training.augment import DSA
+from cl_condense.training.protocol import mixed_training
 
 TABLE = {
     ("photos", 1): (0.1, 10),
@@ -214,6 +217,30 @@ def test_idm_has_the_settings_of_its_commands(dataset, ipc, real, push, steps, w
     assert (nets.size, nets.batch) == ((50, 128) if dataset == "imagenet100" else (100, 256))
     assert weights == [1.0, weight]
     assert (recipe.iterations, recipe.synthetic.factor) == (20_000, 2)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "ipc", "rate", "pool"),
+    [
+        ("cifar10", 1, 0.01, (20, 60, 64)),
+        ("cifar10", 10, 0.1, (20, 60, 64)),
+        ("cifar100", 50, 0.5, (20, 60, 64)),
+        ("tinyimagenet", 10, 0.1, (20, 60, 64)),
+        ("imagenette", 1, 0.1, (5, 80, 128)),
+        ("imagewoof", 10, 1.0, (5, 80, 128)),
+    ],
+)
+def test_dance_has_the_settings_of_its_scripts(dataset, ipc, rate, pool):
+    recipe, nets, weights = settings("dance", dataset, ipc)
+    assert recipe.lr == pytest.approx(rate)
+    assert (nets.size, nets.epochs, nets.batch) == pool
+    training = nets.training()
+    assert training == replace(mixed_training(nets.epochs, "color_crop"), batch_size=nets.batch)
+    assert (recipe.iterations, recipe.real_per_class, recipe.syn_per_class) == (10_000, 128, 200)
+    assert (recipe.momentum, recipe.class_steps, recipe.space) == (0.5, True, "unit")
+    assert recipe.synthetic == Partition(2, "nearest")
+    assert recipe.augment == DSA("color_crop_cutout", every=True)
+    assert weights == [1.0, 1.0]
 
 
 @pytest.mark.parametrize(("ipc", "centralisation"), [(1, 0.05), (10, 0.05), (50, 0.003)])

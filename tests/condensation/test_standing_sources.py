@@ -1,4 +1,4 @@
-"""Networks of every age: IDM's queue and IID's pool."""
+"""Networks of every age: IDM's queue."""
 
 import copy
 import random
@@ -13,10 +13,9 @@ from cl_condense.common.rng import Purpose, permutation
 from cl_condense.condensation.paper_settings import tuned
 from cl_condense.condensation.sources import standing
 from cl_condense.condensation.sources.contract import SourceContext
-from cl_condense.condensation.sources.standing import ModelQueue, TrainedPool
+from cl_condense.condensation.sources.standing import ModelQueue
 from cl_condense.data.imageset import ImageSet
 from cl_condense.networks.convnet import ConvNet, MakeConvNet
-from cl_condense.networks.resnet import MakeResNet, ResNet
 from cl_condense.training.augment import DSA
 
 SHAPE, CLASSES, SEED = (1, 8, 8), (2, 3, 11), 5
@@ -67,9 +66,6 @@ def snapshot(source):
 
 def generators():
     return [torch.get_rng_state().tolist(), random.getstate(), str(np.random.get_state())]
-
-
-# ModelQueue -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("push_every", "size"), [(1, 5), (3, 4), (2, 100)])
@@ -300,103 +296,3 @@ def test_numbers_of_the_queue_that_are_not_settled_are_an_error():
     source.at(0)
     with pytest.raises(ValueError, match="settle it"):
         source.advance(0, never)
-
-
-# TrainedPool ----------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def fits(monkeypatch):
-    """What was trained, as it is trained."""
-    seen, fit = [], standing.fit
-
-    def spy(nets, x, y, training, *keys, **options):
-        seen.append((x, y, training))
-        return fit(nets, x, y, training, *keys, **options)
-
-    monkeypatch.setattr(standing, "fit", spy)
-    return seen
-
-
-def test_the_pool_trains_a_network_when_it_is_first_wanted_and_keeps_it(fits):
-    source = TrainedPool(4, epochs=1).start(context())
-    assert fits == []
-    first, times = {}, Counter()
-    for iteration in range(200):
-        look = source.at(iteration)
-        assert look.accuracy is None
-        first.setdefault(look.net, weights(look.net))
-        assert torch.equal(first[look.net], weights(look.net))
-        assert len(fits) == len(first)
-        source.advance(iteration, never)
-        times[look.net] += 1
-    assert len(first) == 4
-    assert len({tuple(w.tolist()) for w in first.values()}) == 4
-    assert sum((n - 50) ** 2 / 50 for n in times.values()) < 16.3  # chi-square of 3, once in 1,000
-
-
-def test_the_networks_of_the_pool_know_the_real_images(fits):
-    real = problem(noise=1.0)
-    source = TrainedPool(3).start(context(real))
-    x = real.take(torch.arange(len(real)))
-    for net in {source.at(iteration).net for iteration in range(20)}:
-        assert float((net(x).argmax(1) == real.targets).float().mean()) > 0.9
-        assert not any(p.requires_grad for p in net.parameters())
-        assert net.training
-    assert len(fits) == 3
-    for images, targets, training in fits:
-        assert torch.equal(images, x)
-        assert torch.equal(targets, real.targets)
-        assert (training.epochs, training.lr, training.momentum, training.decay) == (40, 0.01, 0.9, 1.0)
-        assert (training.batch_size, training.weight_decay, training.augment) == (256, 5e-4, None)
-        assert training.cutmix == 0
-
-
-def test_networks_of_small_images_are_the_callers():
-    net = TrainedPool(2, 1).start(context()).at(0).net
-    assert type(net) is ConvNet
-    assert net.convs[0].out_channels == 8
-    assert net.classifier.out_features == 3
-
-
-@pytest.mark.parametrize("shape", [(1, 16, 16), (2, 18, 17)])
-def test_networks_of_larger_images_are_resnets_of_half_the_width(shape):
-    real = problem((3, 2, 2), shape)
-    net = TrainedPool(2, 1).start(context(real, network=MakeConvNet(shape, width=6, depth=1))).at(0).net
-    assert type(net) is ResNet
-    assert net.stem[0].out_channels == 3
-    assert net.stem[0].in_channels == shape[0]
-    assert net.classifier.in_features == 24
-    assert net.classifier.out_features == 3
-    assert [len(stage) for stage in net.stages] == [2, 2, 2, 2]
-
-
-def test_the_width_of_the_pool_without_a_convnet_and_beside_a_narrow_one():
-    real = problem((2, 2, 2), (1, 32, 32))
-    own = lambda classes: ConvNet((1, 32, 32), classes)  # noqa: E731
-    for network, width in ((own, 64), (MakeConvNet((1, 32, 32)), 64), (MakeConvNet((1, 32, 32), 1), 1)):
-        made = standing.pool_net(context(real, network=network))
-        assert made == MakeResNet((1, 32, 32), width)
-    for shape in ((1, 15, 32), (1, 32, 15)):
-        assert standing.pool_net(context(problem((2, 2, 2), shape), network=own)) is own
-
-
-def pool(seed=SEED, iterations=range(12)):
-    source = TrainedPool(3, 2).start(context(seed=seed))
-    return {iteration: weights(source.at(iteration).net) for iteration in iterations}
-
-
-def test_the_seed_and_the_iteration_alone_decide_the_network_of_the_pool():
-    torch.manual_seed(1)
-    first = pool()
-    torch.manual_seed(2)
-    for iteration, net in first.items():  # whatever was wanted before
-        assert torch.equal(net, pool(iterations=[iteration])[iteration])
-    kept = {tuple(w.tolist()) for w in first.values()}
-    assert not kept & {tuple(w.tolist()) for w in pool(seed=SEED + 1).values()}
-
-
-def test_the_pool_leaves_the_global_generators_alone():
-    before = generators()
-    pool()
-    assert generators() == before

@@ -29,8 +29,11 @@ from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.condensation.formats.export import export
 from cl_condense.condensation.formats.read import read
 from cl_condense.condensation.formats.settling import left_open
+from cl_condense.condensation.sources.pool_file import PoolFile
 from cl_condense.data.folder import load_folder
 from cl_condense.data.medmnist import load_npz
+from cl_condense.networks.convnet import ConvNet
+from cl_condense.networks.init import Initialiser
 from cl_condense.papers import published
 from cl_condense.papers.bench import Bench, read_scores
 from cl_condense.papers.set_work import SetWork
@@ -231,6 +234,29 @@ def open_run(path):
     Run(RUN, REAL, REAL, path.parent)
 
 
+def pool():
+    """The file of a pool, wherever it is, and two networks of it."""
+    nets = [ConvNet((1, 8, 8), 3, width=4, depth=1) for _ in range(2)]
+    for number, net in enumerate(nets):
+        Initialiser(net)(number)
+    return PoolFile(Path(), {"size": 2, "network": {"kind": "MakeConvNet"}}), nets
+
+
+def save_pool(path):
+    file, nets = pool()
+    file.path = path
+    file.keep(nets)
+
+
+def take_pool(path):
+    """Damaged is as absent: nothing is raised, and the networks are as before."""
+    (file, nets), (_, before) = pool(), pool()
+    file.path = path
+    if not file.load(nets):
+        for net, own in zip(nets, before, strict=True):
+            assert all(torch.equal(a, b) for a, b in zip(net.parameters(), own.parameters(), strict=True))
+
+
 def table(path):
     """Some lines of the published numbers."""
     lines = Path(published.__file__).with_name("published.csv").read_text().splitlines()
@@ -258,6 +284,8 @@ FORMATS = {
     "a.safetensors": headed(lambda path: a_set().save(path), take_set),
     "memory.safetensors": headed(save_memory, go_on_with_memory),
     "dm.checkpoint": headed(partial(half, method="dm"), partial(go_on, method="dm")),
+    "dance.checkpoint": headed(partial(half, method="dance"), partial(go_on, method="dance")),
+    "a.pool": headed(save_pool, take_pool),
     "idm.checkpoint": headed(partial(half, method="idm"), partial(go_on, method="idm")),
     "zip.pt": Format(partial(torch_file, True), take_set, [*m.BYTES, *[m.archive_altered] * 10]),
     "old.pt": Format(partial(torch_file, False), take_set, m.BYTES),
@@ -285,7 +313,7 @@ FORMATS = {
 OTHERWISE = {"run/settings.json": "run holds a run", "a.toml": "--"}
 OTHERWISE |= {"set/classes.json": "set", "set/cat/000000.npy": "set"}
 OTHERWISE["records.jsonl"] = "records of several data sets"
-OTHERWISE |= dict.fromkeys(("dm.checkpoint", "idm.checkpoint"), "diverged: pixels")
+OTHERWISE |= dict.fromkeys(("dm.checkpoint", "dance.checkpoint", "idm.checkpoint"), "diverged: pixels")
 """What names a file as well: its folder, the option that it has; what finite weights of any size lead to."""
 
 

@@ -11,7 +11,8 @@ from cl_condense.methods.economy import economical, numbers_of, why_not
 from cl_condense.methods.registry import BASES, COMPOSED, build
 
 RECIPES = [name for name in [*BASES, *COMPOSED] if isinstance(build(name), Recipe)]
-HAVE = ["dm", "ddm", "first_ddm", "later_ddm", "datadam", "m3d", "m3d_linear", "m3d_polynomial"]
+REUSE = ["dm", "ddm", "first_ddm", "later_ddm", "datadam", "m3d", "m3d_linear", "m3d_polynomial"]
+HAVE = [*REUSE, "dance"]
 
 
 def settled(name, dataset="cifar10", ipc=10, **changes):
@@ -22,13 +23,24 @@ def test_what_has_an_economy():
     assert {name for name in RECIPES if not why_not(build(name))} == {*HAVE}
 
 
-@pytest.mark.parametrize("name", ["dm", "ddm", "datadam", "dm+sm", "dm+icd", "dm+m3d", "dm+cov"])
+@pytest.mark.parametrize("name", ["dm", "ddm", "datadam", "dm+sm", "dm+icd", "dm+m3d", "dm+cov", "dm+cf"])
 def test_a_method_with_untrained_networks_starts_noisy_and_ends_quietly(name):
     found, paper = settled(name), build(name, "cifar10").settled(10)
     assert (found.iterations, found.real_per_class, found.reuse) == (2500, 64, 10)
     assert (found.source, found.quiet) == (RandomNets(10), Quiet(0.16, 0.1, 256))
     same = replace(found, source=paper.source, iterations=20_000, real_per_class=256, reuse=1, quiet=None)
     assert same == paper
+
+
+@pytest.mark.parametrize("name", ["dance", "dance+cf", "dm+pool", "dance+sm"])
+def test_a_method_with_a_pool_has_a_smaller_one_in_the_place_of_reuse(name):
+    found, paper = settled(name), build(name, "cifar10").settled(10)
+    assert (found.source.size, found.source.epochs, found.reuse) == (5, 20, 1)
+    assert (found.iterations, found.real_per_class) == (2500, 64)
+    assert "a pool of 5 networks of 20 epochs" in numbers_of(found.settings())
+    same = replace(found, source=paper.source, iterations=paper.iterations, quiet=None)
+    assert replace(same, real_per_class=paper.real_per_class) == paper
+    assert settled("dance", "imagenette").source.batch == 128
 
 
 def test_a_quiet_end_has_no_more_real_images_than_the_paper():
@@ -59,7 +71,7 @@ def test_it_is_the_same_before_and_after_the_numbers_are_chosen(name):
     ("name", "reason"),
     [
         *((n, "its networks train between iterations") for n in ("idm", "idc", "dc", "dsa", "dcc", "cafe")),
-        *((n, "its networks come from a pool") for n in ("iid", "dm+iid", "dm+cc", "idm+iid")),
+        *((n, "its networks come from a pool") for n in ("iid", "dm+iid", "dm+cc", "idm+iid", "dance+cc")),
     ],
 )
 def test_a_method_whose_networks_change_has_none_and_says_why(name, reason):

@@ -16,7 +16,7 @@ from cl_condense.condensation.storage import Partition, Pixels
 from cl_condense.methods.registry import BASES, COMPOSED, MODIFIERS, build
 
 CORESETS = ("random", "herding", "k_center", "forgetting")
-ON_DM = [m for m in MODIFIERS if m not in ("ce", "meter", "pixels", "dsa", "ipm1")]
+ON_DM = [m for m in MODIFIERS if m not in ("ce", "calibration", "meter", "pixels", "dsa", "ipm1")]
 EVERY = [
     *BASES,
     *COMPOSED,
@@ -25,6 +25,8 @@ EVERY = [
     "cafe+dsa",
     "idm+pixels",
     "idm+meter",
+    "dm+pool+calibration",
+    "dance+cf",
 ]
 OPTIMISED = [name for name in EVERY if name not in CORESETS]
 
@@ -102,7 +104,7 @@ def test_the_first_code_of_ddm_has_the_mean_weight_of_its_ten_classes():
 
 
 @pytest.mark.parametrize(
-    "modifier", [m for m in ON_DM if m not in ("queue", "partition", "ipm5", "ipm10", "m3d")]
+    "modifier", [m for m in ON_DM if m not in ("queue", "pool", "partition", "ipm5", "ipm10", "m3d", "cf")]
 )
 def test_a_modifier_of_terms_adds_to_dm_and_changes_nothing_else(modifier):
     dm, changed = build("dm"), build(f"dm+{modifier}")
@@ -122,6 +124,9 @@ def test_a_modifier_of_terms_adds_to_dm_and_changes_nothing_else(modifier):
         ("m3d", {"gaussian_mmd": 1.0}),
         ("dm+m3d", {"scaled_gaussian_mmd": 1.0}),
         ("idm+m3d", {"scaled_gaussian_mmd": 1.0, "class_aware_regularisation": 0.5}),
+        ("dance", {"mean_matching": 1.0, "trained_classification": 1.0}),
+        ("dance+cf", {"characteristic_function": 300.0, "trained_classification": 1.0}),
+        ("dm+cf", {"characteristic_function": 300.0}),
     ],
 )
 def test_a_method_has_its_published_weights(name, parts):
@@ -129,12 +134,19 @@ def test_a_method_has_its_published_weights(name, parts):
     assert {part: found[part] for part in parts} == parts
 
 
-def test_m3d_on_others_replaces_mean_matching_alone():
-    for base in ("dm", "idm"):
-        before, after = build(base), build(f"{base}+m3d")
+@pytest.mark.parametrize("modifier", ["m3d", "cf"])
+def test_m3d_and_cf_on_others_replace_mean_matching_alone(modifier):
+    for base in ("dm", "idm", "dance"):
+        before, after = build(base), build(f"{base}+{modifier}")
         assert after == replace(before, name=after.name, terms=after.terms)
         assert after.terms[1:] == before.terms[1:]
         assert "mean_matching" not in after.settings()["terms"]
+
+
+def test_pool_changes_the_networks_alone_and_calibration_adds_its_term():
+    dm, pooled, both = (build(name) for name in ("dm", "dm+pool", "dm+pool+calibration"))
+    assert pooled == replace(dm, name="dm+pool", source=build("dance").source)
+    assert both == replace(pooled, name=both.name, terms=build("dance").terms)
 
 
 def test_idm_is_its_ablation_with_all_three_parts():
@@ -161,6 +173,14 @@ def test_idm_is_its_ablation_with_all_three_parts():
         ("dm+iid+cc", "there already"),
         ("dc+m3d", "no mean matching"),
         ("dm+m3d+m3d", "no mean matching"),
+        ("dm+m3d+cf", "no mean matching"),
+        ("dc+cf", "such as dm+cf"),
+        ("dm+calibration", "put pool before it"),
+        ("idm+calibration", "put pool before it"),
+        ("dance+calibration", "there already"),
+        ("dance+pool", "BlendedPool"),
+        ("idm+pool", "ModelQueue"),
+        ("dance+queue", "BlendedPool"),
     ],
 )
 def test_a_modifier_that_makes_no_sense_is_refused_with_the_reason(name, reason):
@@ -255,7 +275,7 @@ def test_reuse_is_what_reusing_gives(name):
     assert build(name, reuse=5, lr=0.5) == replace(build(name), lr=0.5).reusing(5)
 
 
-@pytest.mark.parametrize("name", ["idm", "dc", "cafe", "dm+iid"])
+@pytest.mark.parametrize("name", ["idm", "dc", "cafe", "dm+iid", "dance"])
 def test_reuse_does_not_fit_networks_that_train_or_take_turns(name):
     assert "reuse 5 does not fit" in refusal(name, reuse=5)
 

@@ -400,7 +400,7 @@ def test_what_does_not_look_is_ended_after_the_grace(monkeypatch):
         time.sleep(60)
 
 
-@pytest.mark.parametrize("method", "dm idm dsa idc cafe ddm dm+iid herding forgetting random".split())
+@pytest.mark.parametrize("method", "dm idm dsa idc cafe ddm dance dm+iid herding forgetting random".split())
 def test_every_kind_of_method_has_an_estimate_that_grows_with_its_iterations(method):
     c = CondenseConfig("cifar10", method, ipc=2, width=4, real_per_class=4)
     t = TrainConfig("cifar10", networks=2, epochs=3, width=4)

@@ -23,10 +23,11 @@ DM+CC+CM dm+iid;DM+CM dm+cov;DM+IID dm+iid;DM+ModelSampling dm+queue;DM+ModelSam
 DM+ModelSampling+DistReg+Aug(l=2) idm;DM+SM dm+sm;DSA dsa;DataDAM datadam;DataDAM+SM datadam+sm
 Forgetting forgetting;Herding herding;IDC idc;IDM idm;IDM+IID idm+iid;IDM+SM idm+sm;IID(Ours) idm+iid
 K-Center k_center;M3D m3d;Random random;DM+2nd Reg. dm+moment2;DM+2nd&3rd Reg. dm+moment2+moment3
-IDC-I idc+pixels;IDM partition 1x1 idm+pixels;IDM partition 2x2 idm;DM w/ L_M3D dm+m3d;IDM w/ L_M3D idm+m3d"""
+IDC-I idc+pixels;IDM partition 1x1 idm+pixels;IDM partition 2x2 idm;DM w/ L_M3D dm+m3d;IDM w/ L_M3D idm+m3d
+DANCE dance;NCFM without curation dance+cf"""
 NAMES = dict(entry.rsplit(" ", 1) for entry in NAMES.replace("\n", ";").split(";"))
 UNNAMED = {"ATT", "DD", "DSDM", "FrePo", "KIP", "LD", "MTT", "NCFM", "WholeDataset", "IDM partition 3x3"}
-UNNAMED |= {"DANCE", "DATM", "DREAM", "NCFM without curation", "SRe2L"}
+UNNAMED |= {"DATM", "DREAM", "SRe2L"}
 UNNAMED |= {"DM,DSA,Herding,IID", "DM+CC beta sweep 0.0-2.0"}
 UNNAMED |= {"lambda_CC in [0.01,0.09] accuracy spread", "lambda_CM in [0.005,0.015] accuracy spread"}
 

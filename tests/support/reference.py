@@ -5,6 +5,8 @@ import math
 import torch
 import torch.nn.functional as F
 
+from cl_condense.common.rng import Purpose, normals
+
 
 def tapped(view):
     """What the network of a view says of all its images at once."""
@@ -235,6 +237,33 @@ def class_aware_regularisation(real, syn):
         )
 
     return 100 * syn.accuracy * over_classes(real, syn, of_class)
+
+
+def trained_classification(real, syn):
+    def of_class(c):
+        rows = images_of(syn.of_trained.logits.flatten(0, 1), syn, c)
+        return average([cross_entropy(row, syn.targets[c]) for row in rows])
+
+    return over_classes(real, syn, of_class)
+
+
+def characteristic_function(real, syn):
+    """NCFM's form, with amplitudes and phases apart."""
+    d = syn.embedding.shape[2]
+    t = normals(d * 1024, Purpose.FREQUENCY, *syn.keys).view(d, 1024).to(syn.embedding.dtype)
+
+    def of_class(c):
+        r, s = (
+            average([torch.exp(1j * (e / torch.sqrt((e**2).sum())) @ t.to(torch.complex128)) for e in own])
+            for own in (images_of(v.embedding.flatten(0, 1), v, c) for v in (real, syn))
+        )
+        amplitude = (r.abs() - s.abs()) ** 2
+        # 2 (|r| |s| - Re r Re s - Im r Im s), where that would be a difference of almost equal numbers
+        phase = 4 * r.abs() * s.abs() * torch.sin(torch.angle(r * s.conj()) / 2) ** 2
+        # theirs keeps the phase from 1e-12, so that the root has a gradient; ours the sum of both parts
+        return torch.sqrt(amplitude / 2 + torch.clamp(phase, min=1e-30) / 2).sum() / 1024
+
+    return over_classes(real, syn, of_class)
 
 
 def discrimination(real, syn):

@@ -9,7 +9,12 @@ and a weight means the same with 2 classes or 100.
 from __future__ import annotations
 
 from cl_condense.condensation.objectives.attention import attention_matching, plain_attention_matching
-from cl_condense.condensation.objectives.classification import class_aware_regularisation, discrimination
+from cl_condense.condensation.objectives.characteristic import characteristic_function
+from cl_condense.condensation.objectives.classification import (
+    class_aware_regularisation,
+    discrimination,
+    trained_classification,
+)
 from cl_condense.condensation.objectives.gradients import (
     contrastive_gradient_matching,
     gradient_distance,
@@ -44,6 +49,7 @@ from cl_condense.condensation.view import Objective
 __all__ = [
     "Objective",
     "attention_matching",
+    "characteristic_function",
     "class_aware_regularisation",
     "class_centralisation",
     "contrastive_gradient_matching",
@@ -68,5 +74,6 @@ __all__ = [
     "second_moments",
     "style_moments",
     "third_moments",
+    "trained_classification",
     "two_neighbour_diversity",
 ]

@@ -22,6 +22,16 @@ def class_aware_regularisation(real: View, syn: View) -> Tensor:
     return 100 * syn.accuracy * losses.mean(1).sum()
 
 
+def trained_classification(real: View, syn: View) -> Tensor:
+    """Mean cross-entropy of each class's synthetic images under the trained end of the network (DANCE).
+
+    Summed over classes; the networks are those of a ``BlendedPool``.
+    """
+    logits = syn.of_trained.logits
+    targets = syn.targets[:, None].expand(logits.shape[:2])
+    return F.cross_entropy(logits.transpose(1, 2), targets, reduction="none").mean(1).sum()
+
+
 def discrimination(real: View, syn: View) -> Tensor:
     """Cross-entropy of real images classified by the synthetic class means (CAFE, arXiv:2203.01531).
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import NamedTuple, Protocol
+from pathlib import Path
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
 from cl_condense.common.checkpoint import State
+from cl_condense.common.progress import OnProgress
 from cl_condense.data.imageset import ImageSet
 from cl_condense.networks.contract import MakeNetwork, Precision
 from cl_condense.training.augment import DSA
@@ -19,7 +21,7 @@ Images = Callable[[], Tensor]
 
 
 class SourceContext(NamedTuple):
-    """What networks may be made from and trained on, and how."""
+    """What networks may be made from and trained on, and how; in the folder ``pools`` trained ones are kept."""
 
     real: ImageSet
     network: MakeNetwork
@@ -27,6 +29,7 @@ class SourceContext(NamedTuple):
     seed: int
     precision: Precision = "float32"
     compiled: bool = False
+    pools: Path | None = None
 
     def fast(self, training: Training) -> Training:
         """A protocol at the precision of the context, compiled where it is."""
@@ -40,11 +43,13 @@ class SampledNetwork(NamedTuple):
         net: its weights take no gradients.
         age: iterations since this network came; 0 where networks take turns.
         accuracy: on real images, 0 to 1; None where the source does not know it.
+        trained: the same network, or what it became, at the end of its training; None where it has none.
     """
 
     net: nn.Module
     age: int = 0
     accuracy: Tensor | None = None
+    trained: nn.Module | None = None
 
 
 class RunningSource(Protocol):
@@ -64,6 +69,15 @@ class RunningSource(Protocol):
 
     def restore(self, state: State) -> None:
         """Goes on where another source of the same settings was."""
+        ...
+
+
+@runtime_checkable
+class Preparing(RunningSource, Protocol):
+    """One that has much to do before its first network is there."""
+
+    def prepare(self, on_progress: OnProgress) -> None:
+        """Does it, or what is left of it; ``on_progress`` is told where the state is one to go on from."""
         ...
 
 

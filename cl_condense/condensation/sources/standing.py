@@ -1,4 +1,4 @@
-"""Networks of every age: IDM's model queue, and IID's pool of trained networks."""
+"""Networks of every age: IDM's model queue."""
 
 from __future__ import annotations
 
@@ -19,10 +19,8 @@ from cl_condense.condensation.sources.contract import (
     SourceContext,
 )
 from cl_condense.condensation.sources.untrained import fit
-from cl_condense.networks.contract import MakeNetwork, make_feature_net
-from cl_condense.networks.convnet import MakeConvNet
+from cl_condense.networks.contract import make_feature_net
 from cl_condense.networks.init import Initialiser
-from cl_condense.networks.resnet import MakeResNet
 from cl_condense.training.protocol import Training
 from cl_condense.training.train import Momentum, at_rest
 
@@ -138,62 +136,3 @@ class _Queue:
             for momentum in self.momenta[place]:
                 momentum.zero_()
         self.births.append(len(self.births))
-
-
-@dataclass(frozen=True)
-class TrainedPool:
-    """Networks that were trained on the real classes; each iteration looks through one of them (IID).
-
-    ResNet-18, half as wide in its first stage as the ConvNet that condenses (64 filters for 128); for images
-    below 16 pixels, which a ResNet-18 shrinks to nothing, the ConvNet itself. A network is trained when it is
-    first wanted. The authors' script trains 1,000 of them for 40 epochs (the paper: 30) and says that fewer
-    will do.
-    """
-
-    size: int = 10
-    epochs: int = 40
-
-    def __post_init__(self) -> None:
-        check_whole(self, "size", "epochs")
-
-    def start(self, context: SourceContext) -> RunningSource:
-        return _Pool(self, context)
-
-
-class _Pool:
-    def __init__(self, pool: TrainedPool, context: SourceContext) -> None:
-        self._scene, self._pool = context, pool
-        self._blank = make_feature_net(pool_net(context), len(context.real.class_ids), context.real.device)
-        self._initialise = Initialiser(self._blank.requires_grad_(False))
-        self.members: dict[int, nn.Module] = {}
-
-    def at(self, iteration: int) -> SampledNetwork:
-        number = fold(Purpose.POOL, self._scene.seed, iteration) % self._pool.size
-        if number not in self.members:
-            self.members[number] = self._trained(number)
-        return SampledNetwork(self.members[number])
-
-    def advance(self, iteration: int, images: Images) -> None:
-        pass
-
-    def state(self) -> State:
-        return {}  # its networks depend on the seed alone, and are trained again when they are wanted
-
-    def restore(self, state: State) -> None:
-        pass
-
-    def _trained(self, number: int) -> nn.Module:
-        real, keys = self._scene.real, (Purpose.POOL, self._scene.seed, number)
-        self._initialise(*keys)
-        net = copy.deepcopy(self._blank)
-        images, targets = real.take(torch.arange(len(real), device=real.device)), real.targets
-        training = self._scene.fast(Training(self._pool.epochs, augment=None, decay=1.0))
-        fit([net], images, targets, training, *keys)
-        return net
-
-
-def pool_net(context: SourceContext) -> MakeNetwork:
-    if min(context.real.shape[1:]) < 16:
-        return context.network
-    width = context.network.width // 2 if isinstance(context.network, MakeConvNet) else 64
-    return MakeResNet(context.real.shape, max(1, width))

@@ -1,0 +1,136 @@
+"""The networks of a pool at work: their training, which can be interrupted, their file, and the draws."""
+
+from __future__ import annotations
+
+import copy
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from cl_condense.common.checkpoint import State, under
+from cl_condense.common.progress import OnProgress
+from cl_condense.common.rng import Purpose, fold, uniform
+from cl_condense.condensation.paper_settings import Tuned, settled
+from cl_condense.condensation.sources.contract import Images, SampledNetwork, SourceContext
+from cl_condense.condensation.sources.pool_file import PoolFile
+from cl_condense.networks.contract import MakeNetwork, make_feature_net
+from cl_condense.networks.init import Initialiser
+from cl_condense.training.protocol import Training
+from cl_condense.training.train import Together, TrainJob
+
+STAGE = "training a pool of networks"
+"""The stage of its progress."""
+
+
+class Pool(Protocol):
+    """What pools have in common, as settings."""
+
+    @property
+    def size(self) -> int | Tuned: ...
+
+    @property
+    def seed(self) -> int: ...
+
+    def training(self) -> Training:
+        """How its networks train; settled."""
+        ...
+
+    def network(self, context: SourceContext) -> MakeNetwork:
+        """What they are."""
+        ...
+
+
+class Pooled:
+    """The networks of a pool: trained side by side before the first is wanted, or taken from a file.
+
+    Attributes:
+        members: the trained ends; empty before they are there.
+    """
+
+    def __init__(self, pool: Pool, context: SourceContext, *, blended: bool) -> None:
+        self._pool, self._scene, self._size = pool, context, settled(pool.size)
+        self._training, self._make = context.fast(pool.training()), pool.network(context)
+        self._blank = self._net()
+        self._blend = copy.deepcopy(self._blank) if blended else None
+        self._initialise = Initialiser(self._blank)
+        self._starts: dict[int, list[Tensor]] = {}
+        self.members: list[nn.Module] = []
+        self._nets: list[nn.Module] = []  # in training
+        self._work: Together | None = None
+        self._file: PoolFile | None = None  # where the members are kept, so that the state does without them
+
+    def prepare(self, on_progress: OnProgress) -> None:
+        if self.members:
+            return
+        file = PoolFile.of(self._scene, self._make, self._training, self._size, self._pool.seed)
+        found = [copy.deepcopy(self._blank) for _ in range(self._size)]
+        if file and file.load(found):
+            self.members, self._work, self._file = found, None, file
+            return
+        self._work = self._work or self._begin()
+        with torch.enable_grad():
+            for progress in self._work.run():
+                on_progress(progress._replace(stage=STAGE))
+        self._end()
+        if file:
+            file.keep(self.members)
+            self._file = file
+
+    def at(self, iteration: int) -> SampledNetwork:
+        self.prepare(lambda progress: None)
+        number = fold(Purpose.POOL, self._scene.seed, iteration) % self._size
+        trained = self.members[number]
+        if self._blend is None:
+            return SampledNetwork(trained, trained=trained)
+        share = float(uniform(Purpose.POOL, self._scene.seed, iteration, 1))
+        between = torch._foreach_lerp(list(trained.parameters()), self._start(number), share)
+        torch._foreach_copy_(list(self._blend.parameters()), between)
+        return SampledNetwork(self._blend, trained=trained)
+
+    def advance(self, iteration: int, images: Images) -> None:
+        pass
+
+    def state(self) -> State:
+        """Of the training, while it goes on; then the networks, unless a file has them."""
+        if self._work:
+            return {f"training.{name}": value for name, value in self._work.state().items()}
+        kept = [] if self._file else self.members
+        return {f"{i}.{k}": value for i, net in enumerate(kept) for k, value in net.state_dict().items()}
+
+    def restore(self, state: State) -> None:
+        self.members, self._work, self._file = [], None, None
+        if training := under("training.", state):
+            self._work = self._begin()
+            self._work.restore(training)
+        elif state:
+            self.members = [copy.deepcopy(self._blank) for _ in range(self._size)]
+            for i, net in enumerate(self.members):
+                net.load_state_dict(under(f"{i}.", state))
+
+    def _net(self) -> nn.Module:
+        real = self._scene.real
+        return make_feature_net(self._make, len(real.class_ids), real.device).requires_grad_(False)
+
+    def _begin(self) -> Together:
+        """Training from the start."""
+        real, self._nets = self._scene.real, []
+        for number in range(self._size):
+            self._initialise(Purpose.POOL, self._pool.seed, number)
+            self._nets.append(copy.deepcopy(self._blank).requires_grad_(True))
+        images = real.take(torch.arange(len(real), device=real.device))
+        keys = (Purpose.TRAIN_NET, Purpose.POOL, self._pool.seed)
+        return Together([TrainJob(self._nets, images, real.targets, keys)], self._training)
+
+    def _end(self) -> None:
+        for net in self._nets:
+            net.requires_grad_(False)
+            net.zero_grad()  # gradients would take as much memory as the networks
+        self.members, self._nets, self._work = self._nets, [], None
+
+    def _start(self, number: int) -> list[Tensor]:
+        """The initial end of a network."""
+        if number not in self._starts:
+            self._initialise(Purpose.POOL, self._pool.seed, number)
+            self._starts[number] = [p.detach().clone() for p in self._blank.parameters()]
+        return self._starts[number]
