@@ -31,6 +31,12 @@ def pytest_addoption(parser):
     parser.addoption("--mutations-json", type=Path, help="Write what they led to as a record; needs -n 0.")
 
 
+def pytest_xdist_auto_num_workers(config):
+    """One more than there are cores: many tests wait for processes that they start."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores + 1, 8)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def one_thread():
     """Tests work on tiny images, for which a second thread costs more than it does."""
