@@ -8,7 +8,7 @@ import textwrap
 import numpy as np
 from rich.console import Console
 
-from cl_condense.reports.summary import accuracy_table, summarise
+from cl_condense.reports.summary import accuracy_table, forgets, label, summarise
 
 _WIDTH = 112
 
@@ -41,21 +41,26 @@ def _steps(record):
 
 
 def _methods(record):
-    """A row a method: after the last step, average of steps, seconds of condensing, n."""
+    """A row a method and trainer: after the last step, average of steps, forgetting, seconds, n."""
     lines, steps = _lines(record), record["settings"]["steps"]
     rows = []
-    for method in dict.fromkeys(line["method"] for line in lines):
-        own = [line for line in lines if line["method"] == method]
+    for method in dict.fromkeys(map(label, lines)):
+        own = [line for line in lines if label(line) == method]
         curve = {s.step: s for s in summarise(own)}
         average = f"{100 * sum(s.mean for s in curve.values()) / steps:.1f}" if len(curve) == steps else "-"
         # Of the orders that are through: a part of the steps would look quick.
-        orders = [row for row in record["rows"] if row["method"] == method and len(row["step"]) == steps]
+        orders = [row for row in record["rows"] if label(row) == method and len(row["step"]) == steps]
         seconds = [sum(row["condense_seconds"]) for row in orders]
         ns = sorted({s.n for s in curve.values()})
         n = str(ns[0]) if len(ns) == 1 else f"{ns[0]}–{ns[-1]}"
-        rows.append((f"`{method}`", curve.get(steps, "-"), average, _mean_seconds(seconds), n))
+        rows.append(
+            (f"`{method}`", curve.get(steps, "-"), average, forgets(own, steps), _mean_seconds(seconds), n)
+        )
     after = f"after {steps} steps" if steps > 1 else "accuracy"
-    return _table(("method", after, "average of steps", "seconds", "n"), rows)
+    head = ["method", after, "average of steps", "forgets", "seconds", "n"]
+    if {row[3] for row in rows} == {"-"}:
+        head, rows = [*head[:3], *head[4:]], [(*row[:3], *row[4:]) for row in rows]
+    return _table(head, rows)
 
 
 def _held_out(record):
@@ -227,7 +232,8 @@ def _lines(record):
     """The records that a run wrote, as report.py takes them."""
     lines = []
     for row in record["rows"]:
-        facts = {"method": row["method"], "order": row["order"], "dataset": record["settings"]["dataset"]}
+        facts = {k: v for k, v in row.items() if not isinstance(v, list)}
+        facts["dataset"] = record["settings"]["dataset"]
         columns = {k: v for k, v in row.items() if isinstance(v, list)}
         for values in zip(*columns.values(), strict=True):
             lines.append(facts | dict(zip(columns, values, strict=True)))

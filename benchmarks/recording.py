@@ -107,19 +107,20 @@ def _whole(path) -> Iterator[None]:
 
 
 def _run(folder, by_hand):
-    """A class-incremental run: a row has the steps of a method and class order."""
+    """A class-incremental run: a row has the steps of a method, a trainer and a class order."""
     settings = json.loads((folder / "settings.json").read_text())
     settings.pop("threads", None)  # each line says its own
     lines = read(folder / "records.jsonl")
     rows = {}
     for line in lines:
-        row = rows.setdefault((line["method"], line["order"]), {c: [] for c in _COLUMNS})
-        for column in _COLUMNS:
+        of = {key: line[key] for key in ("method", "trainer", "order") if key in line}
+        columns = [*_COLUMNS, *(["by_step"] if "by_step" in line else [])]
+        row = rows.setdefault(tuple(of.values()), of | {column: [] for column in columns})
+        for column in columns:
             row[column].append(line[column])
     made = together([{**line, "commit": line.get("commit") or by_hand} for line in lines])
     head = {"kind": "run", "command": run_command(settings), **made, "seed": settings["seed"]}
-    named = [{"method": method, "order": order, **row} for (method, order), row in rows.items()]
-    return {**head, "settings": settings, "rows": named}
+    return {**head, "settings": settings, "rows": [*rows.values()]}
 
 
 def run_command(settings):
@@ -139,11 +140,16 @@ def run_command(settings):
     words = ["cl-condense", "run"]
     words += [] if dataset == "digits" else ["--dataset", dataset, "--data", "DIR"]
     words += [option] if option else []
-    for name in (name for name in said if said[name] != usual[name]):
+    if "class_orders" in said:
+        raise ValueError("a run with class orders of its own: records are of commands that all can give")
+    for name in (name for name in said if said[name] != usual.get(name)):
         if said[name] is None:
             raise ValueError(f"a run of {dataset} with settings that no command has: records are of commands")
-        option = {"max_bytes": "--bytes", "compiled": "--compile"}.get(name, f"--{name.replace('_', '-')}")
-        words += [option] if name == "compiled" else [option, str(said[name])]
+        option = {"max_bytes": "--bytes", "compiled": "--compile", "trainers": "--trainer"}.get(
+            name, f"--{name.replace('_', '-')}"
+        )
+        each = said[name] if name == "trainers" else [said[name]]
+        words += [option] if name == "compiled" else [w for value in each for w in (option, str(value))]
     return shlex.join(words + [w for m in methods for w in ("--method", m)])
 
 

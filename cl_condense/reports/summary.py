@@ -185,7 +185,7 @@ def _table(
     seen = {step: _range([r["classes_seen"] for r in records if r["step"] == step]) for step in shown}
     headers = [f"step {step}\n{seen[step]} {'class' if seen[step] == '1' else 'classes'}" for step in shown]
     own = {name: [r for r in records if label(r) == name] for name in curves}
-    lost = {name: _forgets(of, len(steps)) for name, of in own.items()}
+    lost = {name: forgets(of, len(steps)) for name, of in own.items()}
     known = ["forgets"] if {*lost.values()} != {"-"} else []
     beside = ["average", *known, "images", "KiB", "seconds", *(["n"] if len(ns) > 1 else [])]
     beside = [header for header in beside if header not in without]
@@ -208,7 +208,7 @@ def _table(
     return table
 
 
-def _forgets(records: Sequence[Record], steps: int) -> str:
+def forgets(records: Sequence[Record], steps: int) -> str:
     """Forgetting in points after the last step, of orders that are through; "-" without any."""
     orders = [[r for r in records if r["order"] == order] for order in {r["order"] for r in records}]
     through = [own for own in orders if len(own) == steps and all("by_step" in r for r in own)]

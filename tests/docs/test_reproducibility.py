@@ -78,6 +78,19 @@ def test_the_methods_of_a_run(run, shown):
     assert "7 of 8 steps" in text.replace("\n", " ")
 
 
+def test_a_run_of_two_trainers_has_a_row_for_each_with_what_it_forgets(tmp_path, shown):
+    ways = {"gdumb": [0.1, 0.3], "idc": [0.6, 0.8]}
+    lines = [line("dm", 0, 1, [0.9, 0.9], trainer=way, by_step=[[0.9, 0.9]]) for way in ways] + [
+        line("dm", 0, 2, last, trainer=way, by_step=[[0.4, 0.5], last]) for way, last in ways.items()
+    ]
+    settings = DIGITS.changed(methods=("dm",), orders=1, trainers=("gdumb", "idc"))
+    text = shown(write_run(tmp_path / "run", lines, settings), "methods")
+    assert "| method | after 2 steps | average of steps | forgets | seconds | n |" in text
+    assert "| `dm` | 20.0 ± 10.0 | 55.0 | 45.0 |" in text
+    assert "| `dm (idc)` | 70.0 ± 10.0 | 80.0 | 45.0 |" in text
+    assert "--trainer gdumb --trainer idc" in text
+
+
 def test_the_steps_of_a_run_are_as_on_the_terminal(run, shown):
     text = shown(run, "steps")
     assert "dm      60.0 ± 7.1  35.0 ± 11.2     47.5      20  1.2       64    4" in text
@@ -127,6 +140,7 @@ def test_a_run_that_goes_on_keeps_its_half_line(run, shown):
         "--budget 20 --shrink prefix --seed 4 --method dm",
         "--width 8 --epochs 7 --evaluation plain --method random",
         "--real-per-class 8 --depth 1 --augment crop --method dm",
+        "--trainer idc --trainer gdumb --order-seed 1993 --method dm",
     ],
 )
 def test_a_real_run_says_its_command(words, home, tmp_path, load, monkeypatch):
