@@ -128,7 +128,7 @@ def test_images_of_unequal_size_and_classes_without_images_are_named(tmp_path, c
             Image.new("RGB", (size, size)).save(tmp_path / "data" / name / f"{i}.png")
     assert call("run", "--dataset", "folder", "--data", tmp_path / "data", "--out", tmp_path / "run") == 2
     assert "dog" in (shown := capsys.readouterr().err)
-    assert "9 wide" in shown
+    assert "9 x 9" in shown
     (tmp_path / "data" / "owl").mkdir()
     assert call("run", "--dataset", "folder", "--data", tmp_path / "data", "--out", tmp_path / "run") == 2
     assert "'owl'" in capsys.readouterr().err

@@ -145,7 +145,7 @@ def test_without_a_checkpoint_it_only_tells():
     told = []
     keeping(None, lambda: pytest.fail("no state is wanted"), told.append)(Progress("working", 1, 2))
     keeping(None, lambda: pytest.fail("no state is wanted"))(Progress("working", 1, 2))
-    assert told == [("working", 1, 2, None)]
+    assert told == [Progress("working", 1, 2)]
 
 
 def test_parts_of_a_work_are_kept_apart_and_removed_together(tmp_path):

@@ -85,8 +85,8 @@ def test_more_real_images_and_the_lower_rate_come_at_the_boundary(monkeypatch):
     rates, batches = [], []
     step, batch = PixelStep.__call__, Condensation._batch
 
-    def stepping(self, done, rate=1.0):
-        step(self, done, rate)
+    def stepping(self, *where, **how):
+        step(self, *where, **how)
         rates.append(self._sgd.param_groups[0]["lr"])
 
     def drawing(self, part, warp, number):

@@ -167,7 +167,8 @@ def test_objectives_look_at_features_or_at_gradients_and_not_at_both(name):
     net = Watched()
     objective, accuracy = getattr(objectives, name), torch.tensor(0.5)
     read = statistics_of([objective])
-    objective(*(View(net, torch.randn(2, 3, 1, 2, 2), None, read, accuracy) for _ in range(2)))
+    trained = {"trained": net} if name.startswith("trained") else {}
+    objective(*(View(net, torch.randn(2, 3, 1, 2, 2), None, read, accuracy, **trained) for _ in range(2)))
     assert {asked[0] for asked in net.asked} == {"forward" if "gradient" in name else "features"}
 
 

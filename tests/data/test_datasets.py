@@ -13,6 +13,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from torchvision.datasets import SVHN
 
+from cl_condense.common.progress import Progress
 from cl_condense.data import datasets
 from cl_condense.data.datasets import NAMES, SOURCES, load
 from cl_condense.data.folder import load_folder
@@ -450,7 +451,7 @@ def test_size_takes_the_middle_square(tmp_path):
     assert int(train.images.min()) == int(test.images.min()) == 255
     told = []
     assert load_folder(tmp_path, size=7, on_progress=told.append)[1].shape == (1, 7, 7)
-    assert told == [("decoding", i, 4, None) for i in (1, 2, 3, 4)]
+    assert told == [Progress("decoding", i, 4) for i in (1, 2, 3, 4)]
 
 
 @pytest.mark.parametrize("size", [0, -3])

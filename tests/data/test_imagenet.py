@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from torchvision.transforms import functional
 
+from cl_condense.common.progress import Progress
 from cl_condense.data import decoding
 from cl_condense.data.datasets import load
 from cl_condense.data.imagenet import MEAN, SETS, STD, class_names, load_imagenet
@@ -245,7 +246,7 @@ def test_a_second_load_decodes_nothing(tmp_path, monkeypatch, decodings):
     seen = []
     train, test = load("tinyimagenet", tmp_path, on_progress=seen.append)
     assert sorted(decodings) == sorted(map(str, root.glob("[tv][ra]*/**/*.JPEG")))
-    assert seen == [("decoding", i, 9, None) for i in (4, 8, 9)]
+    assert seen == [Progress("decoding", i, 9) for i in (4, 8, 9)]
     decodings.clear(), seen.clear()
     again, test_again = load("tinyimagenet", root, on_progress=seen.append)
     assert decodings == seen == []

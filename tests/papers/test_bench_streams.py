@@ -8,6 +8,7 @@ import pytest
 from commands import call
 from made_up import REDUCED, SELECT, load_more, shown, stream_cells
 
+from cl_condense.common.progress import Progress
 from cl_condense.papers.bench import Bench
 from cl_condense.papers.costs import Costs
 from cl_condense.papers.forecast import Forecast
@@ -61,7 +62,7 @@ def test_cells_are_done_once_and_shown_beside_the_published(bench):
         progress = []
         assert len(bench.do(work, progress.append)) == 2 * 5
     assert bench.missing(wanted) == []
-    assert progress[-1] == ("dm, order 2, step 5: evaluated", 10, 10, None)
+    assert progress[-1] == Progress("dm, order 2, step 5: evaluated", 10, 10)
     assert progress == sorted(progress, key=lambda each: each.done)
     for cell, work in zip(wanted, missing, strict=True):
         lines = (work.out(bench.folder) / "records.jsonl").read_text().splitlines()

@@ -15,7 +15,7 @@ SETS = Path(__file__).parents[2] / "sets"
 
 
 def test_every_file_has_a_card_that_is_true(load):
-    sets, own = load("sets"), json.loads((SETS / "sets.json").read_text())
+    sets, own = load("condensed_sets"), json.loads((SETS / "sets.json").read_text())
     assert {path.name for path in SETS.glob("*.safetensors")} == {each["file"] for each in own}
     assert sum(each["bytes"] for each in own) < sets.MOST
     assert (SETS / "README.md").read_text() == sets._HEAD + "\n".join(map(sets.card, own))
@@ -28,7 +28,7 @@ def test_every_file_has_a_card_that_is_true(load):
 
 
 def test_sets_of_a_campaign_are_collected_once(load, tmp_path):
-    sets, results = load("sets"), tmp_path / "results"
+    sets, results = load("condensed_sets"), tmp_path / "results"
     fill(results, CELLS)
     found = sets.collect(results, tmp_path / "sets")
     assert found
@@ -41,7 +41,7 @@ def test_sets_of_a_campaign_are_collected_once(load, tmp_path):
 
 
 def test_more_than_a_repository_should_hold_is_refused(load, tmp_path, monkeypatch):
-    sets, results = load("sets"), tmp_path / "results"
+    sets, results = load("condensed_sets"), tmp_path / "results"
     fill(results, CELLS)
     monkeypatch.setattr(sets, "MOST", 5)
     with pytest.raises(ValueError, match="bytes of sets: leave some out"):

@@ -1,6 +1,6 @@
 """The condensed sets that a campaign made, for those who want the files: sets/ with its cards.
 
-    python benchmarks/sets.py results
+    python benchmarks/condensed_sets.py results
 
 copies the sets that `cl-condense table --results results` condensed and evaluated to sets/, and writes
 sets/README.md and sets/sets.json: of each what condensed it, where its accuracy comes from, and its SHA-256.
