@@ -23,7 +23,7 @@ hypothesis.settings.register_profile(
 hypothesis.settings.register_profile("search", deadline=None, max_examples=2000)
 hypothesis.settings.load_profile("fixed")
 
-pytest.register_assert_rewrite("commands", "pages", "sets", "streams", "trials")
+pytest.register_assert_rewrite("commands", "pages", "small_sets", "streams", "trials")
 
 
 def pytest_addoption(parser):

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import save_file
-from sets import same
+from small_sets import same
 
 from cl_condense.condensation.condensed_set import CondensedSet, read_header
 from cl_condense.data.imageset import ImageSet

@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_sets import same
 
 from cl_condense.condensation.codecs import CODECS
 from cl_condense.condensation.condensed_set import CondensedSet, read_header
@@ -15,7 +16,6 @@ from cl_condense.condensation.formats.export import export
 from cl_condense.condensation.formats.read import read
 from cl_condense.condensation.formats.registry import EXPORTS
 from cl_condense.data.class_names import safe
-from sets import same
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
