@@ -3,10 +3,10 @@
     with StandIn() as device:
         step()  # on tensors of device.device
 
-What torch would refuse on a GPU is refused here: operands of two devices, a generator of another one, an index of a
-GPU on the CPU. What a GPU's stream would be waited for is put down in ``waits``, and what would be launched in
-``launches``. Branches of code for ``is_cuda`` are gone through, and the values that come out are a CPU's. What it
-cannot show: time, memory, and how a GPU's kernels round.
+What torch would refuse on a GPU is refused here: operands of two devices, a generator of another one, an index
+of the GPU into a tensor of the host. What would wait for the GPU is put down in ``waits``, what would be
+launched in ``launches``. Branches of code for ``is_cuda`` are gone through, and the values that come out are a
+CPU's. It cannot show time, memory, races of streams, how a GPU's kernels round, autocast and torch.compile.
 """
 
 import contextlib
@@ -187,12 +187,11 @@ class _Named(TorchFunctionMode):
         kwargs = dict(kwargs or {})
         if func is torch.device:
             return func(*args, **kwargs)
-        if func in (Tensor.pin_memory, Tensor.is_pinned):
-            return self._device.pin(args[0].clone()) if func is Tensor.pin_memory else self._device.pinned(args[0])
-        if func is Tensor.tolist and _of_device(args[0]):
-            return args[0].cpu().tolist()
+        if func in _OWN:
+            return _OWN[func](self._device, args[0])
         pinned = kwargs.pop("pin_memory", False)
-        if func in _MADE_OF_LISTS and not isinstance(args[0], Tensor) and _named(kwargs.get("device")) == _BELOW:
+        listed = func in _MADE_OF_LISTS and not isinstance(args[0], Tensor)
+        if listed and _named(kwargs.get("device")) == _BELOW:
             return func(*args, **kwargs | {"device": _HOST}).to(_BELOW)
         args, kwargs = tree_map(_named, (args, kwargs))
         made = func(*args, **kwargs)
@@ -206,6 +205,12 @@ _GETTERS = {
     Tensor.is_meta.__get__: lambda x: False,
 }
 
+
+_OWN = {
+    Tensor.pin_memory: lambda device, x: device.pin(x.clone()),
+    Tensor.is_pinned: lambda device, x: device.pinned(x),
+    Tensor.tolist: lambda device, x: x.cpu().tolist(),
+}
 
 _MADE_OF_LISTS = (torch.tensor, torch.as_tensor)
 

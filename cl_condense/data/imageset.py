@@ -186,7 +186,7 @@ class ImageSet(Dataset[tuple[Tensor, int]]):
 
     @cached_property
     def _constants(self) -> tuple[Tensor, Tensor]:
-        """Mean and std ``[c, 1, 1]`` where the images are; to bring them there would wait for a GPU each time."""
+        """Mean and std ``[c, 1, 1]`` where the images are: bringing them to a GPU would wait each time."""
         mean, std = (torch.tensor(each, device=self.device).view(-1, 1, 1) for each in (self.mean, self.std))
         return mean, std
 

@@ -1,6 +1,6 @@
-"""What runs on a GPU, run on one that is not there (benchmarks/stand_in.py): tensors of one device, and no waits.
+"""What runs on a GPU, on one that is not there (benchmarks/stand_in.py): tensors of one device, and no waits.
 
-Values are compared with those of a CPU, which takes other branches.
+Values are compared with those of a CPU, for which the code has other branches.
 """
 
 from dataclasses import replace
@@ -18,12 +18,13 @@ from cl_condense.condensation.sources.pool import BlendedPool, TrainedPool
 from cl_condense.condensation.sources.standing import ModelQueue
 from cl_condense.condensation.sources.training import DynamicLoop, InnerLoop, RealTraining
 from cl_condense.data.imageset import ImageSet
+from cl_condense.memory.class_memory import ClassMemory
 from cl_condense.methods.condense import condense
 from cl_condense.methods.registry import BASES, COMPOSED, build
 from cl_condense.networks.convnet import MakeConvNet
 from cl_condense.networks.registry import architecture
 from cl_condense.training.augment import DSA
-from cl_condense.training.evaluate import fresh_networks, score
+from cl_condense.training.evaluate import fresh_networks, predict, score
 from cl_condense.training.protocol import Training
 from cl_condense.training.train import TrainJob, train, train_together
 from cl_condense.training.trainers import TRAINERS, lesson
@@ -126,7 +127,8 @@ def weighted(device):
 def test_images_of_a_memory_have_weights_on_the_gpu_too(gpu, method):
     changes = {"real_per_class": 4} if method == "dm" else {}
     changes |= {} if method == "random" else {"iterations": 2}
-    here, there = (condense(weighted(d), method, ipc=2, network=NETWORK, **changes) for d in ("cpu", gpu.device))
+    sets = [weighted(device) for device in ("cpu", gpu.device)]
+    here, there = (condense(each, method, ipc=2, network=NETWORK, **changes) for each in sets)
     torch.testing.assert_close(here.pixels, there.pixels, rtol=1e-4, atol=1e-4)
 
 
@@ -207,13 +209,38 @@ def test_jobs_of_several_class_orders_train_together_without_waiting(gpu):
 def test_an_evaluation_waits_for_no_mini_batch(gpu):
     waits, found = [], []
     for device in (gpu.device, "cpu"):
-        test = images(device=device)
-        x, tell = test.take(torch.arange(len(test), device=device)), watching(gpu, waits)
+        test = images(300, device)
+        x, y = test.take(torch.arange(16, device=device)), test.labels[::38].contiguous()
         options = {"network": NETWORK, "training": Training(2, batch_size=8), "networks": 2, "keys": (0,)}
-        found.append(score(x, test.labels, test, **options, on_progress=tell).cpu())
-    assert torch.equal(*found)
-    assert len(waits) <= 2, waits  # before the first mini-batch, and before the first images of the test
-    assert not any("train.py" in wait or "imageset.py:18" in wait for each in waits for wait in each)
+        tell = watching(gpu, waits if device == gpu.device else None)
+        found.append(score(x, y, test, **options, on_progress=tell).cpu())
+    torch.testing.assert_close(*found, rtol=0, atol=0.01)
+    assert len(waits) == 2, waits  # before the first mini-batch, and before the first of two parts of the test
+    assert not any("train.py" in wait for each in waits for wait in each)
+
+
+# Of each file of networks that needs no minute for its weights.
+@pytest.mark.parametrize("name", ["convnet_swish_bn", "resnet18_bn", "resnet_ap10", "mlp", "lenet"])
+def test_networks_answer_on_the_gpu_without_waiting(gpu, name):
+    width = {} if name in ("mlp", "lenet") else {"width": 4}
+    make, x = architecture(name, (3, 32, 32), **width), torch.randn(2, 3, 32, 32)
+    here, there = (fresh_networks(lambda: make(2), 1, keys=(0,), device=d) for d in ("cpu", gpu.device))
+    on_gpu = x.to(gpu.device)
+    gpu.clear()
+    found = predict(there, on_gpu)
+    assert not gpu.waits
+    torch.testing.assert_close(found.cpu(), predict(here, x), rtol=1e-3, atol=1e-4)
+
+
+def test_a_memory_on_the_gpu_holds_what_one_on_a_cpu_does(gpu):
+    held = []
+    for device in ("cpu", "cuda"):
+        memory = ClassMemory(4, method="dm", iterations=2, network=NETWORK, device=device)
+        for seen in ((3,), (7,), (3,)):
+            memory.update(images().only(seen))
+        held.append(memory.condensed.decode())
+    torch.testing.assert_close(*(images for images, _ in held), rtol=0.03, atol=0.03)  # of 8 bits
+    assert torch.equal(*(labels for _, labels in held))
 
 
 @pytest.mark.parametrize("name", CODECS)
