@@ -210,6 +210,20 @@ def mutations(record):
     return _table(("format, by a file", "damaged files", "neither read nor named in one line"), rows)
 
 
+def launches(record):
+    """A row a method and number of classes: operations that an iteration launches, and waits for the device."""
+    rows = []
+    for row in record["rows"]:
+        sides = [row["reference"], row["ours"]]
+        plain, ours = (side and statistics.mean(side["launches"]) for side in sides)
+        waits = ["-" if side is None else f"{statistics.mean(side['waits']):.3g}" for side in sides]
+        ratio = f"{plain / ours:.1f}" if plain else "-"
+        counts = ["-" if n is None else f"{n:,.0f}" for n in (plain, ours)]
+        rows.append((f"`{row['method']}`", row["classes"], *counts, ratio, *waits))
+    head = ("method", "classes", "plain loop", "ours", "ratio", "waits, plain loop", "waits, ours")
+    return _table(head, rows)
+
+
 FORMS = {
     "steps": ("run", _steps),
     "methods": ("run", _methods),
@@ -222,6 +236,7 @@ FORMS = {
     "equal_bytes": ("equal_bytes", _equal_bytes),
     "speed": ("speed", _speed),
     "kills": ("kills", kills),
+    "launches": ("launches", launches),
     "mutations": ("mutations", mutations),
     "steady_memory": ("steady_memory", steady_memory),
 }

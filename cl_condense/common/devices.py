@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 
 def pick_device(name: str | torch.device = "auto") -> torch.device:
@@ -37,6 +38,16 @@ def device_name(name: str | torch.device) -> str:
     lines = info.read_text().splitlines() if info.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
+
+
+def upload(numbers: Sequence[int] | Sequence[Sequence[int]], device: torch.device | str) -> Tensor:
+    """Whole numbers as int64 on a device, for which neither it nor the host waits.
+
+    To a GPU they go from pinned memory: a copy from any other waits for all that was launched before it.
+    """
+    pinned = torch.device(device).type == "cuda"
+    held = torch.tensor(numbers, dtype=torch.int64, pin_memory=pinned)
+    return held.to(device, non_blocking=True)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from cl_condense.common import numbers
 from cl_condense.common.checkpoint import Checkpoint, State, keeping
+from cl_condense.common.devices import upload
 from cl_condense.common.progress import OnProgress, Progress
 from cl_condense.common.rng import Purpose, bits
 from cl_condense.condensation.chunks import Chunk, Memory, chunks, few, fitting, memory_of
@@ -258,7 +259,7 @@ class Condensation:
         most = self.recipe.syn_per_class
         if most is None or images.shape[1] <= most:
             return images
-        ids = torch.tensor(part.class_ids, device=images.device)[:, None]
+        ids = upload(part.class_ids, images.device)[:, None]
         slots = torch.arange(images.shape[1], device=images.device)
         order = bits(Purpose.SYN_BATCH, self._seed, self.iteration, ids, slots).argsort(1)
         return images[torch.arange(len(ids), device=images.device)[:, None], order[:, :most]]

@@ -6,6 +6,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import accumulate
 
 import numpy as np
@@ -180,9 +181,14 @@ class ImageSet(Dataset[tuple[Tensor, int]]):
         x = self.images[index]
         if x.dtype != torch.uint8:
             return x
-        mean = torch.tensor(self.mean, device=x.device).view(-1, 1, 1)
-        std = torch.tensor(self.std, device=x.device).view(-1, 1, 1)
+        mean, std = self._constants
         return x.float().div_(255).sub_(mean).div_(std)
+
+    @cached_property
+    def _constants(self) -> tuple[Tensor, Tensor]:
+        """Mean and std ``[c, 1, 1]`` where the images are: bringing them to a GPU would wait each time."""
+        mean, std = (torch.tensor(each, device=self.device).view(-1, 1, 1) for each in (self.mean, self.std))
+        return mean, std
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         """Image ``[c, h, w]`` in float32, normalised, and label.

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from cl_condense.common.devices import upload
 from cl_condense.common.kinds import check_flag, check_kind
 from cl_condense.common.numbers import finite
 from cl_condense.common.rng import Purpose, fold, uniform
@@ -129,9 +130,7 @@ class DSA:
         the device; neither waits.
         """
         layers, seeds = self._layers(), _seeds(len(rows), keys)
-        pinned = torch.device(device).type == "cuda"
-        both = torch.tensor([seeds, [*rows]], dtype=torch.int64, pin_memory=pinned)
-        seed, ids = both.to(device, non_blocking=True)[..., None, None]
+        seed, ids = upload([seeds, [*rows]], device)[..., None, None]
         image = torch.arange(images or 1, device=device)
         number = torch.arange(_DRAWS * len(layers), device=device)
         u = uniform(seed if len({*seeds}) > 1 else seeds[0], ids, image[:, None], number)

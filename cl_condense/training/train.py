@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cl_condense.common.checkpoint import Checkpoint, State, keeping, under
+from cl_condense.common.devices import upload
 from cl_condense.common.kinds import check_call, check_kind, check_parts
 from cl_condense.common.numbers import whole
 from cl_condense.common.progress import OnProgress, Progress
@@ -195,11 +196,11 @@ class _Rows:
         device = self.images.device
         places = [(k, i) for k, job in enumerate(jobs) for i in range(len(job.nets))]
         self.numbers = [i for _, i in places]
-        self.job, self.number = torch.tensor(places, device=device).T[..., None]
+        self.job, self.number = upload(places, device).T[..., None]
         columns = zip(*(jobs[k].keys for k, _ in places), strict=True)
         self.keys = tuple(each[0] if len({*each}) == 1 else list(each) for each in columns)
         self.device_keys: tuple[Key, ...] = tuple(
-            torch.tensor(k, device=device)[:, None] if isinstance(k, list) else k for k in self.keys
+            upload(k, device)[:, None] if isinstance(k, list) else k for k in self.keys
         )
         self.most = training.epochs * -(-self.images.shape[1] // training.batch_size)
         self.done, self.right = 0, torch.zeros(len(self.nets), dtype=torch.int64, device=device)
