@@ -168,4 +168,6 @@ def test_a_report_reads_the_images_as_they_were_prepared(tmp_path):
     words = "--dataset folder --data DATA --size 20x16 --skip-damaged --classes 'cat,red panda'"
     assert f"cl-condense condense {words}" in page
     assert "where they started" in page
+    assert "- preparation: (size=20x16, skip\\_damaged=True, classes=cat, red panda)" in page
+    assert "- skipped: 1, which the record lists" in page
     assert "could not be read" not in page
