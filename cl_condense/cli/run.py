@@ -91,9 +91,7 @@ Examples:
 @shared.out("Folder for the results.  [default: one under runs/]")
 @shared.logs
 @click.option("--remake", is_flag=True, help="Make memories that were lost since again.")
-def run(
-    dataset: str, data: Path | None, out: Path | None, *, remake: bool, order_file: Path | None, **given: Any
-) -> None:
+def run(dataset: str, data: Path | None, out: Path | None, *, remake: bool, **given: Any) -> None:
     """Class-incremental run: condense each step's classes into memory, retrain on it, evaluate.
 
     Writes records.jsonl, accuracy.png, memory.png, the memories and config.toml, which repeats it, to the
@@ -110,6 +108,8 @@ def run(
 
     compared, pools, logs = (given.pop(name) for name in ("methods", "pools", "logs"))
     compared, given = compared or METHODS, one_of(given, "ipc", "budget", "max_bytes")
+    given = one_of(given, "order_seed", "order_file")
+    order_file = given.pop("order_file")
     refuse(written(), of_run(compared, dataset, given["network"], written()))
     if out:
         writable(out, "--out", folder=True)
@@ -155,7 +155,11 @@ def _announce(task: Run, console: Console) -> None:
 
     sizes, s = task.sizes, task.settings
     even = len(set(sizes)) == 1
-    split = f"{sizes[0]} new classes each" if even else f"uneven: {', '.join(map(str, sizes))} new classes"
+    split = (
+        f"{sizes[0]} new class{'es' * (sizes[0] > 1)} each"
+        if even
+        else f"uneven: {', '.join(map(str, sizes))} new classes"
+    )
     memory = f"{_budget(s)} as {s.main.codec}"
     repeats = f"{count(s.stream.orders, 'class order')} x {count(s.train.networks, 'network')}"
     ways_to_train = "" if s.stream.trainers == (DEFAULT,) else f", trained by {' and '.join(s.stream.trainers)}"
@@ -260,8 +264,7 @@ def _show(task: Run, console: Console) -> None:
             say(stderr(), f"{file} is not there: its picture is left out; --remake makes it again")
             continue
         memory = CondensedSet.load(file)
-        names = [task.train.names[i] for i in memory.class_ids]
-        pages[method] = grid_page(memory.to_pixels(), memory.counts, names)
+        pages[method] = grid_page(memory.to_pixels(), memory.counts, memory.names, memory.class_ids)
     if pages:
         panel_grid(pages, task.out / "memory.png")
     say(console, f"\nIn {task.out}: records.jsonl, accuracy.png, memory.png, memory/")

@@ -63,9 +63,7 @@ class Terminal:
         total = None if share is None else 1.0
         # the numbers first, then the stage, which ends the label
         room = max(0, self._console.width - len(text) - self._bar_width - 2)
-        label, text = (
-            encodable(each, self._console.file) for each in (label[max(0, len(label) - room) :], text)
-        )
+        label, text = (encodable(each, self._console.file) for each in (_end(label, room), text))
         self._bar.update(self._task, total=total, completed=share or 0.0, description=label, text=text)
         self._bar.start()
         self._bar.refresh()
@@ -142,6 +140,12 @@ def encodable(text: str, file: IO[str]) -> str:
     """The text with ? for what a file's encoding lacks."""
     encoding = getattr(file, "encoding", None) or "utf-8"
     return text.encode(encoding, "replace").decode(encoding)
+
+
+def _end(text: str, room: int) -> str:
+    """As much of its end as so many characters hold; nothing rather than a part of the last word."""
+    start = max(0, len(text) - room)
+    return text[start:] if not start or " " in text[start:] else ""
 
 
 def _line(label: str, share: float | None, text: str) -> str:

@@ -182,7 +182,9 @@ class _Stage:
         each = self._pace.each()
         if each is None:
             return ""
-        return f"{1 / each:.3g} a second" if each < 1 else f"{words(each)} each"
+        if each >= 1:
+            return f"{words(each)} each"
+        return f"{1 / each:,.0f} a second" if each < 0.01 else f"{1 / each:.3g} a second"
 
 
 def _beat(bar: weakref.ref[ProgressBar], ended: threading.Event) -> None:

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from cl_condense.common.devices import pick_device
+from cl_condense.common.foreign import shown
 from cl_condense.common.kinds import check_kind
 from cl_condense.common.numbers import MOST, whole
 from cl_condense.common.rng import Key, bits, uniform
@@ -165,6 +166,12 @@ class ImageSet(Dataset[tuple[Tensor, int]]):
             weights=None if self.weights is None else self.weights[keep],
         )
 
+    def called(self, place: int) -> str:
+        """The label of a class, by its place, and its name where that is another."""
+        label = str(self.class_ids[place])
+        name = self.names[place] if self.names else label
+        return label if name == label else f"{label} {shown(repr(name))}"
+
     def filled(self, m: int) -> ImageSet:
         """The same set, but classes of fewer than m images are gone through again, up to m."""
         m = whole("images of each class", m)
@@ -279,7 +286,7 @@ def check_ipc(ipc: int, real: ImageSet) -> None:
     whole("images per class (ipc)", ipc)
     fewest = min(real.counts)
     if ipc > fewest:
-        scarce = real.class_ids[real.counts.index(fewest)]
+        scarce = real.called(real.counts.index(fewest))
         raise ValueError(f"{ipc} images per class, but class {scarce} has {fewest}: give at most {fewest}")
 
 
@@ -328,9 +335,9 @@ def check_constants(given: object, channels: int | None = None) -> Constants:
     except (TypeError, ValueError, OverflowError):
         pass
     of = "" if channels is None else f" does not fit images of {channels} channel{'s' * (channels > 1)}"
-    shown = " ".join(repr(given).split())[:80]
+    said = " ".join(repr(given).split())[:80]
     raise ValueError(
-        f"normalisation {shown}{of}: give (mean, std), each with a finite number a channel, std above 0"
+        f"normalisation {said}{of}: give (mean, std), each with a finite number a channel, std above 0"
     )
 
 
@@ -367,5 +374,5 @@ def _checked_weights(weights: Tensor, n: int) -> Tensor:
 
 
 def _list(ids: Sequence[int], most: int = 12) -> str:
-    shown = ", ".join(map(str, ids[:most]))
-    return shown + (f", ... ({len(ids)} in all)" if len(ids) > most else "")
+    few = ", ".join(map(str, ids[:most]))
+    return few + (f", ... ({len(ids)} in all)" if len(ids) > most else "")

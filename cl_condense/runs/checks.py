@@ -36,7 +36,7 @@ def ipc_within(max_bytes: int, images: ImageSet, codec: str) -> int:
         least = classes * (one + labels)
         raise ValueError(f"{max_bytes} bytes are below one image per class as {codec}: give at least {least}")
     if each > (fewest := min(images.counts)):
-        scarce = images.class_ids[images.counts.index(fewest)]
+        scarce = images.called(images.counts.index(fewest))
         raise ValueError(
             f"{max_bytes} bytes hold {each} images per class as {codec}, but class {scarce} has {fewest}: "
             f"give at most {classes * (fewest * one + labels)}"

@@ -32,7 +32,7 @@ from cl_condense.runs.config import TrainConfig, digest
 from cl_condense.runs.defaults import DEFAULTS, default_epochs
 from cl_condense.runs.provenance import origin
 from cl_condense.runs.records import append_once
-from cl_condense.runs.weights import check_weights, write_weights
+from cl_condense.runs.weights import check_weights, check_whitened, write_weights
 from cl_condense.training.evaluate import OnTrained
 
 
@@ -87,6 +87,8 @@ def evaluate_files(
     config, device = training_config(dataset, **given), str(pick_device(device))
     check_training(config, train, test)
     readings = _read(files, train, test, {"pair": pair, "factor": factor, "space": space})
+    if weights:
+        check_whitened(weights, readings[0].record()["space"])
     on_read(notes)  # not before: what cannot be done is one line, its error
     judge = Judge(Real(train, test), config, device, baselines)
     job = _identity(files, readings, config, test) | {"baselines": baselines}
@@ -99,7 +101,7 @@ def evaluate_files(
             checkpoint = parts.checkpoint()
             record: Json = checkpoint.notes.get("record", {}) if checkpoint else {}
             if not record:
-                keep = partial(write_weights, weights, reading.set, config) if weights else None
+                keep = partial(write_weights, weights, reading.set, test, config) if weights else None
                 found = judge.record(reading, parts, partial(recorder.within, curve), keep)
                 record = {"file": str(file), **read_as(wanted, notes), **found}
             recorder.accuracies(curve, record["accuracies"])

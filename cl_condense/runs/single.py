@@ -20,6 +20,7 @@ from cl_condense.common.plain import Json
 from cl_condense.common.progress import OnProgress, Progress
 from cl_condense.common.rng import subseed
 from cl_condense.condensation.condensed_set import CondensedSet
+from cl_condense.condensation.formats.reading import normalised
 from cl_condense.condensation.paper_settings import warn_borrowed
 from cl_condense.condensation.recipe import Method, Recipe
 from cl_condense.data.imageset import ImageSet, check_ipc
@@ -149,7 +150,14 @@ class Saved:
 
     def start(self, real: ImageSet, ipc: int, seed: int) -> Tensor:
         self.check(real, ipc)
-        return self.condensed.pixels.view(len(real.class_ids), ipc, *real.shape).to(real.device, copy=True)
+        pixels, constants = self.condensed.pixels, (real.mean, real.std)
+        if (
+            self.condensed.mean,
+            self.condensed.std,
+        ) != constants:  # other real images than those it was made of
+            mean, std = (torch.tensor(v).view(-1, 1, 1) for v in (self.condensed.mean, self.condensed.std))
+            pixels = normalised(pixels * std + mean, "unit", *constants)
+        return pixels.view(len(real.class_ids), ipc, *real.shape).to(real.device, copy=True)
 
     def settings(self) -> Json:
         """What a record says of it."""

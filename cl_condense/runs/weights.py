@@ -10,6 +10,7 @@ from torch import nn
 from cl_condense.common import tensor_file
 from cl_condense.common.files import writable
 from cl_condense.condensation.condensed_set import CondensedSet
+from cl_condense.data.imageset import ImageSet
 from cl_condense.networks.torchvision_nets import TorchvisionNet
 from cl_condense.runs.config import TrainConfig
 
@@ -27,10 +28,23 @@ def check_weights(path: Path, sets: int) -> None:
     writable(path, "--weights", ours=_ours)
 
 
-def write_weights(path: Path, made: CondensedSet, config: TrainConfig, nets: Sequence[nn.Module]) -> None:
-    """Writes those of the first network, with what a classifier is used with: classes, size, normalisation."""
+def check_whitened(path: Path, space: str) -> None:
+    """Raises ValueError for the network of a whitened set, whose file would lack what whitens its images."""
+    if space == "whitened":
+        raise ValueError(
+            f"--weights {path}: the network takes whitened images, and the file has no whitening: leave it out"
+        )
+
+
+def write_weights(
+    path: Path, made: CondensedSet, test: ImageSet, config: TrainConfig, nets: Sequence[nn.Module]
+) -> None:
+    """Writes those of the first network, with what a classifier is used with: classes, size, normalisation.
+
+    The classes are those of its outputs, all of the test images', though a set may lack some.
+    """
     net = nets[0].net if isinstance(nets[0], TorchvisionNet) else nets[0]
-    names = [*made.names] or [str(label) for label in made.class_ids]
+    names = [*test.names] or [str(label) for label in test.class_ids]
     about = {"network": config.network, "classes": names, "shape": [*made.shape]}
     about |= {"mean": [*made.mean], "std": [*made.std]}
     tensor_file.write(path, _FORM, net.state_dict(), about=about)

@@ -107,3 +107,15 @@ def test_one_method_and_an_option_without_effect_pass_in_a_file(home, capsys, mo
     (home / "x.toml").write_text('method = "random"\npaper = 1\n'.replace("paper = 1", "economy = false"))
     assert refusal(["run", "--config", "x.toml"], capsys) == "read"
     assert refusal(["run", "--config", "x.toml", "--papers"], capsys).startswith("--papers: with random")
+
+
+def test_a_seed_of_class_orders_takes_the_place_of_the_file_of_them_and_the_other_way_round(home):
+    (home / "orders.json").write_text(json.dumps([*range(9, -1, -1)]))
+    run = f"{RUN.replace(' --method dm', '').replace(' --iterations 2', '')} --width 8".split()
+    assert call(*run, "--order-file", "orders.json", "--out", "a") == 0
+    assert call("run", "--config", "a/config.toml", "--order-seed", "3", "--out", "b") == 0
+    assert call("run", "--config", "b/config.toml", "--order-file", "orders.json", "--out", "c") == 0
+    orders = [
+        (settings(home / name).get("class_orders"), settings(home / name).get("order_seed")) for name in "abc"
+    ]
+    assert orders == [([[*range(9, -1, -1)]], None), (None, 3), ([[*range(9, -1, -1)]], None)]

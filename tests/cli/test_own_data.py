@@ -1,17 +1,20 @@
 """Photos of one's own on the command line: prepared, said aloud, repeated by what the results have."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from commands import call
+from commands import call, refusal
 from PIL import Image
+from safetensors import safe_open
 from safetensors.torch import load_file
 from torchvision.models import resnet18
 
-from cl_condense import CondensedSet, load
+from cl_condense import CondensedSet, condense, load
 from cl_condense.runs.checks import fingerprint
+from cl_condense.runs.single import Saved
 
 FEW = ["--iterations", "2", "--real-per-class", "4", "--width", "4"]
 PHOTOS = ["--dataset", "folder", "--data", "photos", "--size", "16", "--skip-damaged"]
@@ -118,6 +121,43 @@ def test_evaluate_keeps_the_weights_that_torchvision_loads(tmp_path, capsys):
     assert record["preparation"] == {"size": "16x16", "skip_damaged": True}
 
 
+def test_weights_have_the_classes_of_all_outputs_where_the_set_lacks_some(tmp_path):
+    assert call("condense", *PHOTOS, "--ipc", "1", "--method", "random", "--out", "set.safetensors") == 0
+    CondensedSet.load("set.safetensors").only([0, 2]).save("two.safetensors")
+    more = ["--width", "4", "--epochs", "1", "--networks", "1", "--weights", "w.safetensors"]
+    assert call("evaluate", "two.safetensors", *PHOTOS, *more) == 0
+    with safe_open("w.safetensors", "pt") as file:
+        about = json.loads(file.metadata()["about"])
+        assert file.get_tensor("classifier.weight").shape[0] == len(about["classes"])
+    assert about["classes"] == ["cat", "dog", "red panda"]
+
+
+def test_weights_of_a_whitened_set_are_refused_before_any_work(tmp_path, capsys):
+    torch.save(torch.zeros(3, 3, 16, 16), "images.pt")
+    words = ["evaluate", "images.pt", *PHOTOS, "--space", "whitened", "--weights", "w.safetensors"]
+    assert "the file has no whitening" in refusal(words, capsys)
+    assert not (tmp_path / "w.safetensors").exists()
+
+
+def test_a_run_of_a_data_set_without_names_ends_with_its_pictures(tmp_path):
+    labels = np.array([3, 7, 9] * 4)
+    images = np.broadcast_to(labels.astype(np.uint8)[:, None, None], (12, 8, 8))
+    arrays = {"train_images": images, "test_images": images}
+    np.savez("plain.npz", **arrays, train_labels=labels, test_labels=labels)
+    more = "--method random --steps 3 --ipc 1 --orders 1 --networks 1 --epochs 1 --width 4 --out run".split()
+    assert call("run", "--dataset", "npz", "--data", "plain.npz", *more) == 0
+    assert (tmp_path / "run" / "memory.png").exists()
+
+
+def test_a_set_goes_on_as_it_looks_where_its_data_are_normalised_otherwise(tmp_path):
+    real, _ = load("folder", "photos", size=16, skip_damaged=True, on_note=lambda note: None)
+    before = condense(real, "random", ipc=1)
+    other = replace(real, mean=(0.1, 0.2, 0.3), std=(1.0, 2.0, 0.5))
+    start = Saved(before).start(other, 1, 0)
+    assert torch.equal(CondensedSet.of(other, start, {}, 0).to_pixels(), before.to_pixels())
+    assert torch.equal(Saved(before).start(real, 1, 0).flatten(0, 1), before.pixels)
+
+
 def test_a_report_reads_the_images_as_they_were_prepared(tmp_path):
     for size in ("16", "20x16"):
         given = [*PHOTOS[:-3], "--size", size, "--skip-damaged", "--classes", "cat,red panda"]
@@ -128,4 +168,6 @@ def test_a_report_reads_the_images_as_they_were_prepared(tmp_path):
     words = "--dataset folder --data DATA --size 20x16 --skip-damaged --classes 'cat,red panda'"
     assert f"cl-condense condense {words}" in page
     assert "where they started" in page
+    assert "- preparation: (size=20x16, skip\\_damaged=True, classes=cat, red panda)" in page
+    assert "- skipped: 1, which the record lists" in page
     assert "could not be read" not in page

@@ -1,6 +1,7 @@
 import copy
 import gc
 import io
+import re
 import sys
 import threading
 import time
@@ -111,6 +112,15 @@ def test_stages_in_a_row_have_a_bar_each(clock):
         assert text in shown
     assert "9 of 60, 1 s each, 3 s so far" in shown
     assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h") == 7
+
+
+def test_a_narrow_terminal_has_no_part_of_a_word_and_no_power_of_ten(clock):
+    console = terminal(50)
+    drive(ProgressBar("folder", console, clock), clock, 60, 7000, 0.0005, stage="decoding", first=100)
+    shown = console.file.getvalue()
+    assert "folder: decoding" in shown  # before there is a rate
+    assert "2,000 a second" in shown
+    assert {*re.findall(r"\x1b\[2K([a-z]+) ", shown)} <= {"decoding"}
 
 
 def test_a_narrow_terminal_and_markup_in_a_name_do_no_harm(clock):

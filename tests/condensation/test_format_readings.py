@@ -154,6 +154,14 @@ def test_the_range_of_values_says_what_they_are(low, high, space, tmp_path):
         assert ("space" in found.record()["assumed"]) == (asked == "auto")
 
 
+@pytest.mark.parametrize("space", ["unit", "normalised"])
+def test_a_list_is_told_by_most_of_its_values_where_some_go_far(space, tmp_path):
+    x = images(0, 1) if space == "unit" else (images(0, 1) - MEAN) / STD
+    x.view(-1)[:2] = torch.tensor([-2.5, 3.0])
+    torch.save([x, LABELS], tmp_path / "set.pt")
+    assert read(tmp_path / "set.pt", CONSTANTS).record()["space"] == space
+
+
 def test_bytes_are_pixels(tmp_path):
     x = images(0, 255).to(torch.uint8)
     path = published(

@@ -84,18 +84,33 @@ def settled(key: Literal["space", "factor"], asked: object, known: object, assum
     return Note(key, known, "known")
 
 
-def space_of(images: Tensor, usual: str | None = None) -> str:
+def space_of(
+    images: Tensor, usual: str | None = None, mean: Sequence[float] = (), std: Sequence[float] = ()
+) -> str:
     """What values float images seem to have.
 
-    Of a layout that usually is ``unit``, that where they stay from -1 to 2: not everyone cuts them off.
+    Of a layout that usually is ``unit``, that where they stay from -1 to 2, and beyond where mean and std are
+    rather those of the data set's pixels than 0 and 1: not everyone cuts them off.
     Else all from 0 to 1: ``unit``; none negative and some above 20: ``pixels``; else ``normalised``.
     """
     low, high = float(images.min()), float(images.max())
-    if usual and low >= -1 and high <= 2:
+    if usual and ((low >= -1 and high <= 2) or _as_pixels(images, mean, std)):
         return usual
     if low >= 0 and high <= 1:
         return "unit"
     return "pixels" if low >= 0 and high > _FAR else "normalised"
+
+
+def _as_pixels(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> bool:
+    """Whether values are likelier of the mean and std of pixels from 0 to 1 than of 0 and 1, as normal ones."""
+    own_mean, own_std = images.float().mean((0, 2, 3)), images.float().std((0, 2, 3))
+
+    def misfit(centre: Tensor, spread: Tensor) -> float:
+        return float(((((own_mean - centre) / spread) ** 2) + (own_std / spread).log() ** 2).sum())
+
+    centre, spread = torch.tensor(mean), torch.tensor(std)
+    ones = torch.ones_like(spread)
+    return misfit(centre, spread) < misfit(0 * ones, ones)
 
 
 def normalised(images: Tensor, space: str, mean: Sequence[float], std: Sequence[float]) -> Tensor:

@@ -75,7 +75,10 @@ def settle(path: Path, found: Found, asked: Asked) -> Reading:
     with naming(path):
         known_space = "pixels" if real.images.dtype == torch.uint8 else known.get("space")
         space = settled(
-            "space", asked.space, known_space, None if known_space else space_of(real.images, found.usual)
+            "space",
+            asked.space,
+            known_space,
+            None if known_space else space_of(real.images, found.usual, real.mean, real.std),
         )
         factor = settled("factor", asked.factor, known.get("factor"), 1)
         pixels = normalised(real.images, space.value, real.mean, real.std)

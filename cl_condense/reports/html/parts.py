@@ -13,6 +13,7 @@ from rich.text import Text
 
 from cl_condense.common.plain import Values
 from cl_condense.reports.html.text import linked, plain, safe
+from cl_condense.reports.html.words import plainly
 
 _LONG = 24  # characters of a cell that may take more than a line
 
@@ -175,7 +176,7 @@ class Facts:
     kind: str = ""
 
     def _shown(self) -> dict[str, str]:
-        return {k: str(v) for k, v in self.values.items() if v not in (None, "", [], {})}
+        return {k: plainly(v) for k, v in self.values.items() if v not in (None, "", [], {})}
 
     def html(self) -> str:
         shown = (f"<dt>{safe(k)}</dt><dd>{linked(safe(v))}</dd>" for k, v in self._shown().items())

@@ -78,16 +78,16 @@ def cite(method: str) -> str:
 
 
 def pairs(values: Any) -> str:
-    return ", ".join(f"{k} {_plainly(v)}" for k, v in dict(values or {}).items())
+    return ", ".join(f"{k} {plainly(v)}" for k, v in dict(values or {}).items())
 
 
-def _plainly(value: object) -> str:
+def plainly(value: object) -> str:
     """A setting of a record: a part of a recipe as it stands in Python."""
     if isinstance(value, dict):
-        inside = ", ".join(f"{k}={_plainly(v)}" for k, v in value.items() if k != "kind")
+        inside = ", ".join(f"{k}={plainly(v)}" for k, v in value.items() if k != "kind")
         return f"{value.get('kind', '')}({inside})"
     if isinstance(value, list):
-        return ", ".join(map(_plainly, value)) or "none"
+        return ", ".join(map(plainly, value)) or "none"
     return str(value)
 
 
