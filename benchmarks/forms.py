@@ -303,7 +303,7 @@ def _unfinished(record):
     if record["kind"] == "run":
         done, wanted, what = (
             sum(len(r["step"]) for r in rows),
-            len(s["methods"]) * s["orders"] * s["steps"],
+            len(s["methods"]) * s["orders"] * s["steps"] * len(s.get("trainers", "1")),
             "steps",
         )
     elif record["kind"] in ("held_out", "equal_bytes"):
