@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from avalanche.benchmarks.utils import AvalancheDataset
@@ -16,8 +15,9 @@ from torchvision.transforms import v2
 from cl_condense.common.kinds import check_kind
 from cl_condense.common.rng import isolated
 from cl_condense.data.imageset import Constants
+from cl_condense.strategies.tensors import Items, Theirs
 
-Transform = Callable[[Any], Any]
+Transform = Callable[[Theirs], Theirs]
 
 _TO_TENSOR = (v1.ToTensor, v1.PILToTensor, v2.ToImage, v2.PILToTensor)
 _COMPOSED = (v1.Compose, v2.Compose, nn.Sequential)
@@ -45,7 +45,7 @@ class AsStream:
         return image
 
 
-def as_stream(stream: Any) -> AsStream:
+def as_stream(stream: Theirs) -> AsStream:
     """The stream's own augmentation as the ``transform`` of a CondensedBuffer; Avalanche's buffers do the same.
 
     Each part of the training transform is called with the float tensor that ``ToTensor`` would have given,
@@ -71,14 +71,14 @@ def as_stream(stream: Any) -> AsStream:
     return made
 
 
-def _dataset_of(stream: Any) -> Any:
+def _dataset_of(stream: Theirs) -> Theirs:
     """The data set of an experience, of a stream's first one, or itself."""
     if isinstance(stream, AvalancheDataset) or hasattr(stream, "dataset") or not isinstance(stream, Iterable):
         return getattr(stream, "dataset", stream)
     return getattr(next(iter(stream), None), "dataset", stream)
 
 
-def _steps(dataset: AvalancheDataset[Any], group: str) -> list[Transform]:
+def _steps(dataset: Items, group: str) -> list[Transform]:
     """The parts of a group's transform of images, in their order.
 
     Avalanche shows what it was given nowhere, so its own fields are read.
@@ -103,7 +103,7 @@ def _flat(parts: list[Transform]) -> Iterator[Transform]:
             yield part
 
 
-def _try(made: AsStream, dataset: AvalancheDataset[Any]) -> None:
+def _try(made: AsStream, dataset: Items) -> None:
     """Raises ValueError where the transform does not make an image of an image."""
     image, state = dataset.eval()[0][0], random.getstate()
     give = "give transform a function of an image tensor [c, h, w] instead"

@@ -7,7 +7,6 @@ import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from avalanche.benchmarks import OnlineCLExperience
@@ -29,7 +28,15 @@ from cl_condense.networks.contract import MakeNetwork
 from cl_condense.strategies.groups import MemoryGroup, Shown
 from cl_condense.strategies.needs import check_strategy, wants_task_labels
 from cl_condense.strategies.of_memory import OfMemory
-from cl_condense.strategies.tensors import ItemFormat, label_and_task, memory_dataset, pair_names, read_items
+from cl_condense.strategies.tensors import (
+    ItemFormat,
+    Items,
+    Theirs,
+    label_and_task,
+    memory_dataset,
+    pair_names,
+    read_items,
+)
 
 
 class CondensedBuffer(ExemplarsBuffer):
@@ -138,7 +145,7 @@ class CondensedBuffer(ExemplarsBuffer):
         self.num_workers = numbers.whole("num_workers", num_workers, 0)
         self._format = ItemFormat(tensor_labels=False, task_labels=True)
         self._shown: Shown | None = None
-        self._updated: tuple[weakref.ref[Any], int] | None = None  # by which strategy, and at which experience
+        self._updated: tuple[weakref.ref[Theirs], int] | None = None  # by which, at which experience
 
     def __len__(self) -> int:
         """How many images are held and replayed."""
@@ -161,7 +168,7 @@ class CondensedBuffer(ExemplarsBuffer):
         return self.class_memory.max_size or 0
 
     @property
-    def buffer(self) -> AvalancheDataset[Any]:
+    def buffer(self) -> Items:
         """The memory as a dataset whose items look like the stream's; empty before the first experience."""
         return self._shows().dataset
 
@@ -171,7 +178,7 @@ class CondensedBuffer(ExemplarsBuffer):
         return self._shows().groups
 
     @property
-    def buffer_datasets(self) -> list[AvalancheDataset[Any]]:
+    def buffer_datasets(self) -> list[Items]:
         """The datasets of ``buffer_groups``."""
         return [group.buffer for group in self.buffer_groups.values()]
 
@@ -185,7 +192,7 @@ class CondensedBuffer(ExemplarsBuffer):
         """Whether a class's part shrinks as classes come."""
         return self.total_num_classes is None and self.per_class is None
 
-    def update(self, strategy: Any, **kwargs: object) -> None:
+    def update(self, strategy: Theirs, **kwargs: object) -> None:
         """Condenses the strategy's current experience; what Avalanche 0.6 calls.
 
         Plugins that share a memory call it one after another; the first of them is heard.
@@ -196,7 +203,7 @@ class CondensedBuffer(ExemplarsBuffer):
             self.post_adapt(strategy, strategy.experience)
             self._updated = now
 
-    def post_adapt(self, agent_state: object, exp: Any) -> None:
+    def post_adapt(self, agent_state: object, exp: Theirs) -> None:
         """Condenses an experience's classes into the memory; after an error the memory is what it was.
 
         Raises:
@@ -211,7 +218,7 @@ class CondensedBuffer(ExemplarsBuffer):
             )
         self.update_from_dataset(getattr(exp, "dataset", None), agent_state)
 
-    def update_from_dataset(self, new_data: AvalancheDataset[Any] | None, strategy: object = None) -> None:
+    def update_from_dataset(self, new_data: Items | None, strategy: object = None) -> None:
         """Condenses the classes of a dataset into the memory; one without images changes nothing."""
         start = time.perf_counter()
         check_kind("dataset of the experience", new_data, AvalancheDataset, "an AvalancheDataset of images")
@@ -234,7 +241,7 @@ class CondensedBuffer(ExemplarsBuffer):
         self.class_memory.resize(new_size)
         self._shown = None
 
-    def save(self, path: str | Path, **extra: Any) -> None:
+    def save(self, path: str | Path, **extra: object) -> None:
         """Writes the memory and what is needed to go on; ``load`` reads it into an equal buffer."""
         self.class_memory.save(path, format=list(self._format), **extra)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 from avalanche.models import MultiTaskModule
@@ -21,7 +20,7 @@ from cl_condense.common.suggest import choice
 from cl_condense.networks.init import Initialiser
 from cl_condense.strategies.buffer import CondensedBuffer
 from cl_condense.strategies.outputs import arrived, going_on
-from cl_condense.strategies.tensors import label_and_task
+from cl_condense.strategies.tensors import Theirs, label_and_task
 from cl_condense.training.evaluate import fresh_networks, predict
 from cl_condense.training.protocol import Training
 from cl_condense.training.train import TrainJob, train_together
@@ -112,7 +111,7 @@ class CondensedGDumb(SupervisedTemplate):
         self.buffer.post_adapt(self, self.experience)
         self.adapted_dataset = self.buffer.buffer.train()
 
-    def _train_exp(self, experience: Any, eval_streams: object = None, **kwargs: object) -> None:
+    def _train_exp(self, experience: Theirs, eval_streams: object = None, **kwargs: object) -> None:
         """Trains networks on the memory: new ones, or those that there are."""
         if self.buffer.memory is None:
             raise ValueError("the first experience has no images: leave it out of the stream")
@@ -139,7 +138,7 @@ class CondensedGDumb(SupervisedTemplate):
         usual = self.training
         return self.trainer.training(usual, usual.augment.strategy if usual.augment else "none")
 
-    def eval(self, exp_list: Any, **kwargs: object) -> Any:
+    def eval(self, exp_list: Theirs, **kwargs: object) -> Theirs:
         """Evaluates every network; see Avalanche's ``eval`` for what is returned."""
         self._right = []
         for net in self.networks:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from avalanche.benchmarks.utils.data_loader import GroupBalancedInfiniteDataLoader
 from avalanche.training.plugins import AGEMPlugin, GEMPlugin
@@ -11,7 +9,7 @@ from avalanche.training.plugins import AGEMPlugin, GEMPlugin
 from cl_condense.common.kinds import check_kind
 from cl_condense.common.numbers import whole
 from cl_condense.strategies.buffer import CondensedBuffer
-from cl_condense.strategies.tensors import class_id, label_and_task
+from cl_condense.strategies.tensors import Theirs, class_id, label_and_task
 
 
 class CondensedAGEMPlugin(AGEMPlugin):
@@ -27,7 +25,7 @@ class CondensedAGEMPlugin(AGEMPlugin):
         super().__init__(storage_policy.max_size, whole("sample_size", sample_size))
         self.storage_policy = storage_policy
 
-    def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
+    def after_training_exp(self, strategy: Theirs, **kwargs: Theirs) -> None:
         """Updates the memory; all of it is sampled from, in batches."""
         self.storage_policy.update(strategy)
         self.buffers = [self.storage_policy.buffer]
@@ -49,7 +47,7 @@ class CondensedGEMPlugin(GEMPlugin):
         self.storage_policy = storage_policy
         self._classes: list[set[int]] = []
 
-    def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
+    def after_training_exp(self, strategy: Theirs, **kwargs: Theirs) -> None:
         """Updates the memory, and each experience's constraint, whose images may have become fewer."""
         self.storage_policy.update(strategy)
         shown = strategy.experience.dataset

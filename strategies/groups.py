@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from avalanche.benchmarks.utils import AvalancheDataset
+from cl_condense.strategies.tensors import Items
 
 
 class MemoryGroup(NamedTuple):
@@ -16,17 +16,17 @@ class MemoryGroup(NamedTuple):
     """
 
     max_size: int
-    buffer: AvalancheDataset[Any]
+    buffer: Items
 
 
 class Shown(NamedTuple):
     """A state of the memory as datasets; made once for each, since MIR asks for all groups again and again."""
 
-    dataset: AvalancheDataset[Any]
+    dataset: Items
     groups: dict[int, MemoryGroup]
 
     @staticmethod
-    def of(dataset: AvalancheDataset[Any]) -> Shown:
+    def of(dataset: Items) -> Shown:
         """Grouped by label, in the order of the labels."""
         places: dict[int, list[int]] = {}
         for place, label in enumerate(dataset.targets):

@@ -20,7 +20,8 @@ class Outputs(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits ``[n, labels]``."""
-        return self.net(x)[:, self.labels]  # type: ignore[no-any-return]
+        logits: Tensor = self.net(x)
+        return logits[:, self.labels]
 
 
 def going_on(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from avalanche.benchmarks.utils import AvalancheDataset, DataAttribute, TransformGroups
@@ -18,6 +18,13 @@ from cl_condense.common.numbers import whole
 
 _TASK_BITS = 32  # a class of the memory is a label of a task: (task << 32) + label
 _LAST_LABEL, _LAST_TASK = 2**32 - 1, 2**31 - 1
+
+
+Theirs: TypeAlias = Any
+"""What Avalanche gives: a strategy, an experience, an item; it types them in part only."""
+
+Items: TypeAlias = AvalancheDataset[Any]
+"""A dataset of Avalanche."""
 
 
 class ItemFormat(NamedTuple):
@@ -48,7 +55,7 @@ def pair_names(class_ids: Iterable[int]) -> tuple[str, ...]:
     return tuple(map(str, pairs)) if any(task for task, _ in pairs) else ()
 
 
-def read_items(dataset: AvalancheDataset[Any], num_workers: int = 0) -> tuple[Tensor, Tensor, ItemFormat]:
+def read_items(dataset: Items, num_workers: int = 0) -> tuple[Tensor, Tensor, ItemFormat]:
     """Images ``[n, c, h, w]`` float32 and class ids ``[n]`` of a dataset, with its evaluation transforms.
 
     Raises:
@@ -69,7 +76,7 @@ def read_items(dataset: AvalancheDataset[Any], num_workers: int = 0) -> tuple[Te
     return torch.cat(images), torch.cat(ids), ItemFormat(isinstance(first[1], Tensor), len(first) > 2)
 
 
-def _collate(items: list[tuple[Any, ...]]) -> tuple[Tensor, Tensor]:
+def _collate(items: list[tuple[Theirs, ...]]) -> tuple[Tensor, Tensor]:
     for x, *_ in items:
         if not isinstance(x, Tensor) or not x.is_floating_point():
             kind = f"a {x.dtype} tensor" if isinstance(x, Tensor) else f"a {type(x).__name__}"
@@ -89,7 +96,7 @@ def _unequal(shapes: set[tuple[int, ...]]) -> str:
     return f"images of unequal size ({listed}): resize them in the benchmark's eval_transform"
 
 
-class _Images(Dataset[tuple[Any, ...]]):
+class _Images(Dataset[tuple[Theirs, ...]]):
     """Tensors as (image, label) items, labels in the stream's type."""
 
     def __init__(self, images: Tensor, labels: list[int], tensor_labels: bool) -> None:
@@ -98,14 +105,14 @@ class _Images(Dataset[tuple[Any, ...]]):
     def __len__(self) -> int:
         return len(self._images)
 
-    def __getitem__(self, index: int) -> tuple[Any, ...]:
+    def __getitem__(self, index: int) -> tuple[Theirs, ...]:
         label = self._labels[index]
         return self._images[index], torch.tensor(label) if self._tensor_labels else label
 
 
 def memory_dataset(
     images: Tensor, class_ids: Tensor, form: ItemFormat, transform: Callable[[Tensor], Tensor] | None = None
-) -> AvalancheDataset[Any]:
+) -> Items:
     """Images of the memory as a dataset whose items look like the stream's.
 
     ``transform`` augments them in training; in evaluation they are what they are.
@@ -115,7 +122,7 @@ def memory_dataset(
     # Without a transform there must be no groups at all: the stream may use names of its own.
     groups = TransformGroups({"train": (transform, None), "eval": (None, None)}) if transform else None
     attributes = [DataAttribute(labels, "targets")]
-    kind: type[AvalancheDataset[Any]] = ClassificationDataset
+    kind: type[Items] = ClassificationDataset
     if form.task_labels:
         kind = TaskAwareSupervisedClassificationDataset
         attributes.append(DataAttribute(tasks, "targets_task_labels", use_in_getitem=True))

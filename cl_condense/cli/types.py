@@ -35,7 +35,11 @@ def _option(param: click.Parameter | None) -> str:
     return param.opts[0] if param else "value"
 
 
-class Whole(click.ParamType):  # type: ignore[type-arg] # click 8.1 knows none
+class Kind(click.ParamType):  # type: ignore[type-arg] # click 8.1 knows none
+    """A type of options."""
+
+
+class Whole(Kind):
     """A whole number; the message names the option."""
 
     name = "integer"
@@ -50,7 +54,7 @@ class Whole(click.ParamType):  # type: ignore[type-arg] # click 8.1 knows none
             raise Bad(str(error), ctx) from None
 
 
-class Share(click.ParamType):  # type: ignore[type-arg] # as above
+class Share(Kind):
     """A share above 0 and below 1; the message names the option."""
 
     name = "share"
@@ -74,7 +78,7 @@ class Channels(Whole):
         return int(str(value))
 
 
-class Size(click.ParamType):  # type: ignore[type-arg] # as above
+class Size(Kind):
     """The size of images, such as 64 or 48x64; the message names the option."""
 
     name = "size"
@@ -89,7 +93,7 @@ class Size(click.ParamType):  # type: ignore[type-arg] # as above
         return str(value)
 
 
-class Listed(click.ParamType):  # type: ignore[type-arg] # as above
+class Listed(Kind):
     """Names with commas between them, as a list, or the .txt file of one."""
 
     name = "names"
@@ -100,7 +104,7 @@ class Listed(click.ParamType):  # type: ignore[type-arg] # as above
         return [*map(str, value)] if isinstance(value, list | tuple) else str(value)
 
 
-class Duration(click.ParamType):  # type: ignore[type-arg] # as above
+class Duration(Kind):
     """A length of time in seconds; the message names the option."""
 
     name = "duration"
@@ -122,7 +126,7 @@ class Place(click.Path):
             raise Bad(str(error), ctx) from None
 
 
-class Name(click.ParamType):  # type: ignore[type-arg] # as above
+class Name(Kind):
     """One of the names that are known; shells complete it, and a slip is told with the nearest one.
 
     Args:
@@ -208,7 +212,7 @@ class DeviceName(Name):
         return value
 
 
-class Log(click.ParamType):  # type: ignore[type-arg] # as above
+class Log(Kind):
     """A logger that is known, installed and has a place; the message names the option."""
 
     name = "logger"

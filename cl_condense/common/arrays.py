@@ -8,7 +8,7 @@ import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,7 +49,9 @@ def read_npz(
         found = {}
         for entry in entries:
             with archive.open(entry) as stream:
-                found[entry.filename.removesuffix(".npy")] = _array(stream, entry.file_size)
+                found[entry.filename.removesuffix(".npy")] = _array(
+                    cast("io.BufferedIOBase", stream), entry.file_size
+                )
         return found
 
 
@@ -62,7 +64,7 @@ def parse_npy(data: bytes) -> Array:
     return _array(io.BytesIO(data), len(data))
 
 
-def _array(stream: IO[bytes], size: int) -> Array:
+def _array(stream: io.BufferedIOBase, size: int) -> Array:
     version = np.lib.format.read_magic(stream)
     readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     if version not in readers:
@@ -76,7 +78,7 @@ def _array(stream: IO[bytes], size: int) -> Array:
     data = bytearray(count * dtype.itemsize)  # which can be written to, as torch wants it
     view, done = memoryview(data), 0
     while done < len(data):
-        got = stream.readinto(view[done:])  # type: ignore[attr-defined]
+        got = stream.readinto(view[done:])
         if not got:
             raise ValueError("an array that is cut off")
         done += got

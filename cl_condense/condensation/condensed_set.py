@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, fields, replace
 from importlib.metadata import version
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
 
 import torch
 from PIL import Image
@@ -267,7 +266,7 @@ class CondensedSet(Dataset[tuple[Tensor, int]]):
             names=tuple(names[c] for c in ids) if set(ids) <= set(names) else (),
         )
 
-    def save(self, path: str | Path, **extra: Any) -> None:
+    def save(self, path: str | Path, **extra: object) -> None:
         """Writes a safetensors file in one step: a crash leaves the old file or the new one, never a part.
 
         ``extra`` goes into the header as JSON; ``read_header`` gives it back.

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from cl_condense.common.arrays import Array
 from cl_condense.common.foreign import check_file, one_line, reason
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
@@ -111,7 +112,7 @@ def _most(source: Image.Image) -> int:
     return int(2 ** tags.get(_BITS_PER_SAMPLE, (16,))[0] - 1)
 
 
-def _scaled(values: NDArray[Any], most: int) -> NDArray[np.uint8]:
+def _scaled(values: Array, most: int) -> NDArray[np.uint8]:
     """Values up to ``most`` as 0 to 255, rounded."""
     wide = values.astype(np.uint32)
     return cast("NDArray[np.uint8]", np.minimum((wide * 255 + most // 2) // most, 255).astype(np.uint8))

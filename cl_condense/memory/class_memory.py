@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -194,7 +193,7 @@ class ClassMemory:
             self._budget = before
             raise
 
-    def save(self, path: str | Path, **extra: Any) -> None:
+    def save(self, path: str | Path, **extra: object) -> None:
         """Writes the memory and what is needed to go on; ``load`` reads it into an equal memory.
 
         Raises:

@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cl_condense.common.plain import Json
+from cl_condense.common.plain import Json, Values
 from cl_condense.common.progress import OnProgress
 from cl_condense.common.recorder import Recorder
 from cl_condense.condensation.recipe import Method, Recipe
@@ -209,7 +208,7 @@ def read_scores(path: Path, on_fault: Callable[[int, str], None] | None = None) 
     return lines(path, lambda score: _work_key(score["work"]), ("work", "accuracies"), on_fault)
 
 
-def _work_key(work: Any) -> str:
+def _work_key(work: Values) -> str:
     """One for one work; as text, since a dict is no key."""
     return json.dumps(dict(work), sort_keys=True)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -51,7 +51,7 @@ class Parts(NamedTuple):
         """That of a part of this set's evaluation."""
         return self.kept.part(f"{self.name}{part and '-'}{part}") if self.kept else None
 
-    def of(self, part: str) -> dict[str, Any]:
+    def of(self, part: str) -> Json:
         """Both, for a part."""
         return {"on_progress": self.on_progress, "checkpoint": self.checkpoint(part)}
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -92,18 +92,41 @@ def evaluate_files(
     on_read(notes)  # not before: what cannot be done is one line, its error
     judge = Judge(Real(train, test), config, device, baselines)
     job = _identity(files, readings, config, test) | {"baselines": baselines}
-    name = f"{dataset}-evaluate-{digest(job)}"
-    with writing(records, "--records") if records else nullcontext(), Recorder(*logs, name=name) as recorder:
-        kept = Checkpoints(records.parent, f".{records.name}.{digest(job)}", job) if records else None
-        for number, (file, reading) in enumerate(zip(files, readings, strict=True)):
+    named = dict(enumerate(zip(files, readings, strict=True)))
+    outlet = _Outlet(job, f"{dataset}-evaluate-{digest(job)}", records, weights, watch, logs)
+    yield from _evaluated(named, judge, outlet, read_as(wanted, notes))
+
+
+class _Outlet(NamedTuple):
+    """What decides an evaluation, its name, where it goes, and what makes what is told how far it is."""
+
+    job: Json
+    name: str
+    records: Path | None
+    weights: Path | None
+    watch: Callable[[str], OnProgress] | None
+    logs: Sequence[str]
+
+
+def _evaluated(
+    named: Mapping[int, tuple[Path, Reading]], judge: Judge, outlet: _Outlet, read_so: Json
+) -> Iterator[str]:
+    """Evaluates what was read, and yields what to say; ``read_so`` is how the data set was read."""
+    records, test = outlet.records, judge.real.test
+    recorder = Recorder(*outlet.logs, name=outlet.name)
+    with writing(records, "--records") if records else nullcontext(), recorder:
+        hidden = f".{records.name}.{digest(outlet.job)}" if records else ""
+        kept = Checkpoints(records.parent, hidden, outlet.job) if records else None
+        for number, (file, reading) in named.items():
             curve = f"{number + 1}, {file.name}"
-            parts = Parts(kept, str(number), watch(file.name) if watch else None)
+            parts = Parts(kept, str(number), outlet.watch(file.name) if outlet.watch else None)
             checkpoint = parts.checkpoint()
             record: Json = checkpoint.notes.get("record", {}) if checkpoint else {}
             if not record:
-                keep = partial(write_weights, weights, reading.set, test, config) if weights else None
+                path = outlet.weights
+                keep = partial(write_weights, path, reading.set, test, judge.config) if path else None
                 found = judge.record(reading, parts, partial(recorder.within, curve), keep)
-                record = {"file": str(file), **read_as(wanted, notes), **found}
+                record = {"file": str(file), **read_so, **found}
             recorder.accuracies(curve, record["accuracies"])
             if checkpoint:
                 checkpoint.notes["record"] = record

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -61,7 +62,7 @@ def _write(condensed: CondensedSet, path: Path, about: Json) -> None:
     if soft is not None:
         arrays[_SOFT] = soft.numpy()
     with path.open("wb") as file:
-        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+        np.savez_compressed(file, **cast(Json, arrays))
 
 
 NPZ = Format(

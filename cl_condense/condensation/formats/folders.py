@@ -11,16 +11,15 @@ import os
 import re
 import unicodedata
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-from cl_condense.common.arrays import parse_npy
+from cl_condense.common.arrays import Array, parse_npy
 from cl_condense.common.foreign import check_room, one_line, read_object, reading, shown
-from cl_condense.common.plain import Json
+from cl_condense.common.plain import Json, Values
 from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.condensation.formats.class_match import match_folders
 from cl_condense.condensation.formats.contract import Asked, Format, Found, Source
@@ -91,7 +90,7 @@ def _of_table(path: Path, asked: Asked) -> Reading:
     return settle(path, Found(images, ids if soft is None else soft, known=known), asked)
 
 
-def _row(row: Any) -> tuple[str, int]:
+def _row(row: Values) -> tuple[str, int]:
     """Folder and label of a line; the folder is a name, and no path."""
     folder, label = row["folder"], row["label"]
     if not isinstance(folder, str) or folder in ("", ".", "..") or any(c in folder for c in "/\\\0"):
@@ -108,7 +107,7 @@ def _images(path: Path, folders: list[str]) -> tuple[Tensor, list[int]]:
         found = class_folders(path)
         images, _ = load_images({folder: found[folder] for folder in folders})
         return torch.as_tensor(images), [len(found[folder]) for folder in folders]
-    rows: list[np.ndarray[Any, Any]] = []
+    rows: list[Array] = []
     files = [file for folder in folders for file in arrays[folder]]
     for file in files:
         with reading(file, "an image", "put a uint8 array [c, h, w] there", _MOST):

@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from cl_condense.common.arrays import Array
 from cl_condense.common.foreign import check_room, one_line, parse_object, reading
 from cl_condense.common.plain import Json
 from cl_condense.condensation.condensed_set import CondensedSet
@@ -97,7 +98,7 @@ def _known(said: dict[bytes, bytes], places: list[int]) -> tuple[Json, list[int]
 
 
 def _images(path: Path, rows: list[Json]) -> Tensor:
-    arrays: list[np.ndarray[Any, Any]] = []
+    arrays: list[Array] = []
     with reading(path, "a parquet file of images", _REMEDY):
         for row in rows:
             arrays.append(_pixels(row["image"].get("bytes")))
@@ -108,7 +109,7 @@ def _images(path: Path, rows: list[Json]) -> Tensor:
         return torch.as_tensor(np.stack(arrays))
 
 
-def _pixels(data: object) -> np.ndarray[Any, Any]:
+def _pixels(data: object) -> Array:
     """``[c, h, w]`` of the bytes of an image file."""
     if not isinstance(data, bytes):
         raise ValueError("an image without bytes")

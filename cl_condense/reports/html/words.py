@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
 
 from cl_condense.common.plain import Json, Values
 from cl_condense.methods import describe
@@ -77,7 +76,7 @@ def cite(method: str) -> str:
     return "; ".join(dict.fromkeys(paper for paper in known if paper))
 
 
-def pairs(values: Any) -> str:
+def pairs(values: Values | None) -> str:
     return ", ".join(f"{k} {plainly(v)}" for k, v in dict(values or {}).items())
 
 
