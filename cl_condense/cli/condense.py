@@ -48,7 +48,7 @@ Examples:
 @shared.real_per_class
 @shared.computing
 @shared.network
-@click.option("--from", "start", type=shared.PATH, help="Go on from this set, for --iterations more.")
+@click.option("--from", "start", type=shared.PATH, help="Go on from this set, with as many images, for --iterations more.")
 @shared.pools
 @shared.seed
 @shared.device
@@ -79,6 +79,7 @@ def condense(
     if pools:
         writable(pools, "--pools", folder=True)
     data, device = given.pop("data"), str(pick_device(given.pop("device")))
+    given |= _as_many(start, given)
     real = loading.read(dataset, data, given)
     train, chosen = real.train, _config(dataset, method, real.train, given)
     check_condensing(chosen, train)
@@ -107,6 +108,16 @@ def condense(
         f"{record['images']} images of {len(train.class_ids)} classes in {record['seconds']:.0f} s: {path}"
     )
     click.echo(f"picture: {job.files()['picture']}, record: {job.files()['record']}")
+
+
+def _as_many(start: Path | None, given: Json) -> Json:
+    """The images per class of the set that is gone on from, where nothing else is said."""
+    from cl_condense.condensation.condensed_set import CondensedSet  # noqa: PLC0415
+
+    if start is None or given["ipc"] or given["max_bytes"]:
+        return {}
+    counts = {*CondensedSet.load(start).counts}
+    return {"ipc": counts.pop()} if len(counts) == 1 else {}
 
 
 def _config(dataset: str, method: str, train: ImageSet, given: Json) -> CondenseConfig:

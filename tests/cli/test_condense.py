@@ -50,3 +50,10 @@ def test_two_processes_do_not_write_one_set(tmp_path, capsys):
     assert call(*words, 3, "--out", out) == 2
     assert "is there already" in capsys.readouterr().err
     assert out.read_bytes() == made
+
+
+def test_a_set_is_gone_on_from_with_as_many_images_as_it_has(tmp_path, capsys):
+    few = "condense --method dm --iterations 2 --width 8 --device cpu".split()
+    assert call(*few, "--ipc", 3, "--out", tmp_path / "a.safetensors") == 0
+    assert call(*few, "--from", tmp_path / "a.safetensors", "--out", tmp_path / "b.safetensors") == 0
+    assert {*CondensedSet.load(tmp_path / "b.safetensors").counts} == {3}
