@@ -48,7 +48,9 @@ Examples:
 @shared.real_per_class
 @shared.computing
 @shared.network
-@click.option("--from", "start", type=shared.PATH, help="Go on from this set, with as many images, for --iterations more.")
+@click.option(
+    "--from", "start", type=shared.PATH, help="Go on from this set, with as many images, for --iterations more."
+)
 @shared.pools
 @shared.seed
 @shared.device
