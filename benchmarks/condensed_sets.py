@@ -16,6 +16,7 @@ import click
 import numpy as np
 
 from cl_condense.common.files import atomic
+from cl_condense.methods.registry import build
 from cl_condense.papers.bench import read_scores
 
 HOME = Path(__file__).parents[1]
@@ -97,6 +98,8 @@ def collect(results, home):
         path = results / "sets" / score["work"]["set"]
         if path.exists() and path.name not in found:
             made = json.loads(path.with_suffix(".json").read_text())
+            if not build(made["method"]).optimises:
+                continue  # real images, which everyone can select
             home.mkdir(exist_ok=True)
             shutil.copyfile(path, home / path.name)
             found[path.name] = entry(score, made, home / path.name)
