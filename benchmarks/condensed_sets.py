@@ -25,10 +25,10 @@ _TRAINED = ("dataset", "networks", "epochs", "evaluation", "network", "width", "
 
 _HEAD = """# Condensed sets
 
-Sets of CIFAR-10 that a campaign of `cl-condense table` condensed, as it evaluated them: 8 bits with a range for
+Sets that a campaign of `cl-condense table` condensed, as it evaluated them: 8 bits with a range for
 every image and channel. `CondensedSet.load(path)` reads one, `cl-condense export FILE --format png --out DIR`
 shows it. Accuracy is that of networks trained from scratch on the set, after their last epoch, on the test
-images; nothing was chosen by it. Images are made from CIFAR-10 (Krizhevsky, 2009), whose terms go with them.
+images; nothing was chosen by it. The terms of the data set that they are made from go with them.
 
 """
 

@@ -8,7 +8,8 @@ import textwrap
 import numpy as np
 from rich.console import Console
 
-from cl_condense.reports.summary import accuracy_table, forgets, label, summarise
+from cl_condense.reports.summary import accuracy_table, forgets, summarise
+from cl_condense.runs.records import row_name
 
 _WIDTH = 112
 
@@ -44,12 +45,12 @@ def _methods(record):
     """A row a method and trainer: after the last step, average of steps, forgetting, seconds, n."""
     lines, steps = _lines(record), record["settings"]["steps"]
     rows = []
-    for method in dict.fromkeys(map(label, lines)):
-        own = [line for line in lines if label(line) == method]
+    for method in dict.fromkeys(map(row_name, lines)):
+        own = [line for line in lines if row_name(line) == method]
         curve = {s.step: s for s in summarise(own)}
         average = f"{100 * sum(s.mean for s in curve.values()) / steps:.1f}" if len(curve) == steps else "-"
         # Of the orders that are through: a part of the steps would look quick.
-        orders = [row for row in record["rows"] if label(row) == method and len(row["step"]) == steps]
+        orders = [row for row in record["rows"] if row_name(row) == method and len(row["step"]) == steps]
         seconds = [sum(row["condense_seconds"]) for row in orders]
         ns = sorted({s.n for s in curve.values()})
         n = str(ns[0]) if len(ns) == 1 else f"{ns[0]}–{ns[-1]}"

@@ -236,11 +236,11 @@ def _budget(s: RunConfig) -> str:
 
 
 def _line(record: Record, done: int, total: int) -> str:
-    from cl_condense.reports.summary import label  # noqa: PLC0415
+    from cl_condense.runs.records import row_name  # noqa: PLC0415
 
     seen = record["classes_seen"]
     return (
-        f"[{done}/{total}] {label(record)} order {record['order'] + 1} step {record['step']}: "
+        f"[{done}/{total}] {row_name(record)} order {record['order'] + 1} step {record['step']}: "
         f"{100 * record['accuracy']:.1f} % on {seen} class{'es' * (seen > 1)}"
     )
 

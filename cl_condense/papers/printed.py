@@ -31,7 +31,7 @@ class Otherwise:
     Attributes:
         tables, methods, datasets: of the cells, in words.
         note: where ours differ; empty: ours are as printed there, by ``evaluation`` and ``depth``.
-        evaluation, depth: for these cells.
+        evaluation, depth, trainer: for these cells.
         crossed: only where the network that is evaluated is not the one that condensed.
     """
 
@@ -41,6 +41,7 @@ class Otherwise:
     datasets: str = ""
     evaluation: str = ""
     depth: int | None = None
+    trainer: str = ""
     crossed: bool = False
 
     def fits(self, cell: Cell) -> bool:
@@ -51,11 +52,15 @@ class Otherwise:
 
 
 class Printed(NamedTuple):
-    """How networks are trained for a cell, blocks of its ConvNets (None: not stated), where ours differ."""
+    """How networks are trained for a cell, blocks of its ConvNets (None: not stated), where ours differ.
+
+    ``trainer`` is of class-incremental cells; empty: the usual one.
+    """
 
     evaluation: str
     depth: int | None
     notes: tuple[str, ...]
+    trainer: str = ""
 
 
 _SELECTIONS = "random herding k_center forgetting"
@@ -114,6 +119,7 @@ PROTOCOLS = (
 _BLOCKS = "Published: quoted from papers with 4 blocks or depth not stated; ours: 3 blocks, as this table says."
 
 TABLES = (
+    Otherwise("idc-fig7", trainer="idc"),
     Otherwise("ddm-2", _UNSTATED, "random"),
     Otherwise(
         "ddm-1",
@@ -208,4 +214,5 @@ def printed(cell: Cell) -> Printed:
     depth = next((each.depth for each in found if each.depth), cell.depth)
     # Of another way to train, what the protocol's note says is not true.
     notes = [own.note if evaluation == own.evaluation else "", *(each.note for each in found)]
-    return Printed(evaluation, depth, tuple(filter(None, notes)))
+    trainer = next((each.trainer for each in found if each.trainer), "")
+    return Printed(evaluation, depth, tuple(filter(None, notes)), trainer)

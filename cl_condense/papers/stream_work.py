@@ -12,6 +12,7 @@ from cl_condense.common.progress import OnProgress
 from cl_condense.common.recorder import Recorder
 from cl_condense.data.imageset import ImageSet
 from cl_condense.papers.costs import Costs
+from cl_condense.papers.printed import printed
 from cl_condense.papers.published import Cell
 from cl_condense.papers.work import Account, Load, Past, Piece
 from cl_condense.runs import config_file, records
@@ -26,8 +27,6 @@ from cl_condense.runs.watching import in_units, to_recorder
 
 STEPS = 5
 """Steps where a paper does not state them: the baselines beside DDM's figure are DM's numbers of 5 steps."""
-
-_GO_ON = ("idc-fig7",)  # tables of networks that go on from step to step
 
 _ELSEWHERE = "orders device data".split()
 
@@ -156,7 +155,7 @@ def stream_works(cell: Cell, changes: Json, orders: int, steps: int) -> list[Str
     chosen |= {"steps": cell.steps or steps, "orders": orders, "network": cell.eval_net}
     # 3 is what images of 32 pixels get anyway; not said, `cl-condense run` can go on in the folder.
     chosen |= {"depth": None if cell.depth == 3 else cell.depth}
-    if cell.table in _GO_ON:
-        chosen["trainers"] = ("idc",)
+    if trainer := printed(cell).trainer:
+        chosen["trainers"] = (trainer,)
     own: Json = {"methods": (cell.name or "",), "ipc": cell.ipc}
     return [StreamWork(RunConfig.of(cell.dataset, **own | chosen | changes))]

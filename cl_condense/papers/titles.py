@@ -33,8 +33,8 @@ TITLES: dict[str, str] = {
     "ncfm-3": "Seconds an iteration of NCFM takes",
     "dance-1": "DANCE, with ConvNets, three data sets",
     "dance-2": "DANCE on images of 128 pixels",
-    "frontier-hard": "The highest published accuracies with hard labels, three data sets",
-    "frontier-soft": "The highest published accuracies with soft labels, three data sets",
+    "frontier-hard": "Methods since with hard labels, three data sets",
+    "frontier-soft": "A method since with learned soft labels, three data sets",
     "idc-fig7": "Class-incremental CIFAR-100, networks that go on from step to step; read off a figure",
     "sre2l-cl-log": "Class-incremental TinyImageNet with soft labels",
 }

@@ -17,7 +17,7 @@ from rich.text import Text
 from cl_condense.common.files import atomic
 from cl_condense.common.plain import Values
 from cl_condense.reports.forgetting import accuracy_matrix, forgetting
-from cl_condense.training.trainers.contract import DEFAULT
+from cl_condense.runs.records import row_name
 
 Record = Values
 
@@ -50,7 +50,7 @@ Curve = dict[int, Summary]
 
 
 def summarise(records: Sequence[Record]) -> list[Summary]:
-    """Mean and std of each ``label`` and step, in the order of their first record.
+    """Mean and std of each ``row_name`` and step, in the order of their first record.
 
     The accuracies of all orders and networks are pooled, each counting once. The std is that of the pool
     (divided by n, not n - 1): the convention of DC's, DSA's and DM's published code.
@@ -66,12 +66,6 @@ def summarise(records: Sequence[Record]) -> list[Summary]:
             seen = round(sum(r["classes_seen"] for r in group.values()) / len(group))
             summaries.append(Summary(method, step, seen, float(pool.mean()), float(pool.std()), pool.size))
     return summaries
-
-
-def label(record: Record) -> str:
-    """What lines and rows are called: a method, with the trainer where it is not the usual one."""
-    way = record.get("trainer", DEFAULT)
-    return str(record["method"]) if way == DEFAULT else f"{record['method']} ({way})"
 
 
 _COSTS = ("seconds", "KiB", "images")
@@ -148,10 +142,10 @@ def _group(records: Sequence[Record]) -> dict[str, dict[int, dict[int, Record]]]
         raise ValueError(f"records of several data sets ({', '.join(datasets)}): report on one at a time")
     groups: dict[str, dict[int, dict[int, Record]]] = {}
     for r in records:
-        where = f"method {label(r)}, order {r['order']}, step {r['step']}"
+        where = f"method {row_name(r)}, order {r['order']}, step {r['step']}"
         if not r["accuracies"]:
             raise ValueError(f"the record of {where} has no accuracies: run this step again")
-        group = groups.setdefault(label(r), {}).setdefault(r["step"], {})
+        group = groups.setdefault(row_name(r), {}).setdefault(r["step"], {})
         if r["order"] in group:
             raise ValueError(f"two records of {where}: report on one experiment at a time")
         group[r["order"]] = r
@@ -184,7 +178,7 @@ def _table(
     table.add_column("method", overflow="fold")
     seen = {step: _range([r["classes_seen"] for r in records if r["step"] == step]) for step in shown}
     headers = [f"step {step}\n{seen[step]} {'class' if seen[step] == '1' else 'classes'}" for step in shown]
-    own = {name: [r for r in records if label(r) == name] for name in curves}
+    own = {name: [r for r in records if row_name(r) == name] for name in curves}
     lost = {name: forgets(of, len(steps)) for name, of in own.items()}
     known = ["forgets"] if {*lost.values()} != {"-"} else []
     beside = ["average", *known, "images", "KiB", "seconds", *(["n"] if len(ns) > 1 else [])]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -92,7 +92,7 @@ def evaluate_files(
     on_read(notes)  # not before: what cannot be done is one line, its error
     judge = Judge(Real(train, test), config, device, baselines)
     job = _identity(files, readings, config, test) | {"baselines": baselines}
-    named = dict(enumerate(zip(files, readings, strict=True)))
+    named = [*zip(files, readings, strict=True)]
     outlet = _Outlet(job, f"{dataset}-evaluate-{digest(job)}", records, weights, watch, logs)
     yield from _evaluated(named, judge, outlet, read_as(wanted, notes))
 
@@ -109,7 +109,7 @@ class _Outlet(NamedTuple):
 
 
 def _evaluated(
-    named: Mapping[int, tuple[Path, Reading]], judge: Judge, outlet: _Outlet, read_so: Json
+    named: Sequence[tuple[Path, Reading]], judge: Judge, outlet: _Outlet, read_so: Json
 ) -> Iterator[str]:
     """Evaluates what was read, and yields what to say; ``read_so`` is how the data set was read."""
     records, test = outlet.records, judge.real.test
@@ -117,7 +117,7 @@ def _evaluated(
     with writing(records, "--records") if records else nullcontext(), recorder:
         hidden = f".{records.name}.{digest(outlet.job)}" if records else ""
         kept = Checkpoints(records.parent, hidden, outlet.job) if records else None
-        for number, (file, reading) in named.items():
+        for number, (file, reading) in enumerate(named):
             curve = f"{number + 1}, {file.name}"
             parts = Parts(kept, str(number), outlet.watch(file.name) if outlet.watch else None)
             checkpoint = parts.checkpoint()

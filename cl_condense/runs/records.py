@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from cl_condense.common.files import atomic, unwritable
 from cl_condense.common.foreign import MOST_TEXT, one_line, parse_object, reading, reason
-from cl_condense.common.plain import Json
+from cl_condense.common.plain import Json, Values
 from cl_condense.runs.record_values import checked
 from cl_condense.training.trainers.contract import DEFAULT
 
@@ -36,6 +36,12 @@ class Unit(NamedTuple):
     def of(record: Record) -> Unit:
         """What a record is of; those of before there were trainers do not say it."""
         return Unit(record["order"], record["method"], record["step"], record.get("trainer", DEFAULT))
+
+
+def row_name(record: Values) -> str:
+    """What rows and curves are called: a method, with the trainer where it is not the usual one."""
+    way = record.get("trainer", DEFAULT)
+    return str(record["method"]) if way == DEFAULT else f"{record['method']} ({way})"
 
 
 def append(path: Path, record: Record) -> None:

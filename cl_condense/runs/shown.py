@@ -8,7 +8,7 @@ import numpy as np
 
 from cl_condense.common.plain import Json
 from cl_condense.common.tabular import as_html, as_text
-from cl_condense.training.trainers.contract import DEFAULT
+from cl_condense.runs.records import row_name
 
 
 class Records(list[Json]):
@@ -33,8 +33,7 @@ def _of_run(records: list[Json]) -> tuple[list[str], list[list[str]]]:
     found: dict[str, dict[int, list[float]]] = {}
     classes: dict[int, int] = {}
     for record in records:
-        way = "" if record.get("trainer", DEFAULT) == DEFAULT else f", {record['trainer']}"
-        found.setdefault(record["method"] + way, {}).setdefault(record["step"], []).extend(record["accuracies"])
+        found.setdefault(row_name(record), {}).setdefault(record["step"], []).extend(record["accuracies"])
         classes[record["step"]] = record["classes_seen"]
     head = ["method", *(f"{n} classes" for _, n in sorted(classes.items()))]
     rows = [[name, *(_accuracy(steps.get(t, ())) for t in sorted(classes))] for name, steps in found.items()]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from cl_condense.common.progress import OnProgress, Progress
 from cl_condense.common.recorder import Recorder
-from cl_condense.training.trainers.contract import DEFAULT
+from cl_condense.runs.records import row_name
 
 if TYPE_CHECKING:
     from cl_condense.runs.incremental import Event
@@ -26,8 +26,7 @@ def in_units(missing: int, on_progress: OnProgress) -> Callable[[Event], None]:
     def on_event(event: Event) -> None:
         nonlocal done
         unit, doing = event.unit, _DOING.get(event.phase, event.phase)
-        way = "" if unit.trainer == DEFAULT else f", {unit.trainer}"
-        stage = f"{unit.method}{way}, order {unit.order + 1}, step {unit.step}: {doing}"
+        stage = f"{row_name(unit._asdict())}, order {unit.order + 1}, step {unit.step}: {doing}"
         on_progress(Progress(stage, done + event.share, missing))
         done += event.record is not None
 
@@ -45,11 +44,11 @@ def to_recorder(recorder: Recorder, of: str = "") -> Callable[[Event], None]:
     def on_event(event: Event) -> None:
         unit, progress, record = event.unit, event.progress, event.record
         # a memory is made once, whichever networks train on it
-        way = "" if unit.trainer == DEFAULT or event.phase == "condense" else f", {unit.trainer}"
-        own = "/".join(filter(None, (of, f"{unit.method}{way}, order {unit.order + 1}")))
+        name = unit.method if event.phase == "condense" else row_name(unit._asdict())
+        own = "/".join(filter(None, (of, f"{name}, order {unit.order + 1}")))
         if progress:
             recorder(progress._replace(of=f"{own}/{progress.of or f'experience {unit.step}'}"))
         if record:
-            recorder.scalars({f"{name}/{own}": record[name] for name in _NUMBERS}, unit.step)
+            recorder.scalars({f"{what}/{own}": record[what] for what in _NUMBERS}, unit.step)
 
     return on_event

@@ -18,6 +18,7 @@ from cl_condense.runs.single import Saved
 
 FEW = ["--iterations", "2", "--real-per-class", "4", "--width", "4"]
 PHOTOS = ["--dataset", "folder", "--data", "photos", "--size", "16", "--skip-damaged"]
+LITTLE = "--steps 2 --ipc 1 --method random --epochs 1 --orders 1 --networks 1 --width 4".split()
 
 
 @pytest.fixture(autouse=True)
@@ -57,21 +58,7 @@ def test_condense_says_what_it_did_and_its_options_repeat_it(tmp_path, capsys):
 
 
 def test_run_lists_what_it_skipped_and_takes_steps_that_do_not_divide(tmp_path, capsys):
-    more = [
-        "--steps",
-        "2",
-        "--ipc",
-        "1",
-        "--method",
-        "random",
-        "--epochs",
-        "1",
-        "--orders",
-        "1",
-        "--width",
-        "4",
-    ]
-    assert call("run", *PHOTOS, *more, "--networks", "1", "--out", "runs/a") == 0
+    assert call("run", *PHOTOS, *LITTLE, "--out", "runs/a") == 0
     shown = capsys.readouterr().err
     assert "1 file skipped, listed in runs/a/skipped.csv" in shown
     assert "uneven: 2, 1 new classes" in shown
@@ -84,33 +71,18 @@ def test_run_lists_what_it_skipped_and_takes_steps_that_do_not_divide(tmp_path, 
 
 
 def test_other_preparations_are_other_results(capsys):
-    more = [
-        "--steps",
-        "2",
-        "--ipc",
-        "1",
-        "--method",
-        "random",
-        "--epochs",
-        "1",
-        "--orders",
-        "1",
-        "--width",
-        "4",
-    ]
-    assert call("run", *PHOTOS, *more, "--networks", "1", "--out", "a") == 0
+    assert call("run", *PHOTOS, *LITTLE, "--out", "a") == 0
     for options in (["--test-share", "0.5"], ["--channels", "1"], ["--classes", "cat,dog"], ["--size", "17"]):
         capsys.readouterr()
-        assert call("run", *PHOTOS, *options, *more, "--networks", "1", "--out", "a") == 2
+        assert call("run", *PHOTOS, *options, *LITTLE, "--out", "a") == 2
         assert "a holds a run with data" in capsys.readouterr().err
 
 
 def test_evaluate_keeps_the_weights_that_torchvision_loads(tmp_path, capsys):
     assert call("condense", *PHOTOS, "--ipc", "1", "--method", "random", "--out", "set.safetensors") == 0
     more = ["--network", "torchvision:resnet18", "--epochs", "1", "--networks", "1"]
-    assert (
-        call("evaluate", "set.safetensors", *PHOTOS, *more, "--weights", "w.safetensors", "--records", "r") == 0
-    )
+    words = ["evaluate", "set.safetensors", *PHOTOS, *more, "--weights", "w.safetensors", "--records", "r"]
+    assert call(*words) == 0
     assert "held out" in capsys.readouterr().err
     record = json.loads((tmp_path / "r").read_text())
     net = resnet18(num_classes=3)

@@ -13,6 +13,8 @@ from cl_condense.papers.bench import Bench
 from cl_condense.papers.costs import Costs
 from cl_condense.papers.forecast import Forecast
 from cl_condense.papers.published import published
+from cl_condense.papers.stream_work import incremental as is_a_stream
+from cl_condense.papers.stream_work import stream_works
 from cl_condense.reports.html import write
 from cl_condense.runs import incremental
 from cl_condense.runs.incremental import Run
@@ -49,6 +51,13 @@ def test_the_papers_protocol():
         for work in replace(bench, steps=7).works(c)
     ]
     assert names == [(m, steps) for m in ("random", "dsa", "dm", "idm+pixels") for steps in (5, 10)]
+
+
+@pytest.mark.parametrize(("table", "trainers"), [("idc-fig7", ("idc",)), ("idm-fig8", ("gdumb",))])
+def test_networks_train_as_those_of_the_table(table, trainers):
+    cells = [cell for cell in published(table) if is_a_stream(cell)]
+    works = [work for cell in cells for work in stream_works(cell, {}, 1, 5)]
+    assert {work.run.stream.trainers for work in works} == {trainers}
 
 
 def test_cells_are_done_once_and_shown_beside_the_published(bench):

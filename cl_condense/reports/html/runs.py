@@ -18,8 +18,8 @@ from cl_condense.reports.html.plots import Line, Mark, plot
 from cl_condense.reports.html.results import FAULTS, Results, read_json
 from cl_condense.reports.html.sets import gallery
 from cl_condense.reports.html.words import cite, economy_words, options, own, pairs, reading_words, shell
-from cl_condense.reports.summary import Summary, accuracy_table, label, summarise
-from cl_condense.runs.records import read
+from cl_condense.reports.summary import Summary, accuracy_table, summarise
+from cl_condense.runs.records import read, row_name
 
 _FINALS = ("ddm-fig3b", "idm-fig8")
 
@@ -84,8 +84,8 @@ def _curves(summaries: Sequence[Summary], finals: Sequence[Cell]) -> Picture:
 def _matrices(records: Sequence[Json]) -> list[Block]:
     """Mean accuracies, over orders and networks, after each step on each step's classes, by row."""
     found: list[Block] = []
-    for name in dict.fromkeys(map(label, records)):
-        own = [r for r in records if label(r) == name]
+    for name in dict.fromkeys(map(row_name, records)):
+        own = [r for r in records if row_name(r) == name]
         orders = [[r for r in own if r["order"] == order] for order in dict.fromkeys(r["order"] for r in own)]
         steps = max(map(len, orders))
         whole = [each for each in orders if len(each) == steps and all("by_step" in r for r in each)]

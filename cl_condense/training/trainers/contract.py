@@ -23,10 +23,6 @@ class Trainer(Protocol):
     def goes_on(self) -> bool:
         """Whether a step's training begins with the networks of the step before."""
 
-    @property
-    def about(self) -> str:
-        """One line for people."""
-
     def training(self, usual: Training, strategy: str) -> Training:
         """The protocol, from that of the evaluation and the words of the data set's augmentation."""
 

@@ -18,7 +18,6 @@ class GDumb:
     """
 
     goes_on: bool = False
-    about: str = "fresh networks after every step, by the evaluation's protocol"
 
     def training(self, usual: Training, strategy: str) -> Training:
         return usual

@@ -25,7 +25,6 @@ class IDC:
     """
 
     goes_on: bool = True
-    about: str = "networks go on from the step before, with a growing head, distillation and CutMix (IDC)"
 
     def training(self, usual: Training, strategy: str) -> Training:
         falls = (Fraction(3, 5), Fraction(4, 5))
