@@ -13,7 +13,8 @@ _EXAMPLES = """
 Examples:
   cl-condense export ddm.safetensors --format pt --out ddm.pt
   cl-condense export ddm.safetensors --format png --out ddm-images
-  cl-condense export ddm.safetensors --format hub --records scores.jsonl --out ddm-hub
+  cl-condense export ddm.safetensors --format hub \\
+      --records scores.jsonl --out ddm-hub
 """
 
 
