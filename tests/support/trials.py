@@ -9,8 +9,9 @@ import traceback
 import warnings
 from pathlib import Path
 
-SECONDS, BYTES = 10, 2**30
-"""Of one trial: by the clock, and of address space beyond what the process has."""
+SECONDS, CLOCK, BYTES = 10, 120, 2**30
+"""Of one trial: of a core, by the clock (other work may keep the cores, and a trial may wait for ever), and of
+address space beyond what the process has."""
 
 _RUN = ("os.system", "os.exec", "os.posix_spawn", "os.fork", "subprocess.Popen", "pty.spawn", "socket.connect")
 
@@ -49,26 +50,33 @@ def _process(trial, numbers):
         begun = said[-1][0] if said else numbers[0]
         ended = os.waitstatus_to_exitcode(status)
         name = signal.Signals(-ended).name if ended < 0 else f"exit code {ended}"
-        done[begun] = "no end within 10 s" if ended == -signal.SIGALRM else f"the process ended with {name}"
+        late = ended in (-signal.SIGALRM, -signal.SIGPROF)
+        done[begun] = f"no end within {SECONDS} s" if late else f"the process ended with {name}"
     return done.items()
 
 
 def _do(trial, numbers, pipe):
     try:
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        for late in (signal.SIGALRM, signal.SIGPROF):
+            signal.signal(late, signal.SIG_DFL)
         limit_memory(BYTES)
         sys.addaudithook(_watch)
         for number in numbers:
             _say(pipe, number, None)
-            signal.alarm(SECONDS)
+            _limit_time(SECONDS, CLOCK)
             try:
                 fault = trial(number) or ""
             except BaseException as error:
                 fault = _last(error)
-            signal.alarm(0)
+            _limit_time(0, 0)
             _say(pipe, number, fault)
     finally:
         os._exit(0)
+
+
+def _limit_time(seconds, clock):
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    signal.alarm(clock)
 
 
 def limit_memory(more):
