@@ -151,6 +151,24 @@ def _economy(record):
     return _table((f"`{record['settings']['method']}`", "iterations", "CPU seconds", "accuracy", "n"), rows)
 
 
+def _compositions(record):
+    """A row a candidate, those that came furthest first; a column a rung and number of images per class."""
+    rows = record["rows"]
+    found = {(r["candidate"], (r["rung"], r["ipc"])): 100 * np.mean(r["accuracies"]) for r in rows}
+    columns = {(r["rung"], r["ipc"]): r["seconds"] for r in rows}
+
+    def reached(candidate):
+        rung = max(r for c, (r, _) in found if c == candidate)
+        return rung, np.mean([a for (c, (r, _)), a in found.items() if (c, r) == (candidate, rung)])
+
+    lines = [
+        (f"`{name}`", *(f"{found[name, c]:.1f}" if (name, c) in found else "" for c in columns))
+        for name in sorted(dict.fromkeys(name for name, _ in found), key=reached, reverse=True)
+    ]
+    heads = [f"{ipc} image{'s' * (ipc > 1)}, {seconds:.0f} s" for (_, ipc), seconds in columns.items()]
+    return _table(("candidate", *heads), lines)
+
+
 def _speed(record):
     """A row a comparison: seconds of an iteration, or of a training, of both sides, and the ratio."""
     rows = []
@@ -233,6 +251,7 @@ FORMS = {
     "less_work": ("less_work", _less_work),
     "queue_pace": ("queue_pace", _queue_pace),
     "codecs": ("equal_bytes", _codecs),
+    "compositions": ("compositions", _compositions),
     "economy": ("economy", _economy),
     "equal_bytes": ("equal_bytes", _equal_bytes),
     "speed": ("speed", _speed),

@@ -16,7 +16,7 @@ from cl_condense.common.suggest import choice
 from cl_condense.condensation.objectives import Objective
 from cl_condense.condensation.paper_settings import Tuned, plain, settle, settled, settled_number
 from cl_condense.condensation.phases import Phase, Quiet
-from cl_condense.condensation.sources.contract import NetworkSource
+from cl_condense.condensation.sources.contract import Lasting, NetworkSource
 from cl_condense.condensation.sources.untrained import RandomNets
 from cl_condense.condensation.storage import Pixels, Synthetic
 from cl_condense.condensation.view import View
@@ -148,10 +148,10 @@ class Recipe:
                 raise ValueError(f"{name} {getattr(self, name)!r}: use {' or '.join(allowed)}")
         _check_numbers(self)
         for nets in self.sources() if self.reuse > 1 else ():
-            if not isinstance(nets, RandomNets) or nets.steps % self.reuse:
+            if not isinstance(nets, Lasting) or nets.steps % self.reuse:
                 raise ValueError(
                     f"reuse {self.reuse} does not fit {self.name}: its networks change sooner; give 1, "
-                    "or take a method with RandomNets, such as dm"
+                    "or take a method with untrained networks or DANCE's pool, such as dm"
                 )
 
     def settings(self) -> Json:
@@ -174,8 +174,8 @@ class Recipe:
             ValueError: for fewer than 1, and for a method whose networks train or take turns.
         """
         iterations = whole("reuse", iterations)
-        if iterations > 1 and isinstance(self.source, RandomNets):
-            nets = RandomNets(math.lcm(self.source.steps, iterations))
+        if iterations > 1 and isinstance(self.source, Lasting):
+            nets = self.source.lasting(math.lcm(self.source.steps, iterations))
             return replace(self, source=nets, reuse=iterations)
         return replace(self, reuse=iterations)
 

@@ -180,6 +180,26 @@ def test_numbers_that_are_not_settled_are_an_error():
             pool.start(context()).at(0)
 
 
+def test_a_blend_stays_for_the_iterations_that_share_a_real_batch():
+    source = build("dance", "digits").with_settings(source=KINDS["blended"], reuse=3).source
+    assert source == replace(KINDS["blended"], steps=3)
+    running = source.start(context())
+    looks = [(weights(look.net), look.age) for look in map(running.at, range(6))]
+    assert [age for _, age in looks] == [0, 1, 2] * 2
+    assert all(torch.equal(looks[3 * (i // 3)][0], net) for i, (net, _) in enumerate(looks))
+    assert not torch.equal(looks[0][0], looks[3][0])
+
+
+def test_iterations_that_share_a_blend_look_at_their_real_images_once(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(ImageSet, "draw", lambda *a, own=ImageSet.draw, **k: drawn.append(a) or own(*a, **k))
+    recipe = build("dance", "digits").with_settings(source=KINDS["blended"], iterations=6, real_per_class=4)
+    for reuse, looks in ((1, 6), (3, 2)):
+        drawn.clear()
+        condense(problem(), recipe.with_settings(reuse=reuse), ipc=1, network=MAKE)
+        assert sum(Purpose.REAL_BATCH in a for a in drawn) == looks
+
+
 # Files ------------------------------------------------------------------------------------------------------
 
 

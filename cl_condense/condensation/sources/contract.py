@@ -87,3 +87,15 @@ class NetworkSource(Protocol):
     def start(self, context: SourceContext) -> RunningSource:
         """The source of one condensation."""
         ...
+
+
+@runtime_checkable
+class Lasting(NetworkSource, Protocol):
+    """One whose networks each stay for some iterations, as many as wanted, and do not change in them."""
+
+    @property
+    def steps(self) -> int: ...
+
+    def lasting(self, steps: int) -> NetworkSource:
+        """The same with each network kept for so many iterations."""
+        ...

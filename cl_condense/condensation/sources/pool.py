@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 from cl_condense.common.numbers import check_whole, finite
@@ -68,6 +68,7 @@ class BlendedPool:
         epochs, batch: that each trains, and images of its mini-batches.
         cutmix: probability of a mini-batch to be mixed.
         seed: of their weights and training: condensations with other seeds share the pool.
+        steps: iterations that look through the same network; DANCE has 1.
     """
 
     size: int | Tuned = 20
@@ -76,9 +77,10 @@ class BlendedPool:
     cutmix: float = 0.5
     augment: DSA = field(default_factory=lambda: DSA("color_crop", every=True))
     seed: int = 0
+    steps: int = 1
 
     def __post_init__(self) -> None:
-        check_whole(self, "size", "epochs", "batch")
+        check_whole(self, "size", "epochs", "batch", "steps")
         object.__setattr__(self, "cutmix", finite("cutmix", self.cutmix, at_least=0, at_most=1))
         object.__setattr__(self, "seed", checked_seed(self.seed))
 
@@ -95,5 +97,8 @@ class BlendedPool:
     def network(self, context: SourceContext) -> MakeNetwork:
         return context.network
 
+    def lasting(self, steps: int) -> BlendedPool:
+        return replace(self, steps=steps)
+
     def start(self, context: SourceContext) -> RunningSource:
-        return Pooled(self, context, blended=True)
+        return Pooled(self, context, blended=True, steps=self.steps)

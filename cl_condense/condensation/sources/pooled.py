@@ -48,8 +48,8 @@ class Pooled:
         members: the trained ends; empty before they are there.
     """
 
-    def __init__(self, pool: Pool, context: SourceContext, *, blended: bool) -> None:
-        self._pool, self._scene, self._size = pool, context, settled(pool.size)
+    def __init__(self, pool: Pool, context: SourceContext, *, blended: bool, steps: int = 1) -> None:
+        self._pool, self._scene, self._size, self._steps = pool, context, settled(pool.size), steps
         self._training, self._make = context.fast(pool.training()), pool.network(context)
         self._blank = self._net()
         self._blend = copy.deepcopy(self._blank) if blended else None
@@ -79,14 +79,15 @@ class Pooled:
 
     def at(self, iteration: int) -> SampledNetwork:
         self.prepare(lambda progress: None)
-        number = fold(Purpose.POOL, self._scene.seed, iteration) % self._size
+        turn, age = divmod(iteration, self._steps)
+        number = fold(Purpose.POOL, self._scene.seed, turn) % self._size
         trained = self.members[number]
         if self._blend is None:
-            return SampledNetwork(trained, trained=trained)
-        share = float(uniform(Purpose.POOL, self._scene.seed, iteration, 1))
+            return SampledNetwork(trained, age, trained=trained)
+        share = float(uniform(Purpose.POOL, self._scene.seed, turn, 1))
         between = torch._foreach_lerp(list(trained.parameters()), self._start(number), share)
         torch._foreach_copy_(list(self._blend.parameters()), between)
-        return SampledNetwork(self._blend, trained=trained)
+        return SampledNetwork(self._blend, age, trained=trained)
 
     def advance(self, iteration: int, images: Images) -> None:
         pass

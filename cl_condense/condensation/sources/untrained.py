@@ -84,6 +84,9 @@ class RandomNets:
     def __post_init__(self) -> None:
         object.__setattr__(self, "steps", whole("steps", self.steps))
 
+    def lasting(self, steps: int) -> RandomNets:
+        return RandomNets(steps)
+
     def start(self, context: SourceContext) -> RunningSource:
         return _Random(self, Redrawn(context))
 

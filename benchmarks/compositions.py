@@ -1,0 +1,194 @@
+"""The best composition at small cost, by successive halving on held-out training images.
+
+    python benchmarks/compositions.py --data ~/data --pools pools --json compositions.json
+
+Every candidate condenses training images for the same CPU seconds, at each of the budgets (images per class,
+seconds, epochs of the networks that are trained on the result); networks are tested on other training images.
+The better half, by the mean of the budgets' accuracies, goes on to the next rung with twice the seconds. A pool
+of networks is trained once for all that look through it: its seconds are given apart.
+
+A candidate is a method's expression and what it changes: ``dance:reuse=5,rate=4,factor=4``, where rate is what
+the learning rate is multiplied by and factor that of a partition. All begin with economy's real images and end
+with its quiet end. The file that --json names is gone on with.
+"""
+
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import click
+import torch
+from economy import cpu_seconds
+from held_out import split
+
+from cl_condense.condensation.engine import Condensation
+from cl_condense.condensation.sources.pool import BlendedPool
+from cl_condense.condensation.storage import Partition
+from cl_condense.data.datasets import load
+from cl_condense.methods.economy import ECONOMY
+from cl_condense.methods.registry import build
+from cl_condense.networks.convnet import MakeConvNet
+from cl_condense.runs.provenance import command_line, origin
+from cl_condense.training.augment import DSA
+from cl_condense.training.evaluate import score
+from cl_condense.training.protocol import TRAININGS
+
+CANDIDATES = (
+    *("dm", "dm:factor=2", "dm+sm:factor=2", "datadam+sm:factor=2", "m3d:factor=2", "idm"),
+    *("dm+pool:reuse=5", "dm+pool:reuse=5,factor=2", "dm+pool+calibration:reuse=5"),
+    *("dance", "dance:reuse=5", "dance:rate=4", "dance:reuse=5,rate=4"),
+    *("dance+cf:reuse=5", "dance+m3d:reuse=5", "dance+sm:reuse=5", "dance+sam:reuse=5", "dance+cov:reuse=5"),
+    *("dance+icd:reuse=5", "dance:reuse=5,factor=4"),
+)
+PROBE = 20  # iterations whose pace tells how many a candidate does in its seconds
+
+
+def recipe_of(text, dataset, ipc, pool):
+    """The settled recipe of a candidate."""
+    name, _, changes = text.partition(":")
+    given = {key: float(value) for key, value in (pair.split("=") for pair in changes.split(",") if pair)}
+    recipe = build(name, dataset).settled(ipc)
+    recipe = replace(recipe, real_per_class=ECONOMY.real_per_class, quiet=ECONOMY.quiet)
+    recipe = replace(recipe, lr=recipe.lr * given.pop("rate", 1))
+    if factor := int(given.pop("factor", 0)):
+        stored = recipe.synthetic if isinstance(recipe.synthetic, Partition) else Partition()
+        recipe = replace(recipe, synthetic=replace(stored, factor=factor))
+    if isinstance(recipe.source, BlendedPool):
+        recipe = replace(recipe, source=replace(recipe.source, size=pool[0], epochs=pool[1]))
+    usual = ECONOMY.reuse if not isinstance(recipe.source, BlendedPool) and name != "idm" else 1
+    reuse = int(given.pop("reuse", usual))
+    if given:
+        raise click.BadParameter(f"{text}: unknown {', '.join(given)}; reuse, rate and factor can be changed")
+    return recipe.with_settings(reuse=reuse)
+
+
+def condensed(recipe, fit, ipc, seconds, **options):
+    """What there is after so many CPU seconds, with the iterations, and the seconds of networks before them."""
+
+    def job(iterations):
+        return Condensation(fit, replace(recipe, iterations=iterations), ipc=ipc, **options)
+
+    probe = job(PROBE)
+    before = cpu_seconds(probe.prepare)
+    cost = 0.0
+    for phase in probe.recipe.phases():
+        own = phase.stop - phase.start
+        share = recipe.quiet.share if phase.start else 1 - recipe.quiet.share
+        cost += share * cpu_seconds(lambda own=own: [probe.step() for _ in range(own)]) / own
+    work = job(max(PROBE, round(seconds / cost)))
+    work.prepare()  # from a file, or for this one alone
+    spent = cpu_seconds(lambda: [work.step() for _ in range(work.iterations)])
+    return work.result(), {"iterations": work.iterations, "seconds": spent, "before": before}
+
+
+class Search:
+    """The rows that are measured so far, and those that are missing."""
+
+    def __init__(self, parts, settings, record, path, pools):
+        self.parts, self.s, self.record, self.path, self.pools = parts, settings, record, path, pools
+        self.network = MakeConvNet(parts[0].shape, settings["width"])
+
+    def row(self, candidate, rung, budget):
+        """Measured, or as the record has it."""
+        ipc, seconds, epochs = budget
+        key = {"candidate": candidate, "rung": rung, "ipc": ipc}
+        for row in self.record["rows"]:
+            if key.items() <= row.items():
+                return row
+        fit, held = self.parts
+        recipe = recipe_of(candidate, self.s["dataset"], ipc, self.s["pool"])
+        made, facts = condensed(recipe, fit, ipc, seconds * 2**rung, network=self.network, pools=self.pools)
+        training = TRAININGS["augmented"](epochs, DSA.strategy)
+        start = time.process_time()
+        found = score(
+            *made.decode(),
+            held,
+            network=self.network,
+            training=training,
+            networks=self.s["networks"],
+            keys=(0,),
+        )
+        row = key | facts | {"evaluating": time.process_time() - start, "accuracies": found.double().tolist()}
+        self.record["rows"].append(row)
+        if self.path:
+            self.path.write_text(json.dumps(self.record, indent=1) + "\n")
+        return row
+
+    def rung(self, candidates, rung):
+        """The candidates by their accuracy, the best first."""
+        means = {}
+        for number, candidate in enumerate(candidates, 1):
+            rows = [self.row(candidate, rung, budget) for budget in self.s["budgets"]]
+            each = [100 * sum(row["accuracies"]) / len(row["accuracies"]) for row in rows]
+            means[candidate] = sum(each) / len(each)
+            said = ", ".join(
+                f"{a:.1f} at {row['ipc']} ({row['iterations']:,})" for a, row in zip(each, rows, strict=True)
+            )
+            print(f"rung {rung + 1}, {number} of {len(candidates)}, {candidate}: {said}", flush=True)
+        return sorted(means, key=means.get, reverse=True)
+
+    def run(self):
+        """The last candidate."""
+        candidates = list(self.s["candidates"])
+        for rung in range(self.s["rungs"]):
+            ranked = self.rung(candidates, rung)
+            candidates = ranked[: max(1, len(ranked) // 2)]
+        return candidates[0]
+
+
+def budget(text):
+    """(images per class, seconds, epochs) of a word such as 10:60:100."""
+    try:
+        ipc, seconds, epochs = text.split(":")
+        return int(ipc), float(seconds), int(epochs)
+    except ValueError:
+        raise click.BadParameter(f"{text!r}: give IPC:SECONDS:EPOCHS", param_hint="--budget") from None
+
+
+def taken_up(path, head):
+    """The record of an earlier call of the same settings and commit, or a new one."""
+    if path and path.exists():
+        found = json.loads(path.read_text())
+        if {key: found[key] for key in ("commit", "settings")} != {
+            key: head[key] for key in ("commit", "settings")
+        }:
+            raise click.BadParameter(f"{path} is of other settings or another commit: give another file")
+        return found
+    return head | {"rows": []}
+
+
+@click.command()
+@click.option("--dataset", default="cifar10", show_default=True)
+@click.option("--data", type=click.Path(path_type=Path))
+@click.option("--candidate", "candidates", multiple=True, default=CANDIDATES)
+@click.option("--budget", "budgets", multiple=True, default=("1:30:300", "10:60:100"), show_default=True)
+@click.option("--rungs", default=4, show_default=True)
+@click.option("--pool", default="4:6", show_default=True, help="Networks of a pool, and epochs of each.")
+@click.option("--pools", type=click.Path(path_type=Path), default="pools", show_default=True)
+@click.option("--fit", default=2000, show_default=True, help="Images of each class to condense.")
+@click.option("--held", default=1000, show_default=True, help="Images of each class to evaluate on.")
+@click.option("--networks", default=2, show_default=True)
+@click.option("--width", default=32, show_default=True)
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="A file for all accuracies.")
+def main(data, json_file, pools, **given) -> None:
+    torch.set_num_threads(1)
+    made = origin("cpu")
+    given["budgets"] = [list(budget(text)) for text in given["budgets"]]
+    given["pool"] = [int(number) for number in given["pool"].split(":")]
+    given["candidates"] = list(given["candidates"])
+    for text in given["candidates"]:  # a mistyped one is told before the work
+        recipe_of(text, given["dataset"], given["budgets"][0][0], given["pool"])
+    parts = split(load(given["dataset"], data)[0], given["fit"], given["held"])
+    head = {
+        "kind": "compositions",
+        "command": command_line("python benchmarks/compositions.py"),
+        **made,
+        "seed": 0,
+    }
+    record = taken_up(json_file, head | {"settings": given})
+    print("the last one:", Search(parts, given, record, json_file, pools).run())
+
+
+if __name__ == "__main__":
+    main()
