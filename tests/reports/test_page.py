@@ -240,6 +240,40 @@ def test_published_finals_stand_beside_runs_on_cifar100(tmp_path):
     assert (folder / "records.jsonl").read_text() == text, "a run that goes on writes in it"
 
 
+def runs_of(folder, budgets, **changes):
+    """Records of random and dm, each better by a point for every KiB, in runs of several budgets."""
+    for kib in budgets:
+        own = folder / f"run{kib}{'x' * len(changes)}"
+        own.mkdir(parents=True)
+        s = RunConfig.of("digits", ("random", "dm"), **{"steps": 2, "ipc": None, "max_bytes": kib * 1024, **changes})
+        (own / "settings.json").write_text(json.dumps(s.values()))
+        base = {"dataset": "digits", "order": 0, "stored_images": kib, "condense_seconds": 1}
+        base |= {"train_seconds": 1, "device": "cpu", "versions": {}, "stored_bytes": kib * 1024}
+        lines = [
+            base | {"method": m, "step": t, "classes_seen": 5 * t, "accuracies": [a + kib / 100, a + 0.02]}
+            for m, a in (("random", 0.2), ("dm", 0.4))
+            for t in (1, 2)
+        ]
+        (own / "records.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def test_runs_of_several_budgets_stand_over_their_bytes(tmp_path):
+    runs_of(tmp_path / "r", (2, 10))
+    runs_of(tmp_path / "r", (4,), width=8)  # networks of another width are not compared
+    page, markdown = report(tmp_path / "r")
+    section = markdown.split("memories of several sizes")[-1].split("###")[0]
+    assert "| random | 2.0 | 2 | 22.0 ± 0.0 | 22.0 | 2 |" in section
+    assert "| dm | 10.0 | 10 | 46.0 ± 4.0 | 46.0 | 2 |" in section
+    assert "| dm | 4.0 |" not in section
+    assert sum(img["alt"].startswith("Accuracy (%) after the last step") for img in page.all("img")) == 1
+
+
+def test_one_budget_or_half_a_run_is_no_curve_over_bytes(tmp_path):
+    runs_of(tmp_path / "r", (2,))
+    runs_of(tmp_path / "r", (4,), steps=5)
+    assert "memories of several sizes" not in report(tmp_path / "r")[1]
+
+
 def test_what_others_wrote_is_only_text(results):
     train = datasets.load("digits")[0].only([0, 1])
     path = results / f"a'b<i>{'x' * 40}.safetensors"

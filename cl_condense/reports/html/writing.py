@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from cl_condense.common.files import atomic, writable
+from cl_condense.reports.html.budgets import budget_sections
 from cl_condense.reports.html.document import document
 from cl_condense.reports.html.figures import comparison
 from cl_condense.reports.html.parts import Block, Contents, Grid, Paragraph, Section
@@ -45,6 +46,7 @@ def write(folder: Path, out: Path | None = None, look: Look | None = None) -> tu
     parts = {
         "The papers' tables": results.sections(results.tables, table_sections),
         "Class-incremental runs": results.sections(results.runs, run_sections),
+        "Accuracy over bytes": budget_sections(results),
         "Condensed sets": results.sections(results.sets, partial(set_sections, real=real)),
     }
     parts["Condensed sets"] += _comparisons(real, results) if real else []
