@@ -21,7 +21,8 @@ from cl_condense.common.kinds import check_kind, check_parts
 from cl_condense.common.numbers import whole
 from cl_condense.common.paths import path_of
 from cl_condense.common.plain import Json
-from cl_condense.condensation.codecs import CODECS, LABEL_BYTES, Stored, codec
+from cl_condense.condensation.codecs import LABEL_BYTES, Stored, codec
+from cl_condense.condensation.set_faults import BESIDE, pixel_fault, set_fault
 from cl_condense.condensation.storage import decode
 from cl_condense.data.image_grid import SHOWN, grid_page, image_grid
 from cl_condense.data.imageset import ImageSet
@@ -33,11 +34,8 @@ SHRINK = ("recondense", "prefix")
 _FORMAT = "cl-condense 2"
 _FLOATS = "cl-condense 1"  # the format before codecs: pixels are float32
 _TUPLES = ("class_ids", "counts", "mean", "std", "names")
-_BESIDE = {"soft"}
 _GIVE = "give a set that condense or CondensedSet.save wrote"
 _REMEDY = f"remove it, or {_GIVE}"
-_LAST = 2**63 - 1  # labels are int64
-_MOST = {float: 1e30, int: 2**53}  # of mean and std: within float32, and so is a pixel times it
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,45 +91,10 @@ class CondensedSet(Dataset[tuple[Tensor, int]]):
         check_kind("pixels", self.stored, Tensor | dict, "a float32 tensor [n, channels, height, width]")
         if isinstance(self.stored, Tensor):
             object.__setattr__(self, "stored", stored_as(self.codec, self.stored))
-        fault = self._fault()
-        if fault:
+        if fault := set_fault(self):
             raise ValueError(f"a condensed set with {fault}")
         images = len(self) * self.factor**2
         check_room(4 * images * math.prod(self.shape), f"a condensed set of {images:,} images")
-
-    def _fault(self) -> str:  # noqa: PLR0911 - one return a fault
-        """What does not fit together; files of others come through here too."""
-        if fault := _stored_fault(self.stored, self.codec):
-            return fault
-        ids, counts, shape = self.class_ids, self.counts, (len(self), *self.shape)
-        if not ids or not all(type(i) is int and 0 <= i <= _LAST for i in ids) or list(ids) != sorted(set(ids)):
-            return f"class_ids {shown(ids)}: give whole numbers from 0 to {_LAST}, ascending, each once"
-        if (
-            len(counts) != len(ids)
-            or not all(type(n) is int and n > 0 for n in counts)
-            or sum(counts) != shape[0]
-        ):
-            given = f"counts {shown(counts)} for {len(ids)} classes and {shape[0]} images"
-            return f"{given}: give the images of each class"
-        for name, values in (("mean", self.mean), ("std", self.std)):
-            numbers = all(abs(v) <= _MOST.get(type(v), -1) for v in values)
-            if len(values) != shape[1] or not numbers:
-                return f"{name} {shown(values)} for {shape[1]} channels: give a finite number for each"
-        if min(self.std) < 1 / _MOST[float]:
-            return f"std {shown(self.std)}: give numbers above 0"
-        if self.names and (
-            len(self.names) != len(ids) or not all(isinstance(name, str) for name in self.names)
-        ):
-            return f"names {shown(self.names)} for {len(ids)} classes: give one for each, or none"
-        if type(self.factor) is not int or self.factor < 1 or shape[2] % self.factor or shape[3] % self.factor:
-            images = f"images of {shape[2]}x{shape[3]}"
-            return f"partition factor {shown(self.factor)} for {images}: it must divide them"
-        for name, kind in (("recipe", dict), ("versions", dict), ("seed", int)):
-            if type(getattr(self, name)) is not kind:
-                return (
-                    f"{name} {shown(getattr(self, name))}: give {'a whole number' if kind is int else 'a dict'}"
-                )
-        return ""
 
     def __len__(self) -> int:
         return len(self.stored["pixels"])
@@ -166,7 +129,7 @@ class CondensedSet(Dataset[tuple[Tensor, int]]):
         """
         if name == self.codec:
             return self
-        soft = {key: self.stored[key] for key in _BESIDE & self.stored.keys()}
+        soft = {key: self.stored[key] for key in BESIDE & self.stored.keys()}
         return replace(self, stored=stored_as(name, self.pixels) | soft, codec=name)
 
     def decode(self) -> tuple[Tensor, Tensor]:
@@ -222,7 +185,7 @@ class CondensedSet(Dataset[tuple[Tensor, int]]):
         """
         check_kind("set", other, CondensedSet, "a CondensedSet")
         mine, theirs = ((s.shape, s.factor, s.codec) for s in (self, other))
-        if _BESIDE & (self.stored.keys() | other.stored.keys()):
+        if BESIDE & (self.stored.keys() | other.stored.keys()):
             raise ValueError("soft labels say nothing of other classes: such a set joins no other")
         if mine != theirs:
             raise ValueError(
@@ -243,7 +206,7 @@ class CondensedSet(Dataset[tuple[Tensor, int]]):
             raise ValueError(
                 f"labels {shown(labels)} for {len(self.class_ids)} classes: give one for each, each once"
             )
-        if _BESIDE & self.stored.keys():
+        if BESIDE & self.stored.keys():
             raise ValueError("soft labels are of classes 0, 1, ...: such a set keeps its labels")
         parts = dict(zip(labels, self._parts().values(), strict=True))
         return self._of(parts, dict(zip(labels, self.names, strict=False)))
@@ -305,7 +268,7 @@ class CondensedSet(Dataset[tuple[Tensor, int]]):
         if self.factor > 1:
             raise ValueError(f"each stored image holds {self.factor**2} to train on: take them from unpacked()")
         at = position(index, len(self))
-        row = {name: self.stored[name][at : at + 1] for name in self.stored.keys() - _BESIDE}
+        row = {name: self.stored[name][at : at + 1] for name in self.stored.keys() - BESIDE}
         return codec(self.codec).decode(row)[0], self.class_ids[bisect_right([*accumulate(self.counts)], at)]
 
     def __repr__(self) -> str:
@@ -345,7 +308,7 @@ def stored_as(name: str, pixels: Tensor) -> Stored:
     Raises:
         ValueError: for a codec that is not known, and for what are no finite pixels.
     """
-    if fault := _pixel_fault(pixels):
+    if fault := pixel_fault(pixels):
         raise ValueError(f"a condensed set with {fault}")
     return codec(name).encode(pixels)
 
@@ -357,38 +320,6 @@ def read_header(path: str | Path) -> Json:
         ValueError: as ``CondensedSet.load``.
     """
     return _read(path)[1]
-
-
-def _pixel_fault(pixels: Tensor) -> str:
-    """What makes a tensor no pixels; a codec checks nothing itself."""
-    if pixels.ndim != 4 or 0 in pixels.shape or pixels.dtype != torch.float32:
-        return (
-            f"{pixels.dtype} pixels of shape {tuple(pixels.shape)}: give float32 [n, channels, height, width]"
-        )
-    return "" if bool(torch.isfinite(pixels).all()) else "NaN or infinite pixels"
-
-
-def _stored_fault(stored: Stored, name: str) -> str:
-    """What is stored in another way than the codec says."""
-    if name not in CODECS:
-        return f"codec {shown(repr(name))}: use {', '.join(CODECS)}"
-    pixels = stored.get("pixels")
-    if not isinstance(pixels, Tensor) or pixels.ndim != 4 or 0 in pixels.shape:
-        return "no pixels [n, channels, height, width]"
-    c, h, w = pixels.shape[1:]
-    layout = CODECS[name].layout((c, h, w))
-    for key, (dtype, row) in layout.items():
-        found = stored.get(key)
-        if found is None or found.dtype != dtype or tuple(found.shape) != (len(pixels), *row):
-            what = "no" if found is None else f"{found.dtype} of shape {tuple(found.shape)} as"
-            return f"{what} {key}: {name} stores {dtype} {[len(pixels), *row]}"
-    soft = stored.get("soft")
-    if soft is not None and (soft.dtype != torch.float32 or soft.ndim != 2 or len(soft) != len(pixels)):
-        return f"{soft.dtype} of shape {tuple(soft.shape)} as soft: give float32 [{len(pixels)}, classes]"
-    if extra := stored.keys() - layout.keys() - _BESIDE:
-        return f"a tensor {min(extra)!r} that {name} does not store"
-    floats = [t for t in stored.values() if t.is_floating_point()]
-    return "" if all(bool(torch.isfinite(t).all()) for t in floats) else "NaN or infinite pixels"
 
 
 def _read(path: str | Path) -> tuple[Json, Json, Stored]:
