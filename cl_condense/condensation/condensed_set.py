@@ -91,8 +91,13 @@ class CondensedSet(Dataset[tuple[Tensor, int]]):
         check_kind("pixels", self.stored, Tensor | dict, "a float32 tensor [n, channels, height, width]")
         if isinstance(self.stored, Tensor):
             object.__setattr__(self, "stored", stored_as(self.codec, self.stored))
-        if fault := set_fault(self):
+        own = {name: getattr(self, name) for name in (*_TUPLES, "factor")}
+        if fault := set_fault(self.stored, self.codec, **own):
             raise ValueError(f"a condensed set with {fault}")
+        for name, kind in (("recipe", dict), ("versions", dict), ("seed", int)):
+            if type(value := getattr(self, name)) is not kind:
+                wanted = "a whole number" if kind is int else "a dict"
+                raise ValueError(f"a condensed set with {name} {shown(value)}: give {wanted}")
         images = len(self) * self.factor**2
         check_room(4 * images * math.prod(self.shape), f"a condensed set of {images:,} images")
 

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
 from cl_condense.common.foreign import shown
 from cl_condense.condensation.codecs import CODECS, Stored
-
-if TYPE_CHECKING:
-    from cl_condense.condensation.condensed_set import CondensedSet
 
 BESIDE = {"soft"}
 """What may be stored beside the tensors of a codec."""
@@ -20,30 +15,38 @@ _LAST = 2**63 - 1  # labels are int64
 _MOST = {float: 1e30, int: 2**53}  # of mean and std: within float32, and so is a pixel times it
 
 
-def set_fault(made: CondensedSet) -> str:  # noqa: PLR0911 - one return a fault
-    """What does not fit together; files of others come through here too."""
-    if fault := stored_fault(made.stored, made.codec):
+def set_fault(  # noqa: PLR0911 - one return a fault
+    stored: Stored,
+    name: str,
+    *,
+    class_ids: tuple[int, ...],
+    counts: tuple[int, ...],
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+    names: tuple[str, ...],
+    factor: int,
+) -> str:
+    """What does not fit together of the attributes of a set whose codec is ``name``."""
+    if fault := stored_fault(stored, name):
         return fault
-    ids, counts, shape = made.class_ids, made.counts, (len(made), *made.shape)
-    if not ids or not all(type(i) is int and 0 <= i <= _LAST for i in ids) or list(ids) != sorted(set(ids)):
-        return f"class_ids {shown(ids)}: give whole numbers from 0 to {_LAST}, ascending, each once"
-    if len(counts) != len(ids) or not all(type(n) is int and n > 0 for n in counts) or sum(counts) != shape[0]:
-        given = f"counts {shown(counts)} for {len(ids)} classes and {shape[0]} images"
+    n, channels, height, width = stored["pixels"].shape
+    whole = all(type(i) is int and 0 <= i <= _LAST for i in class_ids)
+    if not class_ids or not whole or list(class_ids) != sorted(set(class_ids)):
+        return f"class_ids {shown(class_ids)}: give whole numbers from 0 to {_LAST}, ascending, each once"
+    images = len(counts) == len(class_ids) and all(type(count) is int and count > 0 for count in counts)
+    if not images or sum(counts) != n:
+        given = f"counts {shown(counts)} for {len(class_ids)} classes and {n} images"
         return f"{given}: give the images of each class"
-    for name, values in (("mean", made.mean), ("std", made.std)):
+    for what, values in (("mean", mean), ("std", std)):
         numbers = all(abs(v) <= _MOST.get(type(v), -1) for v in values)
-        if len(values) != shape[1] or not numbers:
-            return f"{name} {shown(values)} for {shape[1]} channels: give a finite number for each"
-    if min(made.std) < 1 / _MOST[float]:
-        return f"std {shown(made.std)}: give numbers above 0"
-    if made.names and (len(made.names) != len(ids) or not all(isinstance(name, str) for name in made.names)):
-        return f"names {shown(made.names)} for {len(ids)} classes: give one for each, or none"
-    if type(made.factor) is not int or made.factor < 1 or shape[2] % made.factor or shape[3] % made.factor:
-        images = f"images of {shape[2]}x{shape[3]}"
-        return f"partition factor {shown(made.factor)} for {images}: it must divide them"
-    for name, kind in (("recipe", dict), ("versions", dict), ("seed", int)):
-        if type(getattr(made, name)) is not kind:
-            return f"{name} {shown(getattr(made, name))}: give {'a whole number' if kind is int else 'a dict'}"
+        if len(values) != channels or not numbers:
+            return f"{what} {shown(values)} for {channels} channels: give a finite number for each"
+    if min(std) < 1 / _MOST[float]:
+        return f"std {shown(std)}: give numbers above 0"
+    if names and (len(names) != len(class_ids) or not all(isinstance(each, str) for each in names)):
+        return f"names {shown(names)} for {len(class_ids)} classes: give one for each, or none"
+    if type(factor) is not int or factor < 1 or height % factor or width % factor:
+        return f"partition factor {shown(factor)} for images of {height}x{width}: it must divide them"
     return ""
 
 
