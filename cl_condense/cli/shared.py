@@ -58,7 +58,8 @@ data = together(
         "--classes",
         type=types.CLASSES,
         metavar="NAME,...",
-        help="Take these classes alone; or name a .txt file with a class a line.  [default: all]",
+        help="Take these classes alone (in double quotes where a name has a comma); or name a .txt file with a "
+        "class a line.  [default: all]",
     ),
     click.option(
         "--test-share",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import csv
+import io
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -176,7 +178,7 @@ def _names(classes: Sequence[str] | str | Path) -> tuple[str, ...]:
         with reading(classes, "a list of classes", "write a name on each line", MOST_TEXT):
             found = Path(classes).read_text("utf-8-sig").splitlines()
     elif isinstance(classes, str):
-        found = classes.split(",")
+        found = _apart(classes)
     else:
         check_kind("classes", classes, Sequence, "names such as 'cat,dog', or a .txt file of them")
         for name in classes:
@@ -186,6 +188,21 @@ def _names(classes: Sequence[str] | str | Path) -> tuple[str, ...]:
     if not names:
         raise ValueError(f"classes {str(classes)!r}: name at least one")
     return names
+
+
+def _apart(classes: str) -> list[str]:
+    """The names in a text; one that has a comma is in double quotes."""
+    try:
+        return next(csv.reader([classes], skipinitialspace=True), [])
+    except csv.Error as error:  # a name of more than 128 KiB, or what is no text
+        raise one_line(f"classes {classes[:80]!r}: {error}: give names such as cat,dog") from None
+
+
+def in_one(names: Iterable[str]) -> str:
+    """Class names as one text, which ``classes`` takes: a comma between them, quoted where one has a comma."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow(names)
+    return text.getvalue()
 
 
 def _counted(images: ImageSet) -> ImageSet:

@@ -15,6 +15,7 @@ from torchvision.transforms import CenterCrop, Compose, Resize
 
 from cl_condense.data.datasets import load
 from cl_condense.data.image_file import opened
+from cl_condense.data.preparation import Preparation, in_one
 from cl_condense.data.shaping import as_size, fitted, fitted_tensor
 
 GREYS = np.arange(256, dtype=np.uint8).reshape(16, 16)
@@ -339,6 +340,15 @@ def test_some_classes(as_what, tmp_path):
     assert train.names == test.names == ("bee", "cat")
     assert train.class_ids == test.class_ids == (0, 1)
     assert {grey // 60 for grey in greys(train)} == {1, 2}
+
+
+@pytest.mark.parametrize("names", [("red, big", "owl"), ('a "b"', "c,d"), ("plain", "other")])
+def test_names_with_commas_and_quotes_come_back_as_they_were(names, tmp_path):
+    assert Preparation.of(classes=in_one(names)).classes == names
+
+
+def test_a_text_that_is_no_list_of_names_is_one_line():
+    assert "larger than field limit" in line(load, "digits", classes=f'"{"x" * 200_000}"')
 
 
 def test_some_classes_of_a_known_set_count_from_0():

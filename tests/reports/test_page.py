@@ -245,7 +245,9 @@ def runs_of(folder, budgets, **changes):
     for kib in budgets:
         own = folder / f"run{kib}{'x' * len(changes)}"
         own.mkdir(parents=True)
-        s = RunConfig.of("digits", ("random", "dm"), **{"steps": 2, "ipc": None, "max_bytes": kib * 1024, **changes})
+        s = RunConfig.of(
+            "digits", ("random", "dm"), **{"steps": 2, "ipc": None, "max_bytes": kib * 1024, **changes}
+        )
         (own / "settings.json").write_text(json.dumps(s.values()))
         base = {"dataset": "digits", "order": 0, "stored_images": kib, "condense_seconds": 1}
         base |= {"train_seconds": 1, "device": "cpu", "versions": {}, "stored_bytes": kib * 1024}

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import cache
 
 from cl_condense.common.plain import Json, Values
+from cl_condense.data.preparation import in_one
 from cl_condense.methods import describe
 from cl_condense.runs.defaults import DEFAULTS, economy_option
 from cl_condense.runs.run_config import RunConfig
@@ -54,7 +55,7 @@ def preparation_words(record: Values) -> list[str]:
     words: list[str] = []
     for key, value in dict(record.get("preparation") or {}).items():
         words.append(f"--{key.replace('_', '-')}")
-        words += [] if value is True else [",".join(value) if isinstance(value, list) else str(value)]
+        words += [] if value is True else [in_one(value) if isinstance(value, list) else str(value)]
     return words
 
 
