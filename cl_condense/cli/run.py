@@ -120,7 +120,7 @@ def run(dataset: str, data: Path | None, out: Path | None, *, remake: bool, **gi
         given["class_orders"] = orders = read_orders(order_file, train)
         given["orders"] = given["orders"] or len(orders)
     chosen = _config(dataset, compared, {**given, "data": fingerprint(train, test)})
-    default = Path("runs") / f"{dataset}-{'-'.join(chosen.methods)}-{chosen.digest()}"
+    default = Path("runs") / f"{dataset}-{_all(chosen.methods)}-{chosen.digest()}"
     task = Run(chosen, train, test, out or default, prepared.options(), pools)
     console, errors = standard_output(), stderr()
     with writing(task.out, folder=True):  # the pictures too
@@ -134,6 +134,12 @@ def run(dataset: str, data: Path | None, out: Path | None, *, remake: bool, **gi
         if remake:
             _remake(task, errors)
         _show(task, console)
+
+
+def _all(methods: Sequence[str]) -> str:
+    """Methods in the name of a folder, which has at most 255 characters: of many the first ones."""
+    named = "-".join(methods)
+    return named if len(named) <= 120 else f"{named[:100]}...-{len(methods)}-methods"
 
 
 def _config(dataset: str, methods: Sequence[str], given: Json) -> RunConfig:

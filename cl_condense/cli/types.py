@@ -162,7 +162,7 @@ class Name(Kind):
 
 
 class MethodName(Name):
-    """A method, with modifiers after plus signs."""
+    """A method, with modifiers after plus signs and settings after an @."""
 
     def known(self, value: str) -> str:
         from cl_condense.methods.registry import build  # noqa: PLC0415
@@ -173,9 +173,14 @@ class MethodName(Name):
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        before, plus, last = incomplete.rpartition("+")
-        names = _modifiers() if plus else self.names()
-        return [CompletionItem(before + plus + name) for name in names if name.startswith(last)]
+        method, at, last = incomplete.partition("@")
+        if at:
+            before, comma, last = last.rpartition(",")
+            names, before = [f"{name}=" for name in _settings(method)], method + at + before + comma
+        else:
+            before, plus, last = incomplete.rpartition("+")
+            names, before = [*(_modifiers() if plus else self.names())], before + plus
+        return [CompletionItem(before + name) for name in names if name.startswith(last)]
 
 
 class NetworkName(Name):
@@ -245,6 +250,15 @@ def _methods() -> Iterable[str]:
     from cl_condense.methods.registry import BASES, COMPOSED  # noqa: PLC0415
 
     return [*COMPOSED, *BASES]
+
+
+def _settings(method: str) -> Iterable[str]:
+    from cl_condense.methods.registry import settings_of  # noqa: PLC0415
+
+    try:
+        return settings_of(method)
+    except ValueError:
+        return ()
 
 
 def _networks() -> Iterable[str]:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from cl_condense.common.plain import Json, Values
+
+if TYPE_CHECKING:
+    from cl_condense.condensation.recipe import Method
 
 _CONDENSING = ("--real-per-class", "--precision", "--reuse", "--from", "--papers")
 
@@ -76,14 +80,25 @@ def of_methods(methods: Sequence[str]) -> Reasons:
         f"{', '.join(methods)} {'has' if len(methods) == 1 else 'have'} no pool of networks: leave it out"
     )
     found = dict.fromkeys((*_CONDENSING, "--economy"), f"{only}: {take}" if selected else "")
+    for option, setting in (("--real-per-class", "real_per_class"), ("--reuse", "reuse")):
+        found[option] = found[option] or _said(recipes, setting)
     if recipes and all(map(why_not, recipes)):
         found["--economy"] = dear
     return {
         **found,
         "--pools": "" if pooled else f"{poolless}, or take a method that has one, such as dance",
         "--shrink": f"{only}, of which a smaller memory keeps the first: {take}" if selected else "",
-        "--iterations": f"{only}, without a network: {take}" if unseen else "",
+        "--iterations": f"{only}, without a network: {take}" if unseen else _said(built, "iterations"),
     }
+
+
+def _said(methods: Sequence[Method], setting: str) -> str:
+    """Where all that have a setting say it themselves, as ``dm@iterations=500`` does."""
+    having = [method for method in methods if method.settings().get(setting)]
+    if not having or any(setting not in getattr(method, "chosen", ()) for method in having):
+        return ""
+    names = ", ".join(method.name for method in having)
+    return f"{names} {'says' if len(having) == 1 else 'say'} it: leave it out"
 
 
 def of_run(methods: Sequence[str], dataset: str, network: str | None, options: Values) -> Reasons:
@@ -115,8 +130,10 @@ def of_budgets(options: Values) -> Reasons:
 
 def of_condense(method: str, dataset: str, network: str | None, options: Values) -> Reasons:
     """Of all options of ``condense``: the other ones have an effect always."""
+    from cl_condense.methods.registry import build  # noqa: PLC0415
+
     found = of_data(dataset) | of_methods([method]) | of_convnet(network) | of_budgets(options)
-    unseen = found["--iterations"]
+    unseen = "" if build(method).settings().get("iterations") else found["--iterations"]
     found["--compile"] = found["--precision"]  # where nothing is trained on the set
     return found | (dict.fromkeys(("--network", "--width", "--depth", "--augment"), unseen) if unseen else {})
 

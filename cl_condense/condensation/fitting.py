@@ -6,20 +6,23 @@ import torch
 from torch import Tensor
 
 from cl_condense.condensation.recipe import Recipe
+from cl_condense.condensation.storage import check_factor
 from cl_condense.condensation.view import View, statistics_of
 from cl_condense.data.imageset import ImageSet
 from cl_condense.networks.contract import MakeNetwork, make_feature_net
 
 
 def check_fits(recipe: Recipe, network: MakeNetwork, real: ImageSet, together: int | None = None) -> None:
-    """Looks once at two images of two classes, on the CPU; ``recipe`` is settled.
+    """Looks once at two images of two classes, on the CPU, and at their size; ``recipe`` is settled.
 
     ``together`` is the fewest classes that are condensed at once, where it is not all of them.
 
     Raises:
-        ValueError: for a network without the maps, or the gradients, that an objective reads, and for a single
-            class where the objectives compare classes alone, so that no image would change.
+        ValueError: for images that cannot hold so many smaller ones, a network without the maps, or the
+            gradients, that an objective reads, and a single class where the objectives compare classes alone,
+            so that no image would change.
     """
+    check_factor(recipe.synthetic.factor, real.shape)
     classes = together or len(real.class_ids)
     net = make_feature_net(network, classes, torch.device("cpu"))
     few = min(2, classes)

@@ -118,6 +118,8 @@ class Recipe:
         compiled: networks go through torch.compile: minutes at first, less time an iteration after it.
         reuse: iterations that share a real batch, its augmentation and its features, which are computed once
             and kept for all classes; see ``reusing``.
+        chosen: what a method's expression set, such as ``lr`` or ``source.size``: economy and options for
+            several methods leave it as it is.
     """
 
     name: str
@@ -138,6 +140,7 @@ class Recipe:
     precision: Precision = "float32"
     compiled: bool = False
     reuse: int = 1
+    chosen: tuple[str, ...] = ()
 
     optimises: ClassVar[bool] = True
 
@@ -160,7 +163,7 @@ class Recipe:
             name = term.objective.__name__
             weights[name] = _sum(weights[name], term.weight) if name in weights else term.weight
         own = {term.objective.__name__: plain(term.source) for term in self.terms if term.source}
-        rest = {f.name: plain(getattr(self, f.name)) for f in fields(self) if f.name not in ("name", "terms")}
+        rest = {name: plain(getattr(self, name)) for name in self.known()}
         terms = {name: plain(weight) for name, weight in weights.items()}
         return {"name": self.name, "terms": terms, **({"sources": own} if own else {}), **rest}
 
@@ -168,13 +171,13 @@ class Recipe:
         """The recipe with each network, and what it makes of a real batch, kept for so many iterations.
 
         Real images are most of the work: DM's 256 a class against ipc. It is no paper's; REPRODUCIBILITY.md has
-        accuracies against seconds.
+        accuracies against seconds. Networks that an expression keeps for some iterations stay for so many.
 
         Raises:
             ValueError: for fewer than 1, and for a method whose networks train or take turns.
         """
         iterations = whole("reuse", iterations)
-        if iterations > 1 and isinstance(self.source, Lasting):
+        if iterations > 1 and isinstance(self.source, Lasting) and "source.steps" not in self.chosen:
             nets = self.source.lasting(math.lcm(self.source.steps, iterations))
             return replace(self, source=nets, reuse=iterations)
         return replace(self, reuse=iterations)
@@ -218,11 +221,15 @@ class Recipe:
         Raises:
             ValueError: for an unknown setting, with the nearest one, and numbers out of their range.
         """
-        known = [f.name for f in fields(self) if f.name not in ("name", "terms")]
         for change in changes:
-            choice(f"setting of {self.name}", change, known)
+            choice(f"setting of {self.name}", change, self.known())
         reuse = changes.pop("reuse", self.reuse)
         return replace(self, **changes).reusing(reuse)
+
+    @classmethod
+    def known(cls) -> list[str]:
+        """The fields that are settings; the terms have weights of their own."""
+        return [f.name for f in fields(cls) if f.name not in ("name", "terms", "chosen")]
 
 
 def _check_kinds(recipe: Recipe) -> None:
@@ -239,6 +246,7 @@ def _check_kinds(recipe: Recipe) -> None:
             raise ValueError(f"{name} {part!r}: give an object such as {example}")
     check_kind("quiet", recipe.quiet, Quiet | None, "a Quiet, or None")
     check_parts("halvings", recipe.halvings, object, "shares of the iterations")
+    check_parts("chosen", recipe.chosen, str, "names of settings")
     for name in ("class_steps", "compiled"):
         check_flag(name, getattr(recipe, name))
 
@@ -274,26 +282,50 @@ Modifier = Callable[[Recipe], Recipe]
 """What ``+name`` does to a recipe; raises ValueError where it makes no sense."""
 
 
-def adding(*terms: Term) -> Modifier:
-    """A modifier that adds terms, unless one of them is there."""
-    check_parts("terms", terms, Term, "Terms")
+@dataclass(frozen=True)
+class Adding:
+    """A modifier that adds terms, unless one of them is there.
 
-    def modifier(recipe: Recipe) -> Recipe:
-        if set(terms) & set(recipe.terms):
+    Attributes:
+        terms: their weights are settings under the modifier's name.
+        lacks: why they make no sense in a recipe; empty where they do.
+    """
+
+    terms: tuple[Term, ...]
+    lacks: Callable[[Recipe], str] = lambda recipe: ""
+
+    def __post_init__(self) -> None:
+        check_parts("terms", self.terms, Term, "Terms")
+
+    def __call__(self, recipe: Recipe) -> Recipe:
+        if why := self.lacks(recipe):
+            raise ValueError(why)
+        if {*self.terms} & {*recipe.terms}:
             raise ValueError("it, or a part of it, is there already; leave it out")
-        return replace(recipe, terms=recipe.terms + terms)
-
-    return modifier
+        return replace(recipe, terms=recipe.terms + self.terms)
 
 
-def replacing(objective: Objective, term: Term, example: str) -> Modifier:
+def adding(*terms: Term) -> Adding:
+    """A modifier that adds terms, unless one of them is there."""
+    return Adding(terms)
+
+
+@dataclass(frozen=True)
+class Replacing:
     """A modifier that puts a term in the place of that of an objective; ``example`` is a name where it fits."""
 
-    def modifier(recipe: Recipe) -> Recipe:
-        if not any(own.objective is objective for own in recipe.terms):
-            what = objective.__name__.replace("_", " ")
-            raise ValueError(f"it has no {what} to be replaced; put it after dm, such as {example}")
-        kept = (term if own.objective is objective else own for own in recipe.terms)
-        return replace(recipe, terms=tuple(kept))
+    objective: Objective
+    term: Term
+    example: str
 
-    return modifier
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        """What it puts there, as ``Adding`` has them."""
+        return (self.term,)
+
+    def __call__(self, recipe: Recipe) -> Recipe:
+        if not any(own.objective is self.objective for own in recipe.terms):
+            what = self.objective.__name__.replace("_", " ")
+            raise ValueError(f"it has no {what} to be replaced; put it after dm, such as {self.example}")
+        kept = (self.term if own.objective is self.objective else own for own in recipe.terms)
+        return replace(recipe, terms=tuple(kept))

@@ -76,12 +76,18 @@ class Partition:
     def start(self, real: ImageSet, ipc: int, seed: int) -> Tensor:
         f = self.factor
         _, h, w = real.shape
-        if h % f or w % f:
-            raise ValueError(f"partition factor {f} does not divide images of {h}x{w}: choose one that does")
+        check_factor(f, real.shape)
         x = real.take(real.draw(ipc * f * f, Purpose.START, seed, distinct=True))
         small = F.interpolate(x.flatten(0, 1), size=(h // f, w // f), mode=self.resize)
         cells = small.view(len(x), ipc, f, f, *small.shape[1:])
         return cells.permute(0, 1, 4, 2, 5, 3, 6).reshape(len(x), ipc, *real.shape)
+
+
+def check_factor(factor: int, shape: tuple[int, int, int]) -> None:
+    """Raises ValueError for a factor that does not divide the sides of images (channels, height, width)."""
+    _, h, w = shape
+    if h % factor or w % factor:
+        raise ValueError(f"partition factor {factor} does not divide images of {h}x{w}: choose one that does")
 
 
 def decode(pixels: Tensor, factor: int) -> Tensor:

@@ -26,6 +26,7 @@ from cl_condense.memory.condensing import condensed_to
 from cl_condense.memory.returning import with_stored
 from cl_condense.memory.saved import Saved
 from cl_condense.methods.condense import class_independent, condense
+from cl_condense.methods.coresets import Coreset
 from cl_condense.methods.economy import economical
 from cl_condense.methods.registry import build
 from cl_condense.networks.contract import MakeNetwork, check_network
@@ -114,6 +115,8 @@ class ClassMemory:
         check_kind("method", self.method, Method, "a name such as ddm, a Recipe, or a method of your own")
         if iterations is not None:
             iterations = numbers.whole("iterations", iterations)
+            if isinstance(self.method, Recipe | Coreset) and "iterations" in self.method.chosen:
+                raise ValueError(f"iterations is in {self.method.name} and beside it: give it once")
             if isinstance(self.method, Recipe):
                 self.method = replace(self.method, iterations=iterations)
         self.network, self.device, self.seed = network, str(pick_device(device)), numbers.seed(seed)

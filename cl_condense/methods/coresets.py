@@ -100,6 +100,7 @@ class Coreset:
 
     Attributes:
         iterations: training steps of the network that is looked at; 0 where none is needed.
+        chosen: what a method's expression set: options for several methods leave it as it is.
 
     Raises:
         ValueError: for iterations that are no whole number from 0.
@@ -108,6 +109,7 @@ class Coreset:
     name: str
     select: Select
     iterations: int = 0
+    chosen: tuple[str, ...] = ()
 
     optimises: ClassVar[bool] = False
 

@@ -17,7 +17,7 @@ from dataclasses import replace
 
 from cl_condense.condensation.objectives import mean_matching, trained_classification
 from cl_condense.condensation.paper_settings import tuned
-from cl_condense.condensation.recipe import Recipe, Term, adding
+from cl_condense.condensation.recipe import Adding, Recipe, Term
 from cl_condense.condensation.sources.pool import BlendedPool
 from cl_condense.condensation.sources.untrained import RandomNets
 from cl_condense.condensation.storage import Partition
@@ -65,8 +65,11 @@ def pool(recipe: Recipe) -> Recipe:
     return replace(recipe, source=POOL)
 
 
-def calibration(recipe: Recipe) -> Recipe:
-    """DANCE's cross-entropy under the trained end of the network."""
-    if not isinstance(recipe.source, BlendedPool):
-        raise ValueError("it looks through the trained end of a network; put pool before it")
-    return adding(CALIBRATION)(recipe)
+def _endless(recipe: Recipe) -> str:
+    if isinstance(recipe.source, BlendedPool):
+        return ""
+    return "it looks through the trained end of a network; put pool before it"
+
+
+calibration = Adding((CALIBRATION,), lacks=_endless)
+"""DANCE's cross-entropy under the trained end of the network."""

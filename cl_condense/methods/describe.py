@@ -6,7 +6,6 @@ import inspect
 import re
 import textwrap
 from collections.abc import Iterator
-from dataclasses import fields
 
 from rich.table import Table
 
@@ -14,7 +13,8 @@ from cl_condense.condensation.paper_settings import Tuned
 from cl_condense.condensation.recipe import Method, Recipe, Term
 from cl_condense.methods.coresets import Coreset
 from cl_condense.methods.economy import economical, numbers_of, why_not
-from cl_condense.methods.registry import BASES, COMPOSED, MODIFIERS, build
+from cl_condense.methods.expressions import names_of
+from cl_condense.methods.registry import BASES, COMPOSED, MODIFIERS, build, settings_of
 
 
 def tables() -> list[Table]:
@@ -51,7 +51,7 @@ def about(name: str) -> str:
         ValueError: for a name that ``build`` refuses.
     """
     method = build(name)
-    base, *suffixes = name.split("+")
+    base, *suffixes = names_of(name)
     lines = [f"{name} = {COMPOSED[name].parts}" if name in COMPOSED else name, "", _text(base)]
     for suffix in suffixes:
         lines += ["", f"+{suffix}: {inspect.cleandoc(MODIFIERS[suffix].file.__doc__ or '')}"]
@@ -61,7 +61,8 @@ def about(name: str) -> str:
             apart = ", in a step of its own" if term.apart else ""
             head = f"{_weight(term)} x {term.objective.__name__}{apart}"
             lines += ["", head, textwrap.indent(doc, "    ")]
-    return "\n".join([*lines, "", *_settings(method)])
+    after = ", ".join(settings_of(name))
+    return "\n".join([*lines, "", *_settings(method), *([f"after @: {after}"] if after else [])])
 
 
 def _settings(method: Method) -> Iterator[str]:
@@ -70,7 +71,7 @@ def _settings(method: Method) -> Iterator[str]:
         yield from (f"{k}: {v}" for k, v in method.settings().items() if k != "name")
         return
     own = {term.objective.__name__: term.source for term in method.terms if term.source}
-    rest = {f.name: getattr(method, f.name) for f in fields(method) if f.name not in ("name", "terms")}
+    rest = {name: getattr(method, name) for name in method.known()}
     for name, value in {"sources": own, **rest}.items():
         if value not in ("", (), {}):
             yield f"{name}: {list(value) if isinstance(value, tuple) else value}"

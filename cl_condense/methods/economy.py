@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any, NamedTuple, overload
+from typing import NamedTuple, overload
 
 from cl_condense.common.plain import Values
-from cl_condense.condensation.paper_settings import Tuned
+from cl_condense.condensation.paper_settings import Tuned, settled
 from cl_condense.condensation.phases import Quiet
 from cl_condense.condensation.recipe import Method, Recipe
 from cl_condense.condensation.sources.pool import BlendedPool, TrainedPool
@@ -83,25 +83,39 @@ def economical(method: Method) -> Method: ...
 def economical(method: Method) -> Method:
     """A recipe with the numbers of ``ECONOMY``; one that has no economy (``why_not``) as it is.
 
-    Its networks are kept for as long as they share a real batch: ``m3d+ipm1`` and ``m3d+ipm10`` become one.
+    What its expression sets stays (``Recipe.chosen``), real images in the quiet end too. Its networks are kept
+    for as long as they share a real batch: for ``reuse`` iterations, or where the expression says for how many,
+    a real batch is shared by as many of them as divide these, up to ``reuse``.
     """
     if not isinstance(method, Recipe) or why_not(method):
         return method
-    quiet = replace(ECONOMY.quiet, real_per_class=_most(method.real_per_class, ECONOMY.quiet.real_per_class))
+
+    def most(name: str, own: int | Tuned, at_most: int) -> int | Tuned:
+        if name in method.chosen:
+            return own
+        return own.at_most(at_most) if isinstance(own, Tuned) else min(own, at_most)
+
+    real, end = method.real_per_class, settled(ECONOMY.quiet.real_per_class)
     less = replace(
         method,
-        iterations=_most(method.iterations, ECONOMY.iterations),
-        real_per_class=_most(method.real_per_class, ECONOMY.real_per_class),
-        quiet=quiet,
+        iterations=most("iterations", method.iterations, ECONOMY.iterations),
+        real_per_class=most("real_per_class", real, ECONOMY.real_per_class),
+        quiet=replace(ECONOMY.quiet, real_per_class=most("real_per_class", real, end)),
     )
     if isinstance(pool := less.source, BlendedPool):
-        size, epochs = _most(pool.size, ECONOMY.pool), _most(pool.epochs, ECONOMY.pool_epochs)
+        size = most("source.size", pool.size, ECONOMY.pool)
+        epochs = most("source.epochs", pool.epochs, ECONOMY.pool_epochs)
         return replace(less, source=replace(pool, size=size, epochs=epochs))
-    return less.reusing(ECONOMY.reuse)
+    if "reuse" in method.chosen:
+        return less
+    return less.reusing(_shared(less))
 
 
-def _most(own: int | Tuned, most: Any) -> int | Tuned:
-    return own.at_most(most) if isinstance(own, Tuned) else min(own, most)
+def _shared(recipe: Recipe) -> int:
+    """Iterations that share a real batch, where an expression may say for how many networks stay."""
+    if "source.steps" not in recipe.chosen or not isinstance(recipe.source, RandomNets):
+        return ECONOMY.reuse
+    return max(n for n in range(1, ECONOMY.reuse + 1) if recipe.source.steps % n == 0)
 
 
 def numbers_of(settings: Values) -> str:

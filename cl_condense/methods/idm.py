@@ -20,7 +20,7 @@ from dataclasses import replace
 
 from cl_condense.condensation.objectives import class_aware_regularisation
 from cl_condense.condensation.paper_settings import tuned
-from cl_condense.condensation.recipe import Recipe, Term, adding
+from cl_condense.condensation.recipe import Adding, Recipe, Term
 from cl_condense.condensation.sources.standing import ModelQueue
 from cl_condense.condensation.sources.untrained import RandomNets
 from cl_condense.condensation.storage import Partition, Pixels
@@ -59,11 +59,14 @@ def queue(recipe: Recipe) -> Recipe:
     return replace(recipe, source=QUEUE, lr=0.2, momentum=0.5, class_steps=True, real_per_class=REAL)
 
 
-def ce(recipe: Recipe) -> Recipe:
-    """IDM's class-aware regularisation: cross-entropy, weighted by the network's accuracy."""
-    if not isinstance(recipe.source, ModelQueue):
-        raise ValueError("it weighs by the accuracy of networks trained on real images; put queue before it")
-    return adding(CE)(recipe)
+def _untrained(recipe: Recipe) -> str:
+    if isinstance(recipe.source, ModelQueue):
+        return ""
+    return "it weighs by the accuracy of networks trained on real images; put queue before it"
+
+
+ce = Adding((CE,), lacks=_untrained)
+"""IDM's class-aware regularisation: cross-entropy, weighted by the network's accuracy."""
 
 
 def meter(recipe: Recipe) -> Recipe:

@@ -2,9 +2,9 @@
 
 L = MMD^2 of embeddings under Gaussian kernels (eq. 9), five iterations per random network, images that hold 2 x
 2 smaller ones and live between black and white. ``m3d_linear`` and ``m3d_polynomial`` have other kernels,
-``m3d+pixels`` no partition (figure 3), ``m3d+ipm1`` one iteration per network. The modifier ``m3d`` puts the
-loss, scaled to DM's, in the place of DM's term, as table 5 does on DM and IDM; ``moment2`` and ``moment3`` are
-the regularisers that table 1 adds to DM, with weights of our own (the paper gives none).
+``m3d+pixels`` no partition (figure 3), ``m3d@steps=1`` one iteration per network (figure 6a). The modifier
+``m3d`` puts the loss, scaled to DM's, in the place of DM's term, as table 5 does on DM and IDM; ``moment2`` and
+``moment3`` are the regularisers that table 1 adds to DM, with weights of our own (the paper gives none).
 
 The authors' code was not to be had: what the paper leaves open (kernel widths, 128 real images, augmentation)
 is as in the code bases that descend from it. There each class takes a step of its own, at rate 1 with momentum
@@ -23,7 +23,7 @@ from cl_condense.condensation.objectives import (
     third_moments,
 )
 from cl_condense.condensation.paper_settings import tuned
-from cl_condense.condensation.recipe import Modifier, Recipe, Term, replacing
+from cl_condense.condensation.recipe import Recipe, Replacing, Term
 from cl_condense.condensation.sources.untrained import RandomNets
 from cl_condense.condensation.storage import Partition
 from cl_condense.training.augment import DSA
@@ -60,17 +60,4 @@ MMD = Term(scaled_gaussian_mmd)
 SECOND = Term(second_moments)
 THIRD = Term(third_moments)
 
-m3d = replacing(mean_matching, MMD, "dm+m3d")
-
-
-def iterations_per_model(steps: int) -> Modifier:
-    """Random networks that are kept for so many iterations (the paper's "iterations per model")."""
-
-    def modifier(recipe: Recipe) -> Recipe:
-        if not isinstance(recipe.source, RandomNets):
-            raise ValueError(f"its networks are of {type(recipe.source).__name__}, not untrained; leave it out")
-        if recipe.source.steps == steps:
-            raise ValueError("its networks are kept for so many iterations already; leave it out")
-        return replace(recipe, source=RandomNets(steps))
-
-    return modifier
+m3d = Replacing(mean_matching, MMD, "dm+m3d")

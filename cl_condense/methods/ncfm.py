@@ -7,8 +7,8 @@ schedule that waits for plateaus, 1,024 real images a class and 20,000 iteration
 """
 
 from cl_condense.condensation.objectives import characteristic_function, mean_matching
-from cl_condense.condensation.recipe import Term, replacing
+from cl_condense.condensation.recipe import Replacing, Term
 
 CF = Term(characteristic_function, 300.0)
 
-cf = replacing(mean_matching, CF, "dm+cf")
+cf = Replacing(mean_matching, CF, "dm+cf")

@@ -1,11 +1,13 @@
-"""The methods by name: ``build("ddm")``, ``build("dm+sm")``.
+"""The methods by name: ``build("ddm")``, ``build("dm+sm")``, ``build("idm@ce=0.1")``.
 
-A base and its modifiers are joined by ``+``. To add a method, write its file and one line below.
+A base and its modifiers are joined by ``+``, settings follow after ``@``. To add a method, write its file and
+one line below.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -13,6 +15,8 @@ from cl_condense.common.suggest import choice
 from cl_condense.condensation.recipe import Method, Modifier, Recipe, adding
 from cl_condense.methods import cafe, coresets, dance, datadam, dc, dcc, ddm, dm, dsa, idc, idm, iid, m3d, ncfm
 from cl_condense.methods.coresets import Coreset
+from cl_condense.methods.expressions import Expression, parse
+from cl_condense.methods.settings import Groups, shown, with_chosen
 
 
 class Base(NamedTuple):
@@ -90,9 +94,6 @@ MODIFIERS: dict[str, Suffix] = {
     "calibration": Suffix(dance, dance.calibration, "cross-entropy under trained networks; after pool"),
     "moment2": Suffix(m3d, adding(m3d.SECOND), "second moments of embeddings"),
     "moment3": Suffix(m3d, adding(m3d.THIRD), "third moments"),
-    "ipm1": Suffix(m3d, m3d.iterations_per_model(1), "1 iteration per random network"),
-    "ipm5": Suffix(m3d, m3d.iterations_per_model(5), "5"),
-    "ipm10": Suffix(m3d, m3d.iterations_per_model(10), "10"),
     "sam": Suffix(datadam, adding(datadam.SAM), "attention matching"),
     "sam1": Suffix(datadam, adding(datadam.PLAIN_SAM), "the same with exponent 1"),
     "dsa": Suffix(cafe, cafe.dsa, "augmentation, for methods without"),
@@ -100,7 +101,11 @@ MODIFIERS: dict[str, Suffix] = {
 
 
 def build(name: str, /, dataset: str = "", **changes: Any) -> Method:
-    """The method of a name such as ``ddm``, ``random`` or ``dm+moments+icd``.
+    """The method of an expression such as ``ddm``, ``random``, ``dm+moments+icd`` or ``idm@ce=0.1,size=50``.
+
+    After ``@`` stand settings of the method, which nothing else changes then: numbers of the recipe (``lr``),
+    the weight of a term by the name of its modifier or objective, fields of its networks (``size``, ``steps``)
+    and of its storage (``factor``); ``settings_of`` has them all.
 
     ``dataset`` chooses among a method's published settings (``cifar10`` where it has none for it); images per
     class choose when it runs. ``changes`` override fields of the recipe, for example ``iterations=2000``, or of
@@ -108,23 +113,49 @@ def build(name: str, /, dataset: str = "", **changes: Any) -> Method:
 
     Raises:
         ValueError: for a name that is not known (with the nearest one), a modifier that makes no sense there,
-            settings that a method does not have, and numbers out of their range.
+            settings that a method does not have, or has twice, and numbers out of their range.
     """
     if not isinstance(name, str):
         raise ValueError(f"method {name!r}: give a name, such as 'ddm'")
-    composed = _composed(name)
+    said = parse(name)
+    composed = _composed(said, name.partition("@")[0])
     if isinstance(composed, Recipe):
-        composed = replace(composed, name=name, dataset=dataset)
+        composed = replace(composed, dataset=dataset)
+        composed = with_chosen(composed, said.settings, _groups()) if said.settings else composed
+    else:
+        composed = replace(composed.with_settings(**said.settings), chosen=(*said.settings,))
+    composed = replace(composed, name=name)
+    if twice := [change for change in changes if change in composed.chosen]:
+        raise ValueError(f"{twice[0]} is in {name} and beside it: give it once")
     return composed.with_settings(**changes)
 
 
-def _composed(name: str) -> Recipe | Coreset:
-    base, *suffixes = name.split("+")
+def settings_of(name: str) -> dict[str, object]:
+    """The settings that an expression of this method can have, with their values.
+
+    Raises:
+        ValueError: as ``build``.
+    """
+    method = build(name)
+    if isinstance(method, Recipe):
+        return shown(method, _groups())
+    return {k: v for k, v in method.settings().items() if k != "name" and v}
+
+
+@cache
+def _groups() -> Groups:
+    """The objectives of each modifier that has terms."""
+    found = ((name, getattr(suffix.modify, "terms", ())) for name, suffix in MODIFIERS.items())
+    return {name: tuple(term.objective for term in terms) for name, terms in found if terms}
+
+
+def _composed(said: Expression, name: str) -> Recipe | Coreset:
+    base = said.base
     if base in MODIFIERS and base not in (*BASES, *COMPOSED):
         raise ValueError(f"{base} is a modifier, not a method: put it after one, such as dm+{base}")
     choice("method", base, sorted([*BASES, *COMPOSED]))
-    composed = _composed(COMPOSED[base].parts) if base in COMPOSED else BASES[base].method
-    for suffix in suffixes:
+    composed = _composed(parse(COMPOSED[base].parts), base) if base in COMPOSED else BASES[base].method
+    for suffix in said.modifiers:
         choice(f"modifier of {base}", suffix, sorted(MODIFIERS))
         if not isinstance(composed, Recipe):
             raise ValueError(
@@ -135,4 +166,4 @@ def _composed(name: str) -> Recipe | Coreset:
             composed = MODIFIERS[suffix].modify(composed)
         except ValueError as error:
             raise ValueError(f"{name}: {suffix} does not fit: {error}") from None
-    return composed
+    return replace(composed, name=name)

@@ -147,7 +147,8 @@ class Bench:
                 usual = _effective(theirs.condense, theirs.train)
                 if mine.condense.economical:
                     usual = usual | dict.fromkeys(_ECONOMY_S)
-                for name in self.changes.keys() - {"device", "compiled", "economy"}:
+                stands = {"device", "compiled", "economy", *getattr(_method(mine.condense), "chosen", ())}
+                for name in self.changes.keys() - stands:
                     value = getattr(mine.train, name, getattr(mine.condense, name, None))
                     if name in usual and value != usual[name]:
                         found[name] = value

@@ -19,25 +19,27 @@ from cl_condense.training.protocol import TRAININGS, Training
 
 
 def method_for(c: CondenseConfig) -> Method:
-    """The method of a condensation with its settings.
+    """The method of a condensation with its settings; those of its expression stand.
 
     Raises:
         ValueError: for an unknown method, and for settings that it does not have.
     """
     method = build(c.method, c.dataset)
-    if isinstance(method, Coreset):
-        return replace(method, iterations=c.iterations) if method.iterations and c.iterations else method
-    if not isinstance(method, Recipe):
+    if not isinstance(method, Recipe | Coreset):
         return method
     given = {k: getattr(c, k) for k in ("iterations", "real_per_class", "precision", "compiled")}
-    given = {k: v for k, v in given.items() if v is not None}
+    given = {k: v for k, v in given.items() if v is not None and k not in method.chosen}
+    if isinstance(method, Coreset):
+        iterations = given.get("iterations", method.iterations)
+        return replace(method, iterations=iterations) if method.iterations else method
     # Of the method's own augmentation what fits the data set: no flips for digits.
     words = [word for word in method.augment.groups if word in DSA(c.augment).groups]
     own = replace(method, augment=replace(method.augment, strategy="_".join(words) or "none"))
     made = replace(economical(own) if c.economy else own, **given)
-    if c.real_per_class and made.quiet:  # in every iteration: what does not fit a memory would not at the end
-        made = replace(made, quiet=replace(made.quiet, real_per_class=c.real_per_class))
-    if c.reuse is None:
+    if (real := given.get("real_per_class")) and made.quiet:
+        # in every iteration: what does not fit a memory would not at the end
+        made = replace(made, quiet=replace(made.quiet, real_per_class=real))
+    if c.reuse is None or "reuse" in own.chosen:
         return made
     kept = own.source if isinstance(own.source, RandomNets) else made.source
     return replace(made, source=kept, reuse=1).reusing(c.reuse)

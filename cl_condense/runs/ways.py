@@ -24,7 +24,7 @@ def ways(configs: Iterable[CondenseConfig]) -> list[str]:
         recipe = method_for(c)
         if isinstance(recipe, Recipe):
             why = why_not(recipe) if c.economy else ""
-            whose = "economy" if c.economy and not why else _whose(c)
+            whose = "economy" if c.economy and not why else "" if recipe.chosen else _whose(c)
             lines.setdefault((why, whose, numbers(recipe, c)), []).append(recipe)
     return [_line(own, *said) for said, own in lines.items()]
 

@@ -68,6 +68,8 @@ def test_every_list_of_names_has_some_and_takes_each_of_them(name):
         ("run --method dm --method her", ["herding"]),
         ("condense --method dm+gr", ["dm+gram"]),
         ("condense --method dm+sm+ic", ["dm+sm+icd"]),
+        ("condense --method dm@l", ["dm@lr="]),
+        ("condense --method idm@ce=0.1,si", ["idm@ce=0.1,size="]),
         ("table ddm-1 --method idm+parti", ["idm+partition"]),
         ("methods m3d_l", ["m3d_linear"]),
         ("run --dataset fas", ["fashion_mnist"]),

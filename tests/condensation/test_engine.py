@@ -51,13 +51,13 @@ ELSEWHERE = {
     "pixels": "idm+pixels",
     "dsa": "dc+dsa",
     "calibration": "dm+pool+calibration",
-    "ipm1": "m3d+ipm1",
 }
 OPTIMISED = [
     *(name for name in BASES if name not in CORESETS),
     *COMPOSED,
     *(ELSEWHERE.get(modifier, f"dm+{modifier}") for modifier in MODIFIERS),
     *("idm+sm", "datadam+sm", "idm+iid", "idm+m3d", "cafe+dsa"),
+    *("m3d@steps=2", "idm@ce=0.1,size=2", "dm+partition@factor=2"),
     *("dance+cf", "dance+sm", "dance+icd", "dance+m3d", "dance+cc"),
 ]
 EVERY = [*CORESETS, *OPTIMISED]

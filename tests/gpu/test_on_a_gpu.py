@@ -36,7 +36,7 @@ RECIPES = [name for name in NAMED if isinstance(build(name), Recipe)]
 CORESETS = [name for name in NAMED if name not in RECIPES]
 # A name or two of each file of modifiers that no named method has.
 MODIFIED = ["idm+meter", "idm+pixels", "idm+m3d", "dm+cf", "dm+pool+calibration", "dm+sam1", "cafe+dsa"]
-MODIFIED += ["dm+moment2+moment3", "m3d+ipm1"]
+MODIFIED += ["dm+moment2+moment3", "m3d@steps=1"]
 
 SMALL = {
     TrainedPool: {"size": 2, "epochs": 1},

@@ -8,7 +8,6 @@ there: those of ``names``.
 
 import os
 import re
-from dataclasses import fields
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -76,7 +75,7 @@ def names(here):
         "networks": ARCHITECTURES,
         "tables": TITLES,
         "evaluations": EVALUATIONS,
-        "settings": [field.name for field in fields(Recipe) if field.name not in ("name", "terms")],
+        "settings": Recipe.known(),
         "devices": ["auto", "cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))],
         **{f"options of {name}": _options(cli.commands[name]) for name in ("run", "condense", "evaluate")},
     }

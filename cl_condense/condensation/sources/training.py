@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 
 from cl_condense.common.checkpoint import State
-from cl_condense.common.numbers import check_whole
+from cl_condense.common.numbers import check_whole, finite
 from cl_condense.common.rng import Purpose
 from cl_condense.condensation.paper_settings import Tuned, settled
 from cl_condense.condensation.sources.contract import (
@@ -75,6 +75,8 @@ class DynamicLoop:
 
     def __post_init__(self) -> None:
         check_whole(self, "window", "epochs", "real_per_class")
+        for name in ("settled", "moved"):
+            object.__setattr__(self, name, finite(name, getattr(self, name), at_least=0, at_most=1))
 
     def start(self, context: SourceContext) -> RunningSource:
         return _Dynamic(self, context)
@@ -147,6 +149,7 @@ class RealTraining:
 
     def __post_init__(self) -> None:
         check_whole(self, "steps", "images")
+        object.__setattr__(self, "cutmix", finite("cutmix", self.cutmix, at_least=0, at_most=1))
 
     def start(self, context: SourceContext) -> RunningSource:
         return _RealTraining(self, context)

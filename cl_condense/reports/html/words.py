@@ -9,6 +9,7 @@ from functools import cache
 from cl_condense.common.plain import Json, Values
 from cl_condense.data.preparation import in_one
 from cl_condense.methods import describe
+from cl_condense.methods.expressions import names_of
 from cl_condense.runs.defaults import DEFAULTS, economy_option
 from cl_condense.runs.run_config import RunConfig
 
@@ -72,7 +73,7 @@ def _papers() -> dict[str, str]:
 
 def cite(method: str) -> str:
     """The papers of a method and its modifiers, each once; empty where there is none."""
-    base, *suffixes = method.split("+")
+    base, *suffixes = names_of(method)
     known = [_papers().get(name, "") for name in (base, *(f"+{s}" for s in suffixes))]
     return "; ".join(dict.fromkeys(paper for paper in known if paper))
 
