@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cl_condense.common.progress import Progress
     from cl_condense.data.imageset import ImageSet
     from cl_condense.runs.config import CondenseConfig
+    from cl_condense.runs.single import Job
 
 _EXAMPLES = """
 \b
@@ -28,6 +29,7 @@ Examples:
   cl-condense condense --dataset folder --data photos --size 64 --method dm
   cl-condense condense --method ddm --ipc 10 \\
       --from ddm.safetensors --iterations 500 --out more.safetensors
+  cl-condense condense --method dm --sweep lr=0.1,1 --checkpoints 50,100
 """
 
 
@@ -54,50 +56,77 @@ Examples:
 @shared.pools
 @shared.seed
 @shared.device
+@shared.sweeps
+@shared.checkpoints
 @shared.logs
-@shared.out("File of the set.  [default: one under condensed/]")
-def condense(
-    dataset: str, method: str, start: Path | None, out: Path | None, pools: Path | None, **given: Any
-) -> None:
+@shared.out("File of the set, or the folder of several.  [default: condensed/]")
+def condense(dataset: str, method: str, out: Path | None, pools: Path | None, **given: Any) -> None:
     """Condense a data set: the images, a picture of them, a record, and a TOML file that repeats it.
 
     Interrupted, the same command goes on where it was (after a crash, from the last half minute) and ends with
-    the same images. Where its set is there, it says so.
+    the same images. Where its set is there, it says so. With --sweep it makes a set of each value; with
+    --checkpoints it keeps what the set was on the way, after N iterations in NAME-afterN.safetensors.
     """
-    from cl_condense.cli.remedies import foreseeing, of_condensing  # noqa: PLC0415
     from cl_condense.common.devices import pick_device  # noqa: PLC0415
     from cl_condense.common.files import writable  # noqa: PLC0415
-    from cl_condense.common.progress import telling  # noqa: PLC0415
-    from cl_condense.common.progress_bar import ProgressBar  # noqa: PLC0415
-    from cl_condense.common.recorder import Recorder  # noqa: PLC0415
-    from cl_condense.runs.checks import check_condensing  # noqa: PLC0415 - they take seconds
-    from cl_condense.runs.single import Job, check_path, run  # noqa: PLC0415
-    from cl_condense.runs.ways import ways  # noqa: PLC0415
+    from cl_condense.runs.single import Job  # noqa: PLC0415 - they take seconds
 
-    logs, given = given.pop("logs"), one_of(given, "ipc", "max_bytes")
-    refuse(written(), of_condense(method, dataset, given["network"], written()))
-    if out:
-        check_path(out)
+    sweeps, given = given.pop("sweeps"), one_of(given, "ipc", "max_bytes")
+    logs, start, moments = (given.pop(name) for name in ("logs", "start", "checkpoints"))
+    methods, _ = shared.swept([method], sweeps)
+    for each in methods:
+        refuse(written(), of_condense(each, dataset, given["network"], written()))
+    _check_out(out, len(methods))
     if pools:
         writable(pools, "--pools", folder=True)
     data, device = given.pop("data"), str(pick_device(given.pop("device")))
     given |= _as_many(start, given)
     real = loading.read(dataset, data, given)
-    train, chosen = real.train, _config(dataset, method, real.train, given)
-    check_condensing(chosen, train)
-    path = out or Path("condensed") / f"{dataset}-{method}-ipc{chosen.ipc}-seed{chosen.seed}.safetensors"
-    job = Job(chosen, path, start, device, data, real.preparation, real.notes, pools)
+    prepared = real.preparation, real.notes
+    jobs = []
+    for each in methods:
+        chosen, kept = _config(dataset, each, real.train, given, moments)
+        name = f"{dataset}-{each}-ipc{chosen.ipc}-seed{chosen.seed}.safetensors"
+        path = out if out and len(methods) == 1 else (out or Path("condensed")) / name
+        jobs.append(Job(chosen, path, start, device, data, *prepared, pools, kept))
+    for job in jobs:
+        _do(job, real.train, logs)
+
+
+def _check_out(out: Path | None, sets: int) -> None:
+    """Raises ValueError where no set, or several of them, can be written."""
+    from cl_condense.common.files import writable  # noqa: PLC0415
+    from cl_condense.runs.single import check_path  # noqa: PLC0415
+
+    if out and sets == 1:
+        check_path(out)
+    elif out and out.suffix == ".safetensors":
+        raise ValueError(f"--out {out}: {sets} sets come of the sweep: name a folder")
+    elif out:
+        writable(out, "--out", folder=True)
+
+
+def _do(job: Job, train: ImageSet, logs: tuple[str, ...]) -> None:
+    """Condenses, unless it is done, and says what there is."""
+    from cl_condense.cli.remedies import foreseeing, of_condensing  # noqa: PLC0415
+    from cl_condense.common.progress import telling  # noqa: PLC0415
+    from cl_condense.common.progress_bar import ProgressBar  # noqa: PLC0415
+    from cl_condense.common.recorder import Recorder  # noqa: PLC0415
+    from cl_condense.runs.single import run  # noqa: PLC0415
+    from cl_condense.runs.ways import ways  # noqa: PLC0415
+
+    path, c = job.path, job.config
     if record := job.finished():
         click.echo(f"{path} is there, made by the same command: {record['images']} images; nothing to do")
         return
-    unsaid = [*loading.lines(real.notes, job.files()["record"]), *ways([chosen])]
+    unsaid = [*loading.lines(job.notes, job.files()["record"]), *ways([c])]
     # drawn from the start on: the first iteration may compile for minutes
     with (
         stoppable(lambda: "the same command goes on.") as limit,
         Recorder(*logs, name=job.name()) as recorder,
-        ProgressBar(f"{method} on {dataset}") as bar,
+        ProgressBar(f"{c.method} on {c.dataset}") as bar,
     ):
-        tell = telling(bar, recorder, foreseeing(device, of_condensing([chosen])))
+        tell = telling(bar, recorder, foreseeing(job.device, of_condensing([c])))
 
         def on_iteration(progress: Progress) -> None:
             while unsaid:  # not before the first step: what cannot be done is one line, its error
@@ -105,10 +134,11 @@ def condense(
             tell(progress)
             limit.check()
 
-        record = run(job, train.to(device), on_iteration)
-    click.echo(
-        f"{record['images']} images of {len(train.class_ids)} classes in {record['seconds']:.0f} s: {path}"
-    )
+        record = run(job, train.to(job.device), on_iteration)
+    classes = len(train.class_ids)
+    click.echo(f"{record['images']} images of {classes} classes in {record['seconds']:.0f} s: {path}")
+    if job.checkpoints:
+        click.echo(f"on the way: {path.stem}-afterN.safetensors, N {', '.join(map(str, job.checkpoints))}")
     click.echo(f"picture: {job.files()['picture']}, record: {job.files()['record']}")
 
 
@@ -122,14 +152,18 @@ def _as_many(start: Path | None, given: Json) -> Json:
     return {"ipc": counts.pop()} if len(counts) == 1 else {}
 
 
-def _config(dataset: str, method: str, train: ImageSet, given: Json) -> CondenseConfig:
-    """Of options, where those that are None are the data set's own, or the published."""
-    from cl_condense.runs.checks import fingerprint, ipc_within  # noqa: PLC0415
+def _config(
+    dataset: str, method: str, train: ImageSet, given: Json, moments: str | None
+) -> tuple[CondenseConfig, tuple[int, ...]]:
+    """Of options, where those that are None are the data set's own, or the published; and the checkpoints."""
+    from cl_condense.runs.checks import check_condensing, fingerprint, ipc_within  # noqa: PLC0415
     from cl_condense.runs.config import CondenseConfig  # noqa: PLC0415
     from cl_condense.runs.defaults import defaults  # noqa: PLC0415
+    from cl_condense.runs.moments import checkpoints  # noqa: PLC0415
 
     chosen = defaults(dataset, (method,), given["economy"]) | {k: v for k, v in given.items() if v is not None}
     made = CondenseConfig.of({**chosen, "dataset": dataset, "method": method, "data": fingerprint(train)})
-    if given["max_bytes"] is None:
-        return made
-    return replace(made, ipc=ipc_within(given["max_bytes"], train, made.codec))
+    if given["max_bytes"] is not None:
+        made = replace(made, ipc=ipc_within(given["max_bytes"], train, made.codec))
+    check_condensing(made, train)
+    return made, checkpoints(made, moments.split(",") if moments else ())

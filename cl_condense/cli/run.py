@@ -28,6 +28,7 @@ _EXAMPLES = """
 Examples:
   cl-condense run --steps 10 --method ddm
   cl-condense run --method random --method dm --method ddm
+  cl-condense run --method idm --sweep ce=0.001,0.005,0.02
   cl-condense run --dataset cifar100 --data ~/data --steps 10 \\
       --method ddm --out runs/ddm
   cl-condense run --config runs/ddm/config.toml --orders 10 --out runs/ddm
@@ -79,6 +80,7 @@ Examples:
     help="Repeat to compare: gdumb, fresh networks at each step; idc, which go on.  [default: gdumb]",
 )
 @click.option("--networks", type=types.COUNT, help="Networks trained on each memory.  [default: 3]")
+@shared.sweeps
 @shared.iterations
 @shared.real_per_class
 @shared.epochs
@@ -107,7 +109,8 @@ def run(dataset: str, data: Path | None, out: Path | None, *, remake: bool, **gi
     from cl_condense.runs.run_config import METHODS  # noqa: PLC0415
 
     compared, pools, logs = (given.pop(name) for name in ("methods", "pools", "logs"))
-    compared, given = compared or METHODS, one_of(given, "ipc", "budget", "max_bytes")
+    compared, kept = shared.swept(compared or METHODS, given.pop("sweeps"))
+    given = one_of(given, "ipc", "budget", "max_bytes")
     given = one_of(given, "order_seed", "order_file")
     order_file = given.pop("order_file")
     refuse(written(), of_run(compared, dataset, given["network"], written()))
@@ -129,7 +132,7 @@ def run(dataset: str, data: Path | None, out: Path | None, *, remake: bool, **gi
         repeats |= config_file.reading_options(prepared)
         config_file.write(task.out / "config.toml", config_file.options(task.settings) | repeats)
         loading.say(notes, loading.write_skipped(notes, task.out))
-        _announce(task, errors)
+        _announce(task, errors, kept)
         _work(task, errors, logs)
         if remake:
             _remake(task, errors)
@@ -155,7 +158,7 @@ def _config(dataset: str, methods: Sequence[str], given: Json) -> RunConfig:
     return RunConfig.of(dataset, methods, **defaults(dataset, methods, given["economy"]) | chosen)
 
 
-def _announce(task: Run, console: Console) -> None:
+def _announce(task: Run, console: Console, kept: Sequence[str]) -> None:
     from cl_condense.runs.ways import ways  # noqa: PLC0415
     from cl_condense.training.trainers import DEFAULT  # noqa: PLC0415
 
@@ -171,7 +174,7 @@ def _announce(task: Run, console: Console) -> None:
     ways_to_train = "" if s.stream.trainers == (DEFAULT,) else f", trained by {' and '.join(s.stream.trainers)}"
     steps = f"{s.dataset}: {count(s.stream.steps, 'step')} ({split})"
     say(console, f"{steps}, {memory}, {repeats}{ways_to_train}, {s.device}")
-    for line in ways(s.condense):
+    for line in [*kept, *ways(s.condense)]:
         say(console, line)
     left, units = len(task.missing()), len(task.units)
     if left < units:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
@@ -82,6 +82,20 @@ iterations = click.option(
     type=types.COUNT,
     help="Of condensation.  [default: digits 200, else economy's or the method's own]",
 )
+sweeps = click.option(
+    "--sweep",
+    "sweeps",
+    type=types.SWEEP,
+    multiple=True,
+    metavar="SETTING=V1,V2,...",
+    help="Repeat: methods with each of these values of a setting that they have, such as lr=0.1,1.",
+)
+checkpoints = click.option(
+    "--checkpoints",
+    type=types.MOMENTS,
+    metavar="N1,N2,...",
+    help="The sets after these iterations too, or after shares of them such as 50%.",
+)
 real_per_class = click.option(
     "--real-per-class",
     type=types.COUNT,
@@ -152,6 +166,18 @@ logs = click.option(
     multiple=True,
     help="Repeat: loss curves, accuracies and pictures to csv:FILE, tensorboard:DIR, wandb:PROJECT.",
 )
+
+
+def swept(methods: Sequence[str], sweeps: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Methods with the values of sweeps, and lines on those that stay as they are.
+
+    Raises:
+        ValueError: for a setting that none has, and values that make no sense.
+    """
+    from cl_condense.methods.sweeps import Sweep, passed_over, swept  # noqa: PLC0415
+
+    read = [Sweep.of(text) for text in sweeps]
+    return swept(methods, read), passed_over(methods, read)
 
 
 def out(help: str) -> Decorator:

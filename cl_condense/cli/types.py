@@ -93,6 +93,36 @@ class Size(Kind):
         return str(value)
 
 
+class Values(Kind):
+    """Values of a setting, such as lr=0.1,1; the message names the option."""
+
+    name = "sweep"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from cl_condense.methods.sweeps import Sweep  # noqa: PLC0415
+
+        try:
+            Sweep.of(str(value))
+        except ValueError as error:
+            raise Bad(f"{_option(param)} {error}", ctx) from None
+        return str(value)
+
+
+class Moments(Kind):
+    """Iterations, or shares of them, such as 100,1000,50%; the message names the option."""
+
+    name = "iterations"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from cl_condense.runs.moments import moments  # noqa: PLC0415
+
+        try:
+            moments(_option(param), str(value))
+        except ValueError as error:
+            raise Bad(str(error), ctx) from None
+        return str(value)
+
+
 class Listed(Kind):
     """Names with commas between them, as a list, or the .txt file of one."""
 
@@ -283,6 +313,7 @@ def _devices() -> Iterable[str]:
 _modifiers, _datasets = _listed("methods.registry", "MODIFIERS"), _listed("data.datasets", "NAMES")
 
 COUNT, SEED, DURATION, PATH = Whole(), Whole(0, SEED_MAX), Duration(), Place()
+SWEEP, MOMENTS = Values(), Moments()
 SIZE, CHANNELS, SHARE, CLASSES = Size(), Channels(), Share(), Listed()
 METHOD, PRINTED_METHOD = MethodName("method", _methods), MethodName("method", _methods, strict=False)
 DATASET, PRINTED_DATASET = DatasetName("data set", _datasets), Name("data set", _datasets, strict=False)

@@ -133,6 +133,7 @@ def of_condense(method: str, dataset: str, network: str | None, options: Values)
     from cl_condense.methods.registry import build  # noqa: PLC0415
 
     found = of_data(dataset) | of_methods([method]) | of_convnet(network) | of_budgets(options)
+    found["--checkpoints"] = found["--precision"]
     unseen = "" if build(method).settings().get("iterations") else found["--iterations"]
     found["--compile"] = found["--precision"]  # where nothing is trained on the set
     return found | (dict.fromkeys(("--network", "--width", "--depth", "--augment"), unseen) if unseen else {})

@@ -23,6 +23,7 @@ class Progress(NamedTuple):
         loss: of the stage, where it has one; it stays on the device until somebody looks at it.
         of: the piece of work that the stage is a part of, such as ``experience 3, part 1``; may be empty.
         picture: draws the images as they are now, for who wants to see them; None where there are none.
+        made: gives them, as what the work makes in the end.
     """
 
     stage: str
@@ -31,6 +32,7 @@ class Progress(NamedTuple):
     loss: Tensor | None = None
     of: str = ""
     picture: Callable[[], Image] | None = None
+    made: Callable[[], object] | None = None
 
     @property
     def over(self) -> bool:

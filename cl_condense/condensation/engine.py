@@ -138,7 +138,8 @@ class Condensation:
         while self.iteration < self.iterations:
             loss = self.step()
             self._on_part = None
-            tell(Progress("condensing", self.iteration, self.iterations, loss, picture=self._picture))
+            now = Progress("condensing", self.iteration, self.iterations, loss, "", self._picture, self.result)
+            tell(now)
         if checkpoint and self.iteration > begun:
             checkpoint.end(self.state())
         return self.result()

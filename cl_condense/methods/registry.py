@@ -16,7 +16,7 @@ from cl_condense.condensation.recipe import Method, Modifier, Recipe, adding
 from cl_condense.methods import cafe, coresets, dance, datadam, dc, dcc, ddm, dm, dsa, idc, idm, iid, m3d, ncfm
 from cl_condense.methods.coresets import Coreset
 from cl_condense.methods.expressions import Expression, parse
-from cl_condense.methods.settings import Groups, shown, with_chosen
+from cl_condense.methods.settings import Groups, has_setting, shown, with_chosen
 
 
 class Base(NamedTuple):
@@ -140,6 +140,14 @@ def settings_of(name: str) -> dict[str, object]:
     if isinstance(method, Recipe):
         return shown(method, _groups())
     return {k: v for k, v in method.settings().items() if k != "name" and v}
+
+
+def has(name: str, setting: str) -> bool:
+    """Whether the method of an expression has a setting; errors as ``build``."""
+    method = build(name)
+    if isinstance(method, Recipe):
+        return has_setting(method, setting, _groups())
+    return setting in settings_of(name)
 
 
 @cache

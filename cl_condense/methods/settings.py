@@ -63,6 +63,11 @@ def find(recipe: Recipe, name: str, groups: Groups) -> Setting:
     return found[0]
 
 
+def has_setting(recipe: Recipe, name: str, groups: Groups) -> bool:
+    """Whether some part of a recipe has a setting of this name."""
+    return any(name in own.names or name == own.short for own in _settings(recipe, groups))
+
+
 def with_chosen(recipe: Recipe, given: Mapping[str, Value], groups: Groups) -> Recipe:
     """The recipe with the settings of an expression, which ``chosen`` then names.
 

@@ -7,6 +7,7 @@ import os
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -17,7 +18,7 @@ from cl_condense.common.files import atomic, sweep, writable, writing
 from cl_condense.common.foreign import reading
 from cl_condense.common.numbers import whole
 from cl_condense.common.plain import Json
-from cl_condense.common.progress import OnProgress, Progress
+from cl_condense.common.progress import OnProgress, Progress, telling
 from cl_condense.common.rng import subseed
 from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.condensation.formats.reading import normalised
@@ -29,6 +30,7 @@ from cl_condense.methods.condense import condense
 from cl_condense.runs import config_file
 from cl_condense.runs.build import method_for, network_for
 from cl_condense.runs.config import CondenseConfig, digest
+from cl_condense.runs.moments import path_after
 from cl_condense.runs.provenance import commit, origin
 from cl_condense.runs.records import read_one
 
@@ -49,6 +51,8 @@ class Job:
         preparation: how its images were prepared; the fingerprint in ``config`` is of what came out.
         notes: how its files were read; the record lists those that were skipped.
         pools: folder of trained pools of networks; None: ``pools`` beside the set.
+        checkpoints: iterations after which the set is kept too, in files of its own (``path_after``);
+            ascending, and before the last.
     """
 
     config: CondenseConfig
@@ -59,9 +63,10 @@ class Job:
     preparation: Preparation = field(default_factory=Preparation)
     notes: tuple[Note, ...] = ()
     pools: Path | None = None
+    checkpoints: tuple[int, ...] = ()
 
     def files(self) -> dict[str, Path]:
-        """What it writes, by kind."""
+        """What it writes at its end, by kind, and the checkpoint."""
         suffixes = {"set": "safetensors", "picture": "png", "record": "json", "options": "toml"}
         suffixes["checkpoint"] = "checkpoint"
         return {kind: self.path.with_suffix(f".{suffix}") for kind, suffix in suffixes.items()}
@@ -100,13 +105,15 @@ class Job:
 
     def identity(self) -> Json:
         """What has to be the same for an interrupted job to go on."""
-        return {**self.config.identity(), "start": self.start and str(self.start)}
+        more = {"checkpoints": [*self.checkpoints]} if self.checkpoints else {}
+        return {**self.config.identity(), "start": self.start and str(self.start), **more}
 
     def options(self) -> Json:
         """The options of ``cl-condense condense`` that repeat it."""
         more = {"data": self.data, "from": self.start, "device": self.device, "pools": self.pools}
         own = config_file.options(self.config) | config_file.reading_options(self.preparation)
-        return {**own, **{k: str(v) for k, v in more.items() if v}}
+        kept = {"checkpoints": ",".join(map(str, self.checkpoints))} if self.checkpoints else {}
+        return {**own, **{k: str(v) for k, v in more.items() if v}, **kept}
 
     def read(self) -> Json:
         """What a record says of how the data set was read; nothing where it was read as it is."""
@@ -203,6 +210,7 @@ def _absent(job: Job) -> None:
     if os.path.lexists(job.path):
         raise ValueError(f"{job.path} is there already: give another --out, or --from it to go on")
     files = job.files()
+    files |= {str(n): path_after(job.path, n) for n in job.checkpoints}
     there = [file for kind, file in files.items() if kind != "checkpoint" and os.path.lexists(file)]
     if there and not files["checkpoint"].exists() and not _begun(job):
         raise ValueError(f"{there[0]} is there already, and not of this set: give another --out")
@@ -226,46 +234,61 @@ def _write(
     checkpoint: Checkpoint,
     on_iteration: OnProgress | None,
 ) -> Json:
-    c, files = job.config, job.files()
+    c = job.config
     commit()  # of the code that is loaded now
-    losses = checkpoint.notes["losses"]
+
+    def keep(progress: Progress) -> None:
+        """Keeps the set after some iterations."""
+        if progress.made and progress.done in job.checkpoints:
+            made, after = cast(CondensedSet, progress.made()), int(progress.done)
+            _leave(job, path_after(job.path, after), made, checkpoint, {"after": after})
+
     made = condense(
         real,
         method,
         ipc=c.ipc or 0,
         network=network_for(c, real.shape),
         seed=seed,
-        on_iteration=_noting(losses, on_iteration),
+        # The set first: what ends the work in ``on_iteration`` goes on with the iteration after this.
+        on_iteration=_noting(checkpoint.notes["losses"], telling(*filter(None, (keep, on_iteration)))),
         checkpoint=checkpoint,
         pools=job.pools or job.path.parent / POOLS,
-    ).coded(c.codec)
-    record = {
-        **job.identity(),
-        **job.read(),
-        "recipe": made.recipe,
-        "images": len(made),
-        "bytes": made.nbytes,
-        "losses": losses,
-        "seconds": round(checkpoint.seconds, 3),
-        **origin(job.device),
-    }
-    config_file.write(files["options"], job.options())  # first: what lies beside them is of this job
-    made.save_png(files["picture"])
-    with atomic(files["record"]) as temporary:
-        temporary.write_text(json.dumps(record, indent=2) + "\n")
-    made.save(files["set"])  # last: where the set is, all is
+    )
+    record = _leave(job, job.path, made, checkpoint, {})
     checkpoint.remove()
     return record
 
 
-def _noting(losses: list[list[float]], on_iteration: OnProgress | None) -> OnProgress:
+def _leave(job: Job, path: Path, made: CondensedSet, checkpoint: Checkpoint, more: Json) -> Json:
+    """Writes a set, its picture and its record, which it returns."""
+    made = made.coded(job.config.codec)
+    made = replace(made, recipe={**made.recipe, **more})
+    record = {
+        **job.identity(),
+        **more,
+        **job.read(),
+        "recipe": made.recipe,
+        "images": len(made),
+        "bytes": made.nbytes,
+        "losses": checkpoint.notes["losses"],
+        "seconds": round(checkpoint.seconds, 3),
+        **origin(job.device),
+    }
+    config_file.write(job.files()["options"], job.options())  # first: what lies beside them is of this job
+    made.save_png(path.with_suffix(".png"))
+    with atomic(path.with_suffix(".json")) as temporary:
+        temporary.write_text(json.dumps(record, indent=2) + "\n")
+    made.save(path)  # last: where the set is, all is
+    return record
+
+
+def _noting(losses: list[list[float]], on_iteration: OnProgress) -> OnProgress:
     """What adds points to a loss curve, and tells ``on_iteration``."""
 
     def note(progress: Progress) -> None:
         if progress.loss is not None and progress.stage == "condensing" and progress.on_curve:
             losses.append([int(progress.done), float(progress.loss)])
-        if on_iteration:
-            on_iteration(progress)
+        on_iteration(progress)
 
     return note
 
