@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from cl_condense.common.stopping import Limit
     from cl_condense.data.imageset import ImageSet
     from cl_condense.papers.bench import Bench
+    from cl_condense.papers.published import Cell
 
 _CHANGES = "iterations real_per_class width epochs networks economy precision compiled reuse".split()
 """Options that change how cells are computed: fields of the configs."""
@@ -29,6 +31,8 @@ Examples:
   cl-condense table ddm-1 --only cifar10 --ipc 10 \\
       --method random --method dm --data ~/data
   cl-condense table idm-fig8 --method dm --data ~/data
+  cl-condense table m3d-2 --only cifar10 --ipc 10 --method m3d \\
+      --sweep steps=1,5,10 --data ~/data
   cl-condense table ddm-1 idm-1 iid-1 --only cifar10 --ipc 1 --ipc 10 \\
       --data ~/data --for 2h30m
 """
@@ -82,6 +86,8 @@ Examples:
 @click.option("--epochs", type=types.COUNT, help="Of each network.  [default: the papers']")
 @shared.computing
 @click.option("--width", type=types.COUNT, help="Filters of the ConvNets.  [default: 128]")
+@shared.sweeps
+@shared.checkpoints
 @shared.device
 @shared.logs
 @click.option(
@@ -133,6 +139,8 @@ def _show(
     ipcs: tuple[int, ...],
     methods: tuple[str, ...],
     order: str | None,
+    sweeps: tuple[str, ...],
+    checkpoints: str | None,
     json_file: Path | None,
     logs: tuple[str, ...],
     **_: object,
@@ -149,16 +157,16 @@ def _show(
             without sense, data that are not there, and a folder that another process writes in.
     """
     from cl_condense.cli import table_print  # noqa: PLC0415
-    from cl_condense.cli.table_cells import chosen, useless  # noqa: PLC0415
     from cl_condense.common.files import writable  # noqa: PLC0415
     from cl_condense.common.stopping import exit_code  # noqa: PLC0415
     from cl_condense.papers.campaign import Campaign  # noqa: PLC0415
 
-    tables = {name: chosen(name, names, datasets, ipcs, methods) for name in dict.fromkeys(names)}
+    tables, notes = _tables(names, (datasets, ipcs, methods), sweeps, checkpoints)
     cells = [cell for own in tables.values() for cell in own]
-    refuse(written(), useless(", ".join(tables), cells))
     if json_file:
         writable(json_file, "--json", ours=table_print.ours)
+    for line in notes:
+        click.echo(line, err=True)
     cheapest = order == "cheapest" or (order is None and math.isfinite(limit.seconds))
     if dry_run:
         table_print.preview(bench, cells, cheapest, limit)
@@ -173,3 +181,25 @@ def _show(
         return exit_code(number)
     table_print.show(bench, tables, json_file)
     return 0
+
+
+def _tables(
+    names: Sequence[str], asked: tuple[Any, ...], sweeps: Sequence[str], checkpoints: str | None
+) -> tuple[dict[str, list[Cell]], list[str]]:
+    """The cells of each table that are asked for, with sweeps and checkpoints; lines on what these pass over.
+
+    Raises:
+        ValueError: for what the tables do not have, and options that have no effect on their cells.
+    """
+    from cl_condense.cli.table_cells import chosen, useless, widened  # noqa: PLC0415
+    from cl_condense.methods.sweeps import Sweep  # noqa: PLC0415
+    from cl_condense.papers.bench import runnable  # noqa: PLC0415
+
+    tables = {name: chosen(name, names, *asked) for name in dict.fromkeys(names)}
+    cells = [cell for own in tables.values() for cell in own]
+    refuse(written(), useless(", ".join(tables), cells))
+    used = [*dict.fromkeys(cell.name for cell in cells if cell.name and runnable(cell))]
+    _, notes = shared.swept(used, sweeps)
+    read = [Sweep.of(text) for text in sweeps]
+    kept = checkpoints.split(",") if checkpoints else []
+    return {name: widened(own, read, kept) for name, own in tables.items()}, notes

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
 from cl_condense.cli.useless import Reasons, of_methods
 from cl_condense.common.plain import Json
 from cl_condense.data.datasets import SOURCES
-from cl_condense.papers.published import Cell, published
+from cl_condense.methods.registry import build, has
+from cl_condense.methods.sweeps import Sweep, swept
+from cl_condense.papers.published import Cell, published, with_moments
 from cl_condense.papers.set_work import condensed_once
 from cl_condense.papers.stream_work import incremental
 
@@ -57,6 +60,40 @@ def _some(name: str, some: Json, strict: bool) -> list[Cell]:
         return []
 
 
+def widened(cells: Sequence[Cell], sweeps: Sequence[Sweep], kept: Sequence[str]) -> list[Cell]:
+    """Cells for each value of settings, and for each moment of a condensation beside its end.
+
+    A cell with a setting that is not the paper's has no published number.
+
+    Raises:
+        ValueError: for a setting that none of the methods has, and as ``build``.
+    """
+    found: list[Cell] = []
+    for cell in cells:
+        names = swept([cell.name], [s for s in sweeps if has(cell.name, s.setting)]) if cell.name else [None]
+        for name in names:
+            said = (name or "").removeprefix(cell.name or "").lstrip("@,").replace(",", ", ")
+            other: Json = {
+                "name": name,
+                "method": f"{cell.method}, {said}",
+                "mean": None,
+                "std": None,
+                "notes": "",
+            }
+            found.append(replace(cell, **other) if said else cell)
+    ends = [
+        replace(cell, after=after, mean=cell.mean if after == "100%" else None)
+        for cell in found
+        for after in ((*kept, "100%") if kept and condensed_once(cell) and _made(cell) else ("",))
+    ]
+    return with_moments(ends) if kept else found
+
+
+def _made(cell: Cell) -> bool:
+    """Whether its method makes images, in iterations."""
+    return bool(cell.name and build(cell.name).optimises)
+
+
 def useless(name: str, cells: list[Cell]) -> Reasons:
     """Of the options of a table those that have no effect on its cells, with the reason."""
     sets, streams = any(map(condensed_once, cells)), any(map(incremental, cells))
@@ -74,6 +111,7 @@ def useless(name: str, cells: list[Cell]) -> Reasons:
         "--download": "" if found_in & {*SOURCES} else local,
         "--width": "" if nets & {"convnet", "selection"} else f"{name} has no ConvNet here: leave it out",
         "--repetitions": few,
+        "--checkpoints": "" if sets else f"{name} is class-incremental: leave it out",
         "--orders": many,
         "--steps": f"{name} states its steps, or has none, here: leave it out" if stated else "",
     }

@@ -68,6 +68,8 @@ class Term:
         when: None: always.
         joint: it looks at all classes at once, so that they cannot go through the network in chunks.
         apart: an optimiser step of its own in every iteration, on images that the step of the others has moved.
+        blocks: of a network, that an objective reads statistics of: digits from 1, such as 13 for the first and
+            the third; 0: all.
     """
 
     objective: Objective
@@ -76,15 +78,24 @@ class Term:
     when: When | None = None
     joint: bool = False
     apart: bool = False
+    blocks: int = 0
 
     def __post_init__(self) -> None:
         if not callable(self.objective):
             raise ValueError(f"objective {self.objective!r}: give a function of two views")
         if not isinstance(self.weight, Tuned):
             finite("weight", self.weight)
+        object.__setattr__(self, "blocks", whole("blocks", self.blocks, 0, 123_456_789))
 
     def of(self, real: View, syn: View) -> Tensor:
-        """Weight times objective."""
+        """Weight times objective.
+
+        Raises:
+            ValueError: for blocks that the network does not have.
+        """
+        if self.blocks:
+            which = tuple(map(int, str(self.blocks)))
+            real, syn = real.of_blocks(which), syn.of_blocks(which)
         return settled_number(self.weight) * self.objective(real, syn)
 
 
@@ -162,10 +173,12 @@ class Recipe:
         for term in self.terms:
             name = term.objective.__name__
             weights[name] = _sum(weights[name], term.weight) if name in weights else term.weight
+        blocks = {term.objective.__name__: term.blocks for term in self.terms if term.blocks}
         own = {term.objective.__name__: plain(term.source) for term in self.terms if term.source}
         rest = {name: plain(getattr(self, name)) for name in self.known()}
         terms = {name: plain(weight) for name, weight in weights.items()}
-        return {"name": self.name, "terms": terms, **({"sources": own} if own else {}), **rest}
+        more = {**({"sources": own} if own else {}), **({"blocks": blocks} if blocks else {})}
+        return {"name": self.name, "terms": terms, **more, **rest}
 
     def reusing(self, iterations: int) -> Recipe:
         """The recipe with each network, and what it makes of a real batch, kept for so many iterations.

@@ -162,6 +162,10 @@ class View:
             raise ValueError(f"a view that was not made with {statistic}: mark the objective with @reading")
         return self._seen.statistics[self._statistics.index(statistic)]
 
+    def of_blocks(self, which: tuple[int, ...]) -> View:
+        """The same, of whose blocks these alone are read; they count from 1."""
+        return _OfBlocks(self, which)
+
     @cached_property
     def of_trained(self) -> View:
         """The same images as the network's trained end sees them.
@@ -211,6 +215,23 @@ class View:
             each = vmap(grad(loss), in_dims=(None, 0, 0), chunk_size=chunk)
             gradients: dict[str, Tensor] = each(weights, self.images, self.targets)
         return tuple(gradients.values())
+
+
+class _OfBlocks(View):
+    """A view of which some blocks are read; what is computed is computed once, by the view that it is of."""
+
+    def __init__(self, view: View, which: tuple[int, ...]) -> None:
+        self.__dict__ = view.__dict__
+        self._view, self._which = view, which
+
+    def blocks(self, statistic: Statistic) -> tuple[Tensor, ...]:
+        every = self._view.blocks(statistic)
+        for number in self._which:
+            if not 1 <= number <= len(every):
+                raise ValueError(
+                    f"block {number} of {len(every)}: give digits from 1 to {len(every)}, such as 12"
+                )
+        return tuple(every[number - 1] for number in self._which)
 
 
 def joined(parts: list[list[NetworkOutputs]]) -> NetworkOutputs:

@@ -3,6 +3,7 @@
 L = L_DM + lambda Acc L_CE (eq. 5) under networks from a queue, with images that hold 2 x 2 smaller ones. The
 parts are the modifiers ``queue``, ``ce`` and ``partition``, in the order of the paper's ablation (table 2);
 ``idm+pixels`` stores one image in an image, as the cross-architecture and continual-learning experiments do.
+``dm+trained@epochs=30`` looks through trained networks alone (figure 3).
 
 Where paper and code differ this is the code: the accuracy is in percent; the networks that train are not the
 one looked through (see ModelQueue, whose fields lead to the paper's form); one class after another takes a step
@@ -21,6 +22,7 @@ from dataclasses import replace
 from cl_condense.condensation.objectives import class_aware_regularisation
 from cl_condense.condensation.paper_settings import tuned
 from cl_condense.condensation.recipe import Adding, Recipe, Term
+from cl_condense.condensation.sources.pool import TrainedPool
 from cl_condense.condensation.sources.standing import ModelQueue
 from cl_condense.condensation.sources.untrained import RandomNets
 from cl_condense.condensation.storage import Partition, Pixels
@@ -57,6 +59,16 @@ def queue(recipe: Recipe) -> Recipe:
             f"its networks are of {nets} already, not untrained; put it after dm, such as dm+queue"
         )
     return replace(recipe, source=QUEUE, lr=0.2, momentum=0.5, class_steps=True, real_per_class=REAL)
+
+
+def trained(recipe: Recipe) -> Recipe:
+    """Networks that were trained for some epochs (figure 3, which has 100 of each 10 to 60 epochs)."""
+    if not isinstance(recipe.source, RandomNets):
+        nets = type(recipe.source).__name__
+        raise ValueError(
+            f"its networks are of {nets} already, not untrained; put it after dm, such as dm+trained"
+        )
+    return replace(recipe, source=TrainedPool(kind="own"))
 
 
 def _untrained(recipe: Recipe) -> str:

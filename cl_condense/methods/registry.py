@@ -81,6 +81,7 @@ MODIFIERS: dict[str, Suffix] = {
     "later_sm": Suffix(ddm, adding(ddm.LATER_MOMENTS, ddm.LATER_GRAM), "sm, the same"),
     "later_icd": Suffix(ddm, adding(ddm.LATER_ICD), "icd, the same"),
     "queue": Suffix(idm, idm.queue, "networks of every age, from IDM's queue"),
+    "trained": Suffix(idm, idm.trained, "networks that were trained for some epochs"),
     "ce": Suffix(idm, idm.ce, "class-aware regularisation; after queue"),
     "meter": Suffix(idm, idm.meter, "accuracies since the authors' last evaluation; after queue"),
     "partition": Suffix(idm, idm.partition, "2 x 2 images in one"),

@@ -112,6 +112,9 @@ def _weights(recipe: Recipe, groups: Groups) -> Iterator[Setting]:
         for field, value in _fields(term.source):
             full = tuple(f"{name}.{field}" for name in names)
             yield Setting(full, field, value, partial(_of_source, objective, field))
+    if reading := tuple(term.objective for term in recipe.terms if hasattr(term.objective, "statistics")):
+        own_blocks = next(term.blocks for term in recipe.terms if term.objective in reading)
+        yield Setting(("blocks",), "blocks", own_blocks, partial(_of_blocks, reading))
     for name, several in groups.items():
         own = {weights[each] for each in several if each in weights}
         if len(several) > 1 and {*several} <= weights.keys() and len(own) == 1:
@@ -131,6 +134,12 @@ def _of_terms(objectives: tuple[Objective, ...], recipe: Recipe, value: Value) -
     terms = (
         replace(term, weight=float(value)) if term.objective in objectives else term for term in recipe.terms
     )
+    return replace(recipe, terms=tuple(terms))
+
+
+def _of_blocks(objectives: tuple[Objective, ...], recipe: Recipe, value: Value) -> Recipe:
+    changed: Json = {"blocks": value}
+    terms = (replace(term, **changed) if term.objective in objectives else term for term in recipe.terms)
     return replace(recipe, terms=tuple(terms))
 
 

@@ -24,7 +24,7 @@ from cl_condense.papers.published import Cell, Column, pivot
 _NAMED: dict[tuple[str, ...], str] = {("economy",): "economy"}
 """Settings that have a name, by what is not the papers'."""
 
-_METRICS = {"top1_acc_%": "", "final_CL_acc_%": "class-incremental"}
+_METRICS = {"top1_acc_%": "", "final_CL_acc_%": "class-incremental", "CL_acc_%": "class-incremental"}
 _LEAST = 5.0  # points of an axis: fewer would magnify the noise
 
 
@@ -269,8 +269,12 @@ def _heading(fields: Sequence[str], column: Column) -> str:
 def _words(values: Mapping[str, object]) -> str:
     """What a column is of; None where it is not stated, but for steps, which most cells have none of."""
     said = {**values, "metric": _METRICS.get(str(values.get("metric")), values.get("metric", ""))}
-    steps = said.pop("steps", None)
-    return ", ".join(str(v) for v in (*said.values(), f"{steps} steps" if steps else "") if v != "")
+    steps, after = said.pop("steps", None), str(said.pop("after", ""))
+    if "classes" in said:
+        said["classes"] = f"{said['classes']} classes" if said["classes"] else ""
+    of = "of the iterations" if after.endswith("%") else "iterations"
+    more = (f"{steps} steps" if steps else "", f"after {after} {of}" if after else "")
+    return ", ".join(str(v) for v in (*said.values(), *more) if v != "")
 
 
 def _at(way: str) -> str:

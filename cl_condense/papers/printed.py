@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from cl_condense.methods.expressions import names_of
 from cl_condense.papers.published import Cell
 
 
@@ -46,7 +47,7 @@ class Otherwise:
 
     def fits(self, cell: Cell) -> bool:
         """Whether a cell is one of these."""
-        named = ((self.tables, cell.table), (self.methods, cell.name), (self.datasets, cell.dataset))
+        named = ((self.tables, cell.table), (self.methods, _plain(cell.name)), (self.datasets, cell.dataset))
         crossed = cell.condense_net not in ("selection", cell.eval_net)
         return all(not words or value in words.split() for words, value in named) and self.crossed <= crossed
 
@@ -90,7 +91,8 @@ PROTOCOLS = (
     Protocol("augmented", "cafe+dsa dcc", "cifar100", _OF_CIFAR),
     Protocol("augmented", "dsa dm ddm idm", _ALL),
     Protocol("augmented", "dm+queue dm+queue+ce idm+pixels", f"{_COLOURED} {_LARGE}"),
-    Protocol("augmented", "dm+cc dm+cov dm+iid idm+iid dm+sm idm+sm", _COLOURED),
+    Protocol("augmented", "dm+cc dm+cov dm+iid iid idm+iid dm+moments dm+gram dm+sm idm+sm", _COLOURED),
+    Protocol("augmented", "dm+trained", _COLOURED),
     Protocol("augmented", "dm+m3d idm+m3d", "cifar10", "Published: training not stated; ours: DSA's."),
     Protocol(
         "augmented",
@@ -105,6 +107,7 @@ PROTOCOLS = (
         "Published: batch norm in the networks that condense and in those that are trained, best iteration on "
         "the test images; ours: instance norm, last iteration.",
     ),
+    Protocol("mixed", "m3d+pixels m3d_linear m3d_polynomial", _COLOURED, _AS_IDC),
     Protocol("mixed", "m3d", f"fashion_mnist svhn cifar10 {_LARGE}", _AS_IDC),
     Protocol("mixed", "m3d", "cifar100", f"{_AS_IDC} {_CROPPED}"),
     Protocol("idc_mnist", "m3d", "mnist", _AS_IDC),
@@ -203,7 +206,13 @@ NETWORKS = {
 
 def protocols(method: str | None, dataset: str) -> list[Protocol]:
     """The rows for a method and a data set: one, where it is known how they were measured."""
-    return [p for p in PROTOCOLS if method in p.methods.split() and dataset in p.datasets.split()]
+    own = _plain(method)
+    return [p for p in PROTOCOLS if own in p.methods.split() and dataset in p.datasets.split()]
+
+
+def _plain(method: str | None) -> str | None:
+    """A method without its settings, by which networks do not train otherwise."""
+    return method and "+".join(names_of(method))
 
 
 def printed(cell: Cell) -> Printed:

@@ -11,14 +11,15 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 from cl_condense.common.foreign import MOST_TEXT, one_line, reading
 from cl_condense.common.suggest import choice
+from cl_condense.methods.expressions import names_of
 from cl_condense.methods.registry import build
 from cl_condense.papers.titles import TITLES
 
@@ -31,12 +32,20 @@ _DATASETS = """digits mnist fashion_mnist svhn cifar10 cifar100 tinyimagenet ima
 _NETS = "convnet alexnet vgg11 resnet18 resnet10 resnet_ap10 densenet121".split()
 # Without punctuation, in small letters: our name.
 _OURS = {name.replace("_", ""): name for name in (*_DATASETS, *_NETS)} | {"imagenetsubset100": "imagenet100"}
+_STYLE = ("ddm-fig1", "ddm-fig3a", "ddm-suppd", "ddm-suppe")
 # Labels in small letters, some of a table or a data set of it alone, where they are not our names already: the
 # method whose numbers they are.
 _METHODS = {
     "dg(=dc)": "dc",
     "k-center": "k_center",
     "dm+cm": "dm+cov",
+    **{f"{table} dm+mm": "dm+moments" for table in _STYLE},
+    **{f"{table} dm+cm": "dm+gram" for table in _STYLE},
+    **{f"{table} dm+mm+cm": "dm+sm" for table in _STYLE},
+    "dm+mm+cm+icd": "ddm",
+    "m3d w/o fac": "m3d+pixels",
+    "m3d (linear)": "m3d_linear",
+    "m3d (polynomial)": "m3d_polynomial",
     "dm+cc+cm": "dm+iid",
     "iid-7 iid(ours)": "idm+iid",  # where it has a budget of iid-1, the number is that of IDM+IID
     "dm+modelsampling": "dm+queue",
@@ -50,7 +59,10 @@ _METHODS = {
     "ncfm without curation": "dance+cf",
     "dm w/ l_m3d": "dm+m3d",
     "idm w/ l_m3d": "idm+m3d",
-    **{f"{table} idm": "idm+pixels" for table in ("idm-4", "idm-5", "idm-fig8", "iid-3")},
+    **{
+        f"{table} idm": "idm+pixels"
+        for table in ("idm-4", "idm-5", "idm-fig8", "idm-fig8a", "idm-fig8b", "iid-3")
+    },
     **{f"{table} cafe": "cafe+dsa" for table in ("ddm-1", "ddm-4", "iid-1 svhn", "iid-4")},
 }
 # What is in a column, as a pattern and in words.
@@ -83,6 +95,10 @@ class Cell:
         notes: what is odd about the number.
         steps: of class-incremental learning, where stated.
         depth: of the ConvNets, where stated.
+        after: the iterations of condensation, or the share of them, that the set has gone through, such as
+            ``10%``; empty for all.
+        moments: those of all cells of the same condensation.
+        classes: that were seen of a stream; None: all.
     """
 
     table: str
@@ -98,6 +114,9 @@ class Cell:
     notes: str = ""
     steps: int | None = None
     depth: int | None = None
+    after: str = ""
+    moments: tuple[str, ...] = ()
+    classes: int | None = None
 
 
 class Table(NamedTuple):
@@ -144,14 +163,18 @@ def published(
         choice(f"ipc of {name}", str(ipc), (str(c.ipc) for c in cells if c.ipc))
         cells = [c for c in cells if c.ipc == ipc]
     if method is not None:
-        choice(f"method of {name}", method, (n for c in cells for n in (c.name, c.method) if n))
-        cells = [c for c in cells if method in (c.name, c.method)]
+        choice(f"method of {name}", method, (n for c in cells for n in _called(c)))
+        cells = [c for c in cells if method in _called(c)]
     return cells
 
 
 def pivot(cells: Sequence[Cell]) -> Pivot:
     """Rows of methods in the order of the cells; columns of data sets, in that order, and images per class."""
-    more = [f for f in ("steps", "eval_net", "metric") if len({getattr(c, f) for c in cells}) > 1]
+    more = [
+        f
+        for f in ("steps", "classes", "eval_net", "metric", "after")
+        if len({getattr(c, f) for c in cells}) > 1
+    ]
     fields = ("dataset", "ipc", *more)
     nets = {c.condense_net for c in cells} - {"selection", "none"}
     datasets = list(dict.fromkeys(c.dataset for c in cells))
@@ -186,6 +209,12 @@ def read(path: str | Path) -> list[Cell]:
     return cells
 
 
+def _called(cell: Cell) -> list[str]:
+    """What a cell's method is called: ours, with its settings and without, and as printed."""
+    ours = [cell.name, "+".join(names_of(cell.name))] if cell.name else []
+    return list(dict.fromkeys([*ours, cell.method]))
+
+
 def _cell(values: Sequence[str]) -> Cell:
     columns = COLUMNS.split(",")
     if len(values) != len(columns):
@@ -199,6 +228,7 @@ def _cell(values: Sequence[str]) -> Cell:
         parts |= match.groupdict()
     number = re.sub(r"^table|-text$|[(].*[)]$", "", row["table"].lower())
     table = f"{row['source'].lower()}-{number}"
+    metric, after, classes = _moment(row["metric"])
     depth = re.search(r"(?i)convnet-(\d)", row["condense_net"] + " " + row["eval_net"])
     return Cell(
         table,
@@ -208,13 +238,39 @@ def _cell(values: Sequence[str]) -> Cell:
         _name(table, _ours(parts["dataset"]), row["method"].lower()),
         _ours(row["condense_net"]),
         _ours(row["eval_net"]),
-        row["metric"],
+        metric,
         float(row["mean"]) if row["mean"] else None,
         float(row["std"]) if row["std"] else None,
         row["notes"],
         int(parts["steps"]) if parts["steps"] else None,
         int(depth[1]) if depth else None,
+        after,
+        classes=classes,
     )
+
+
+def _moment(metric: str) -> tuple[str, str, int | None]:
+    """What the number is, and of which moment: of a condensation, or of a stream."""
+    if found := re.fullmatch(r"acc_after_([\d.]+%?)_of_iterations_%", metric):
+        return "top1_acc_%", found[1], None
+    if found := re.fullmatch(r"CL_acc_after_(\d+)_classes_%", metric):
+        return "CL_acc_%", "", int(found[1])
+    return metric, "", None
+
+
+def with_moments(cells: Iterable[Cell]) -> list[Cell]:
+    """Cells that know the moments of all cells of their condensation."""
+    cells = [*cells]
+    found: dict[Cell, dict[str, None]] = {}
+    for cell in cells:
+        if cell.after:
+            found.setdefault(_condensation(cell), {})[cell.after] = None
+    return [replace(cell, moments=(*found.get(_condensation(cell), ()),)) for cell in cells]
+
+
+def _condensation(cell: Cell) -> Cell:
+    """The same for all cells of one condensation."""
+    return replace(cell, eval_net="", mean=None, std=None, notes="", after="", moments=())
 
 
 def _ours(printed: str) -> str:
@@ -225,13 +281,15 @@ def _ours(printed: str) -> str:
 @cache
 def _name(table: str, dataset: str, label: str) -> str | None:
     scopes = (f"{table} {dataset} ", f"{table} ", "")
+    label, *settings = re.split(r", (?=\w+=)", label)
     ours = next((_METHODS[scope + label] for scope in scopes if scope + label in _METHODS), None)
+    ours = ours or re.sub(r"[(](ours|baseline)[)]$", "", label)
     try:
-        return build(ours or re.sub(r"[(](ours|baseline)[)]$", "", label)).name
+        return build(f"{ours}@{','.join(settings)}" if settings else ours).name
     except ValueError:
         return None
 
 
 @cache
 def _cells() -> tuple[Cell, ...]:
-    return tuple(read(Path(__file__).parent / "published.csv"))
+    return tuple(with_moments(read(Path(__file__).parent / "published.csv")))

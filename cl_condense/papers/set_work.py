@@ -22,22 +22,34 @@ from cl_condense.runs.checks import check_condensing, check_training
 from cl_condense.runs.config import CondenseConfig, TrainConfig, digest
 from cl_condense.runs.defaults import DEFAULTS, EVALUATIONS
 from cl_condense.runs.evaluate_sets import evaluate_set
+from cl_condense.runs.moments import checkpoints, iterations_of, path_after, reached
 from cl_condense.runs.records import append, mend
 from cl_condense.runs.single import POOLS, Job, run
 
 
 @dataclass(frozen=True)
 class SetWork:
-    """A condensed set, in ``sets/``, and networks that are trained on it."""
+    """A condensed set, in ``sets/``, and networks that are trained on it.
+
+    Attributes:
+        condense: how it is condensed.
+        train: how networks are trained.
+        device: where.
+        checkpoints: iterations after which the set is kept too.
+        after: that of them whose set it is; None: the set of the end.
+    """
 
     condense: CondenseConfig
     train: TrainConfig
     device: str = "cpu"
+    checkpoints: tuple[int, ...] = ()
+    after: int | None = None
 
     def __str__(self) -> str:
         c = self.condense
         images = f"{c.ipc} image{'s' * (c.ipc != 1)} per class"
-        return f"{c.dataset}, {images}, {c.method}, {self.train.network}, seed {c.seed}"
+        after = f", after {self.after:,} iterations" if self.after else ""
+        return f"{c.dataset}, {images}, {c.method}, {self.train.network}, seed {c.seed}{after}"
 
     def check(self, train: ImageSet, test: ImageSet) -> None:
         check_condensing(self.condense, train)
@@ -45,7 +57,7 @@ class SetWork:
 
     def set_name(self) -> str:
         """File name of its set: the same for the same condensation, compiled or not: that is rounding."""
-        return _set_name(self.condense)
+        return path_after(Path(self.makes()), self.after).name if self.after else self.makes()
 
     def identity(self) -> Json:
         return {"set": self.set_name(), **self.train.identity()}
@@ -71,15 +83,17 @@ class SetWork:
         recorder: Recorder | None = None,
     ) -> list[Json]:
         (train, test), recorder = load(self.condense.dataset), recorder or Recorder()
-        path = folder / "sets" / self.set_name()
+        path, end = (folder / "sets" / name for name in (self.set_name(), self.makes()))
 
         def tell(of: str) -> OnProgress:
             curves = partial(recorder.within, of)
             return telling(curves, on_iteration) if on_iteration else curves
 
         if not path.exists():
-            job = Job(self.condense, path, device=self.device, pools=folder / POOLS)
-            run(job, train.to(self.device), tell(path.stem))
+            job = Job(
+                self.condense, end, device=self.device, pools=folder / POOLS, checkpoints=self.checkpoints
+            )
+            run(job, train.to(self.device), tell(end.stem))
         made, checkpoint = CondensedSet.load(path), self._checkpoint(folder)
         of = f"{path.stem}, {self.train.network} {digest(self.train.identity())}"
         found = evaluate_set(made, test, self.train, self.device, on_progress=tell(of), checkpoint=checkpoint)
@@ -96,11 +110,15 @@ class SetWork:
         return Checkpoint(folder / "checkpoints" / f"{digest(own)}.checkpoint", own, strict=False)
 
     def makes(self) -> str:
-        return self.set_name()
+        return _set_name(self.condense, self.checkpoints)
+
+    def rest(self, pieces: list[Piece]) -> list[Piece]:
+        return pieces[-1:]
 
     def pieces(self, folder: Path, costs: Costs) -> list[Piece]:
-        job, scoring = Job(self.condense, folder / "sets" / self.set_name()), self._scoring(folder, costs)
-        if job.path.exists():
+        job = Job(self.condense, folder / "sets" / self.makes(), checkpoints=self.checkpoints)
+        scoring = self._scoring(folder, costs)
+        if (folder / "sets" / self.set_name()).exists():
             return [scoring]
         done, spent = job.done()
         left = costs.condensing()
@@ -118,7 +136,8 @@ class SetWork:
         found, method = [], self.condense.method
         for score, made in zip(self._own(results), self.account(folder, results).origins[-1:], strict=False):
             if made.get("seconds"):
-                found.append(Past(method, costs.condensing(), made["seconds"], made.get("device", "")))
+                estimate = costs.condensing(iterations=self.after)
+                found.append(Past(method, estimate, made["seconds"], made.get("device", "")))
             if score.get("seconds"):
                 own = Past("training", costs.training(), score["seconds"], score.get("device", ""))
                 found.append(own)
@@ -130,8 +149,8 @@ class SetWork:
 
 
 @cache
-def _set_name(c: CondenseConfig) -> str:
-    own = digest(c.identity() | {"compiled": False})
+def _set_name(c: CondenseConfig, kept: tuple[int, ...] = ()) -> str:
+    own = digest(c.identity() | {"compiled": False} | ({"checkpoints": [*kept]} if kept else {}))
     return f"{c.dataset}-{c.method}-ipc{c.ipc}-seed{c.seed}-{own}.safetensors"
 
 
@@ -149,4 +168,7 @@ def set_works(cell: Cell, changes: Json, repetitions: int) -> list[SetWork]:
     trained = {"networks": 5, "evaluation": way.evaluation, "epochs": EVALUATIONS[way.evaluation]}
     train = TrainConfig.of({**trained, "network": cell.eval_net, **usual})
     seeded = ((replace(condense, seed=i), replace(train, seed=i)) for i in range(repetitions))
-    return [SetWork(*each, changes.get("device", "cpu")) for each in seeded]
+    kept = checkpoints(condense, cell.moments) if cell.moments else ()
+    after = reached(cell.after, iterations_of(condense)) if cell.after else None
+    after = after if after in kept else None
+    return [SetWork(*each, changes.get("device", "cpu"), kept, after) for each in seeded]

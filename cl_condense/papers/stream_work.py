@@ -28,6 +28,9 @@ from cl_condense.runs.watching import in_units, to_recorder
 STEPS = 5
 """Steps where a paper does not state them: the baselines beside DDM's figure are DM's numbers of 5 steps."""
 
+_CLASSES = {"cifar100": 100, "tinyimagenet": 200}
+"""Of data sets whose accuracies on the way are known by the classes seen."""
+
 _ELSEWHERE = "orders device data".split()
 
 
@@ -38,9 +41,14 @@ class StreamWork:
     The protocol of DM (arXiv:2110.04181), which DDM, IDM and IID follow: five class orders, at each step three
     networks trained from scratch on the memory, all methods, coresets too, with augmentation. In IDC's figure 7
     networks go on (``training.trainers.idc``).
+
+    Attributes:
+        run: the run.
+        step: whose accuracies they are; None: the last.
     """
 
     run: RunConfig
+    step: int | None = None
 
     @property
     def condense(self) -> CondenseConfig:
@@ -60,7 +68,8 @@ class StreamWork:
             for n, noun in ((s.steps, "step"), (s.orders, "order"), (self.train.networks, "network"))
         )
         images = f"{c.ipc} image{'s' * (c.ipc != 1)} per class"
-        return f"{c.dataset} in {steps}, {images}, {c.method}, {orders} x {networks}"
+        step = f", step {self.step}" if self.step else ""
+        return f"{c.dataset} in {steps}, {images}, {c.method}, {orders} x {networks}{step}"
 
     def out(self, folder: Path) -> Path:
         """The folder of its run: the same for any number of orders and on any device."""
@@ -71,8 +80,8 @@ class StreamWork:
 
     def accuracies(self, results: Sequence[Json]) -> list[list[float]]:
         own = self._own(results)
-        last = [r["accuracies"] for r in own if r["step"] == self.run.stream.steps]
-        return last if len(own) == self.run.stream.orders * self.run.stream.steps else []
+        wanted = [r["accuracies"] for r in own if r["step"] == (self.step or self.run.stream.steps)]
+        return wanted if len(own) == self.run.stream.orders * self.run.stream.steps else []
 
     def account(self, folder: Path, results: Sequence[Json]) -> Account:
         own = self._own(results)
@@ -105,7 +114,7 @@ class StreamWork:
         return self.kept(folder)
 
     def makes(self) -> str:
-        return ""
+        return _name(self.run)
 
     def pieces(self, folder: Path, costs: Costs) -> list[Piece]:
         have = {(r["order"], r["step"]) for r in self._own(self.kept(folder))}
@@ -113,6 +122,9 @@ class StreamWork:
         units = [(order, step) for order in range(s.orders) for step in range(1, s.steps + 1)]
         each = {step: self._piece(costs, step) for step in {step for unit in units for step in unit[1:]}}
         return [each[step] for order, step in units if (order, step) not in have]
+
+    def rest(self, pieces: list[Piece]) -> list[Piece]:
+        return []
 
     def past(self, folder: Path, results: Sequence[Json], costs: Costs) -> list[Past]:
         found = []
@@ -146,7 +158,8 @@ def _name(run: RunConfig) -> str:
 def incremental(cell: Cell) -> bool:
     """Whether a cell is a final accuracy of class-incremental learning with a method and a budget of ours."""
     same = cell.condense_net in ("selection", cell.eval_net)  # a run has one network
-    return bool(cell.name and cell.ipc and cell.metric == "final_CL_acc_%" and same)
+    of_step = cell.metric == "CL_acc_%" and cell.steps and cell.dataset in _CLASSES
+    return bool(cell.name and cell.ipc and (cell.metric == "final_CL_acc_%" or of_step) and same)
 
 
 def stream_works(cell: Cell, changes: Json, orders: int, steps: int) -> list[StreamWork]:
@@ -158,4 +171,6 @@ def stream_works(cell: Cell, changes: Json, orders: int, steps: int) -> list[Str
     if trainer := printed(cell).trainer:
         chosen["trainers"] = (trainer,)
     own: Json = {"methods": (cell.name or "",), "ipc": cell.ipc}
-    return [StreamWork(RunConfig.of(cell.dataset, **own | chosen | changes))]
+    step = cell.classes and cell.steps and cell.classes * cell.steps // _CLASSES[cell.dataset]
+    step = None if step == cell.steps else step
+    return [StreamWork(RunConfig.of(cell.dataset, **own | chosen | changes), step)]

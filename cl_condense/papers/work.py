@@ -97,7 +97,10 @@ class Work(Protocol):
         """
 
     def makes(self) -> str:
-        """What its first piece makes that other works may share; empty where they do not."""
+        """What it makes that other works may share."""
+
+    def rest(self, pieces: list[Piece]) -> list[Piece]:
+        """Those of its pieces that are left where another work makes what they share."""
 
     def pieces(self, folder: Path, costs: Costs) -> list[Piece]:
         """What is missing of it, piece by piece, with estimates."""

@@ -46,18 +46,21 @@ def checkpoints(config: CondenseConfig, wanted: Sequence[str]) -> tuple[int, ...
     Raises:
         ValueError: for a method that selects real images, and a moment after its end.
     """
-    method = method_for(config)
-    if not isinstance(method, Recipe):
-        raise ValueError(
-            f"{config.method} selects real images, so that there are no sets on the way: leave it out"
-        )
-    total = settled(method.settled(config.ipc or 1).iterations)
+    total = iterations_of(config)
     found = {reached(each, total): each for each in wanted}
     if found and max(found) > total:
         raise ValueError(
             f"{config.method} has {total:,} iterations here, and {max(found):,} are more: give fewer"
         )
     return tuple(sorted(n for n in found if n < total))
+
+
+def iterations_of(config: CondenseConfig) -> int:
+    """The iterations of a condensation in all; error as ``checkpoints``."""
+    method = method_for(config)
+    if not isinstance(method, Recipe):
+        raise ValueError(f"{config.method} selects real images, so that there are no sets on the way")
+    return settled(method.settled(config.ipc or 1).iterations)
 
 
 def path_after(path: Path, iteration: int) -> Path:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from typing import Literal
 
 from cl_condense.common.numbers import check_whole, finite
 from cl_condense.common.numbers import seed as checked_seed
+from cl_condense.common.suggest import choice
 from cl_condense.condensation.paper_settings import Tuned, settled
 from cl_condense.condensation.sources.contract import RunningSource, SourceContext
 from cl_condense.condensation.sources.pooled import Pooled
@@ -29,13 +31,19 @@ class TrainedPool:
         size: networks.
         epochs: that each trains.
         seed: of their weights and training: condensations with other seeds share the pool.
+        kind: ``resnet18``, or ``own``: what condensation is asked to look through.
+
+    Raises:
+        ValueError: for a number out of its range, and another kind.
     """
 
     size: int | Tuned = 10
     epochs: int | Tuned = 40
     seed: int = 0
+    kind: Literal["resnet18", "own"] = "resnet18"
 
     def __post_init__(self) -> None:
+        choice("kind of a pool", self.kind, ("resnet18", "own"))
         check_whole(self, "size", "epochs")
         object.__setattr__(self, "seed", checked_seed(self.seed))
 
@@ -43,7 +51,7 @@ class TrainedPool:
         return Training(settled(self.epochs), augment=None, decay=1.0)
 
     def network(self, context: SourceContext) -> MakeNetwork:
-        if min(context.real.shape[1:]) < 16:
+        if self.kind == "own" or min(context.real.shape[1:]) < 16:
             return context.network
         width = context.network.width // 2 if isinstance(context.network, MakeConvNet) else 64
         return MakeResNet(context.real.shape, max(1, width))
