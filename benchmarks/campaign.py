@@ -14,6 +14,7 @@ from cl_condense.common.files import atomic
 from cl_condense.papers.beside import Comparison, filled
 from cl_condense.papers.published import published, tables
 from cl_condense.papers.titles import TITLES
+from cl_condense.reports.html.curves import curve_plot, curves, points
 from cl_condense.reports.html.dots import dot_plot
 from cl_condense.reports.html.found import benches
 from cl_condense.reports.html.parts import Paragraph
@@ -33,6 +34,19 @@ class Image:
 
     def markdown(self):
         return self.tag
+
+
+def lines_of(pairs):
+    """Curves, where most numbers of a table are on one; else nothing."""
+    drawn = curves(points(pairs))
+    on_one = {point for lines in drawn.values() for own in lines.values() for point in own}
+    return drawn if 2 * len(on_one) > len(pairs) else {}
+
+
+def picture(pairs):
+    """Curves, or dots."""
+    drawn = lines_of(pairs)
+    return curve_plot(drawn) if drawn else dot_plot(pairs)
 
 
 @dataclass(frozen=True)
@@ -113,7 +127,8 @@ class Campaign:
             raise ValueError(f"{picture} is not there: python benchmarks/reproducibility.py campaign draws it")
         many = len(comparison.pairs)
         rows = f"{many} row{'s' * (many != 1)}"
-        alt = f"{name}, published and ours as {rows} of dots; the table has the numbers"
+        shape = "ours as curves" if lines_of(comparison.pairs) else f"published and ours as {rows} of dots"
+        alt = f"{name}, {shape}; the table has the numbers"
         image = Image(f'<img src="docs/{picture.name}" width="560" alt="{alt}">')
         shown = compared(comparison, [image], remarks)
         blocks = [
@@ -132,7 +147,7 @@ class Campaign:
             path = self.picture(name)
             if name in self.filled:
                 with atomic(path) as temporary:
-                    temporary.write_bytes(dot_plot(self.filled[name].pairs))
+                    temporary.write_bytes(picture(self.filled[name].pairs))
                 yield path
             else:
                 path.unlink(missing_ok=True)

@@ -19,7 +19,7 @@ from cl_condense.papers.footnotes import not_the_papers
 from cl_condense.papers.forecast import Forecast
 from cl_condense.papers.published import Cell
 from cl_condense.papers.stream_work import incremental
-from cl_condense.papers.titles import TITLES
+from cl_condense.papers.titles import TIMED, TITLES
 from cl_condense.reports.dots import Dots
 from cl_condense.runs.provenance import command_line
 
@@ -31,7 +31,7 @@ def show(bench: Bench, tables: Mapping[str, list[Cell]], json_file: Path | None)
     to = console(_WIDTH)
     for name, own in tables.items():
         comparison = Comparison(own, [bench])
-        to.print(side_by_side(f"{name}: {TITLES[name]}", comparison))
+        to.print(side_by_side(f"{name}: {TITLES[name]}", comparison, timed=name in TIMED))
         to.print(Dots(comparison.pairs))
     if json_file:
         _write(json_file, bench, tables)

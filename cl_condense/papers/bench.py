@@ -75,8 +75,8 @@ class Bench:
 
     def results(self, cells: Iterable[Cell]) -> list[Json]:
         """All scores of sets, and the records of these cells' runs; errors as ``scores``."""
-        works = self._all(cells)
-        return [*self.scores(), *(record for work in works for record in work.kept(self.folder))]
+        works = {_work_key(work.identity()): work for work in self._all(cells)}  # steps share their run
+        return [*self.scores(), *(record for work in works.values() for record in work.kept(self.folder))]
 
     def missing(self, cells: Sequence[Cell]) -> list[Work]:
         """What is not done, each once."""

@@ -177,6 +177,7 @@ def side_by_side(
     comparison: Comparison,
     *,
     measured: bool = False,
+    timed: bool = False,
     remarks: Mapping[Cell, str] = MappingProxyType({}),
 ) -> Table:
     """Published and ours in a table; ``*`` marks ours outside the published mean ± std.
@@ -190,6 +191,7 @@ def side_by_side(
         comparison: the cells; where ours are at several settings, each has rows of its own, which say so, as
             do those at settings that have a name.
         measured: only rows and columns with a number of ours, and below it the time that it took.
+        timed: the time, below every number of ours.
         remarks: a note on ours, for some of the cells.
     """
     grid, footnotes, many = pivot(comparison.cells), Footnotes(), len(comparison.benches) > 1
@@ -219,18 +221,18 @@ def side_by_side(
                 # What has no number of ours is said once, in the first of a method's rows.
                 told = [cell for cell in own if (cell, way) in ours or (number == 0 and cell not in filled)]
                 both = (
-                    _both(c, ours.get((c, way)), footnotes, common, (measured, remarks.get(c, "")))
+                    _both(c, ours.get((c, way)), footnotes, common, (measured or timed, remarks.get(c, "")))
                     for c in told
                 )
                 texts.append("\n".join(both))
             table.add_row(name, *texts)
-    table.caption = Text("\n").join(_caption(comparison, measured, footnotes))
+    table.caption = Text("\n").join(_caption(comparison, measured or timed, footnotes))
     return table
 
 
-def _caption(comparison: Comparison, measured: bool, footnotes: Footnotes) -> Iterator[Text]:
+def _caption(comparison: Comparison, timed: bool, footnotes: Footnotes) -> Iterator[Text]:
     head = ["published | ours ± std (n); * outside the published mean ± std"]
-    head += ["below, the time of ours by the clock, of condensing and of training"] if measured else []
+    head += ["below, the time of ours by the clock, of condensing and of training"] if timed else []
     yield Text("; ".join(filter(None, [*head, _means(comparison.cells), comparison.assumed()])))
     for line in comparison.warnings():
         yield Text(line, "not dim yellow")

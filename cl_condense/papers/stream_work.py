@@ -28,7 +28,7 @@ from cl_condense.runs.watching import in_units, to_recorder
 STEPS = 5
 """Steps where a paper does not state them: the baselines beside DDM's figure are DM's numbers of 5 steps."""
 
-_CLASSES = {"cifar100": 100, "tinyimagenet": 200}
+CLASSES = {"cifar100": 100, "tinyimagenet": 200}
 """Of data sets whose accuracies on the way are known by the classes seen."""
 
 _ELSEWHERE = "orders device data".split()
@@ -158,7 +158,7 @@ def _name(run: RunConfig) -> str:
 def incremental(cell: Cell) -> bool:
     """Whether a cell is a final accuracy of class-incremental learning with a method and a budget of ours."""
     same = cell.condense_net in ("selection", cell.eval_net)  # a run has one network
-    of_step = cell.metric == "CL_acc_%" and cell.steps and cell.dataset in _CLASSES
+    of_step = cell.metric == "CL_acc_%" and cell.steps and cell.dataset in CLASSES
     return bool(cell.name and cell.ipc and (cell.metric == "final_CL_acc_%" or of_step) and same)
 
 
@@ -171,6 +171,6 @@ def stream_works(cell: Cell, changes: Json, orders: int, steps: int) -> list[Str
     if trainer := printed(cell).trainer:
         chosen["trainers"] = (trainer,)
     own: Json = {"methods": (cell.name or "",), "ipc": cell.ipc}
-    step = cell.classes and cell.steps and cell.classes * cell.steps // _CLASSES[cell.dataset]
+    step = cell.classes and cell.steps and cell.classes * cell.steps // CLASSES[cell.dataset]
     step = None if step == cell.steps else step
     return [StreamWork(RunConfig.of(cell.dataset, **own | chosen | changes), step)]

@@ -53,3 +53,6 @@ TITLES: dict[str, str] = {
     "sre2l-cl-log": "Class-incremental TinyImageNet with soft labels",
 }
 """The tables in order, and what they show."""
+
+TIMED = {"m3d-fig6a"}
+"""Those that show the time of ours too."""

@@ -9,11 +9,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+
+from cl_condense.common.plain import Json
 from cl_condense.papers.bench import Bench
 from cl_condense.papers.beside import Comparison, Pair, filled, side_by_side
 from cl_condense.papers.footnotes import changed, differences, notes
 from cl_condense.papers.published import Cell, tables
 from cl_condense.papers.titles import TITLES
+from cl_condense.reports.html.curves import Point, curve_plot, curves, places, points
 from cl_condense.reports.html.dots import dot_plot
 from cl_condense.reports.html.found import Found, Scored, benches
 from cl_condense.reports.html.parts import Beside, Block, Command, Facts, Folded, Grid, Paragraph, Section
@@ -43,7 +47,7 @@ def table_sections(results: Results, folder: Path) -> list[Section]:
         if own:
             made.append(_section(results, paper, Comparison([*own], found), own, every))
     _unused(every, fault)
-    return made
+    return [*made, *_swept(every)]
 
 
 def _paper(cell: Cell) -> str:
@@ -61,9 +65,10 @@ def _unused(every: Comparison, fault: Any) -> None:
     cells = {pair.cell for pair in every.pairs}
     for bench in every.benches:
         wanted = [work.identity() for cell in cells for work in bench.works(cell)]
+        shown = [each.score["work"] for each in getattr(bench, "scored", ()) if _has_place(each.made)]
         for result in bench.results(every.cells):
             work = result["work"]
-            if work not in wanted:
+            if work not in wanted and work not in shown:
                 name = f"scores.jsonl, {work['set']}" if "set" in work else f"streams/{work['stream']}"
                 fault(name, "fills no published table")
 
@@ -87,7 +92,7 @@ def _section(
     )
     where = results.name(comparison.benches[0].folder)
     title = f"{paper.upper()}: {', '.join(names)}"
-    pictures = Beside([*map(_picture, _datasets(comparison.pairs).items())])
+    pictures = Beside([*map(_picture, _datasets(comparison.pairs).items()), *_curves(points(comparison.pairs))])
     return Section(3, title, [*compared(comparison, [pictures]), facts, behind(comparison, where)])
 
 
@@ -101,6 +106,37 @@ def _datasets(found: Iterable[Pair]) -> dict[str, list[Pair]]:
 def _picture(of: tuple[str, Sequence[Pair]]) -> Picture:
     dataset, found = of
     return Picture(dot_plot(found), f"Published and ours, {dataset}: {len(found)} dots; numbers in the table")
+
+
+def _curves(found: Iterable[Point]) -> list[Picture]:
+    """Accuracy over settings, iterations or classes, where there are curves of them."""
+    drawn = curves(found)
+    return [Picture(curve_plot(drawn), f"Ours over {', '.join(drawn)}; numbers in the table")] if drawn else []
+
+
+def _swept(every: Comparison) -> list[Section]:
+    """Scores of sweeps and of sets on the way that fill no published table."""
+    cells = {pair.cell for pair in every.pairs}
+    found: list[Scored] = []
+    for bench in every.benches:
+        wanted = [work.identity() for cell in cells for work in bench.works(cell)]
+        scored = getattr(bench, "scored", ())
+        found += [each for each in scored if each.score["work"] not in wanted and _has_place(each.made)]
+    if not found:
+        return []
+    placed = []
+    for score, made in found:
+        accuracies = [100 * a for a in score["accuracies"]]
+        shared = f", {made['dataset']}, {made['ipc']} images per class, {score['work']['network']}"
+        end = made["recipe"]["iterations"] if made.get("checkpoints") else 0
+        after = made.get("after", end)
+        spread = float(np.mean(accuracies)), float(np.std(accuracies))
+        placed += [Point(*place, *spread) for place in places(str(made["method"]), after, shared)]
+    return [Section(3, "Sweeps", [*_curves(placed), _measured(found)])]
+
+
+def _has_place(made: Json) -> bool:
+    return bool(made.get("checkpoints")) or "@" in str(made["method"])
 
 
 def compared(
