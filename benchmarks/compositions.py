@@ -7,9 +7,9 @@ seconds, epochs of the networks that are trained on the result); networks are te
 The better half, by the mean of the budgets' accuracies, goes on to the next rung with twice the seconds. A pool
 of networks is trained once for all that look through it: its seconds are given apart.
 
-A candidate is a method's expression and what it changes: ``dance:reuse=5,rate=4,factor=4``, where rate is what
-the learning rate is multiplied by and factor that of a partition. All begin with economy's real images and end
-with its quiet end. The file that --json names is gone on with.
+A candidate is a method's expression, such as ``dance@reuse=5,factor=4``. All begin with economy's real images
+and end with its quiet end; where the expression does not say otherwise, those with untrained networks share
+real batches as economy does, and pools are of --pool networks and epochs.
 """
 
 import json
@@ -24,9 +24,8 @@ from held_out import split
 
 from cl_condense.condensation.engine import Condensation
 from cl_condense.condensation.sources.pool import BlendedPool
-from cl_condense.condensation.storage import Partition
 from cl_condense.data.datasets import load
-from cl_condense.methods.economy import ECONOMY
+from cl_condense.methods.economy import ECONOMY, why_not
 from cl_condense.methods.registry import build
 from cl_condense.networks.convnet import MakeConvNet
 from cl_condense.runs.provenance import command_line, origin
@@ -35,32 +34,26 @@ from cl_condense.training.evaluate import score
 from cl_condense.training.protocol import TRAININGS
 
 CANDIDATES = (
-    *("dm", "dm:factor=2", "dm+sm:factor=2", "datadam+sm:factor=2", "m3d:factor=2", "idm"),
-    *("dm+pool:reuse=5", "dm+pool:reuse=5,factor=2", "dm+pool+calibration:reuse=5"),
-    *("dance", "dance:reuse=5", "dance:rate=4", "dance:reuse=5,rate=4"),
-    *("dance+cf:reuse=5", "dance+m3d:reuse=5", "dance+sm:reuse=5", "dance+sam:reuse=5", "dance+cov:reuse=5"),
-    *("dance+icd:reuse=5", "dance:reuse=5,factor=4"),
+    *("dm", "dm+partition", "dm+sm+partition", "datadam+sm+partition", "m3d", "idm"),
+    *("dm+pool@reuse=5", "dm+pool+partition@reuse=5", "dm+pool+calibration@reuse=5"),
+    *("dance", "dance@reuse=5", "dance@lr=0.1", "dance@reuse=5,lr=0.1"),
+    *("dance+cf@reuse=5", "dance+m3d@reuse=5", "dance+sm@reuse=5", "dance+sam@reuse=5", "dance+cov@reuse=5"),
+    *("dance+icd@reuse=5", "dance@reuse=5,factor=4"),
 )
 PROBE = 20  # iterations whose pace tells how many a candidate does in its seconds
 
 
 def recipe_of(text, dataset, ipc, pool):
     """The settled recipe of a candidate."""
-    name, _, changes = text.partition(":")
-    given = {key: float(value) for key, value in (pair.split("=") for pair in changes.split(",") if pair)}
-    recipe = build(name, dataset).settled(ipc)
-    recipe = replace(recipe, real_per_class=ECONOMY.real_per_class, quiet=ECONOMY.quiet)
-    recipe = replace(recipe, lr=recipe.lr * given.pop("rate", 1))
-    if factor := int(given.pop("factor", 0)):
-        stored = recipe.synthetic if isinstance(recipe.synthetic, Partition) else Partition()
-        recipe = replace(recipe, synthetic=replace(stored, factor=factor))
+    recipe = build(text, dataset).settled(ipc)
+    if "real_per_class" not in recipe.chosen:
+        recipe = replace(recipe, real_per_class=ECONOMY.real_per_class)
+    recipe = replace(recipe, quiet=ECONOMY.quiet)
     if isinstance(recipe.source, BlendedPool):
-        recipe = replace(recipe, source=replace(recipe.source, size=pool[0], epochs=pool[1]))
-    usual = ECONOMY.reuse if not isinstance(recipe.source, BlendedPool) and name != "idm" else 1
-    reuse = int(given.pop("reuse", usual))
-    if given:
-        raise click.BadParameter(f"{text}: unknown {', '.join(given)}; reuse, rate and factor can be changed")
-    return recipe.with_settings(reuse=reuse)
+        sizes = {"size": pool[0], "epochs": pool[1]}
+        own = {name: value for name, value in sizes.items() if f"source.{name}" not in recipe.chosen}
+        return replace(recipe, source=replace(recipe.source, **own))
+    return recipe if "reuse" in recipe.chosen or why_not(recipe) else recipe.reusing(ECONOMY.reuse)
 
 
 def condensed(recipe, fit, ipc, seconds, **options):

@@ -49,6 +49,7 @@ def some(name):
     found = []
     for cell in cells:
         own = SMALL.get(cell.name.partition("@")[0])
+        own = f"{own},train_steps=1" if own and "idm@" in cell.name and "train_steps" not in cell.name else own
         found.append(replace(cell, name=cell.name + (",@"["@" not in cell.name] + own if own else "")))
     return with_moments(found)
 
