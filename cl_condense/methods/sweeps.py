@@ -46,6 +46,8 @@ def swept(methods: Sequence[str], sweeps: Sequence[Sweep]) -> list[str]:
     for sweep in sweeps:
         if not any(has(method, sweep.setting) for method in found):
             known = [name for method in found for name in settings_of(method)]
+            if not known:
+                raise ValueError(f"{', '.join(methods)} has no settings: leave {sweep.setting} out")
             choice(f"setting of {', '.join(methods)}", sweep.setting, known)
         found = [each for method in found for each in _each(method, sweep)]
     for method in found:

@@ -46,6 +46,8 @@ def checkpoints(config: CondenseConfig, wanted: Sequence[str]) -> tuple[int, ...
     Raises:
         ValueError: for a method that selects real images, and a moment after its end.
     """
+    if not wanted:
+        return ()
     total = iterations_of(config)
     found = {reached(each, total): each for each in wanted}
     if found and max(found) > total:
