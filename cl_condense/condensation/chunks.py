@@ -17,12 +17,14 @@ class Chunk(NamedTuple):
 
     Attributes:
         images: real images of each class.
-        rows: positions of the classes in the set, ``[k]``.
+        rows: positions of the classes in the set, ``[k]``, where the images are.
+        places: the same on the host.
         class_ids: their labels.
     """
 
     images: int
     rows: Tensor
+    places: Tensor
     class_ids: tuple[int, ...]
 
     def size(self) -> int:
@@ -46,9 +48,9 @@ def chunks(real: ImageSet, real_per_class: int, size: int, *, joint: bool = Fals
     for images in sorted(set(batches)):
         rows = [i for i, n in enumerate(batches) if n == images]
         for start in range(0, len(rows), size):
-            part = rows[start : start + size]
-            ids = tuple(real.class_ids[i] for i in part)
-            found.append(Chunk(images, torch.tensor(part, device=real.device), ids))
+            places = torch.tensor(rows[start : start + size])
+            ids = tuple(real.class_ids[i] for i in rows[start : start + size])
+            found.append(Chunk(images, places.to(real.device), places, ids))
     return found
 
 

@@ -114,7 +114,7 @@ class Condensation:
         if not last:
             for source in self._sources.values():
                 source.advance(self.iteration - 1, self._images)
-        return torch.stack(losses).sum()
+        return _total(losses)
 
     def prepare(self, on_progress: OnProgress = lambda progress: None) -> None:
         """Trains the networks that are to be there before the first iteration, or what is left of that."""
@@ -197,7 +197,7 @@ class Condensation:
             self._measure(self._memory, terms, looks)
         while True:
             try:
-                return torch.stack([*self._losses(terms, looks)]).sum()
+                return _total([*self._losses(terms, looks)])
             except torch.cuda.OutOfMemoryError:  # others may take memory at any time
                 self._kept.clear()
                 size = max(len(part.class_ids) for part in self._chunks)
@@ -242,7 +242,7 @@ class Condensation:
     def _accumulate(self, part: Chunk, terms: list[Term], looks: dict[NetworkSource, SampledNetwork]) -> Tensor:
         """Puts the gradient of a chunk of classes into the step's; its loss."""
         recipe, turn = self.recipe, self.iteration // self.recipe.reuse
-        warp = recipe.augment.draw(part.class_ids, self._seed, turn, device=self._real.device)
+        warp = recipe.augment.draw(part.class_ids, self._seed, turn)  # on the host: few numbers
         real = self._kept.get(part.class_ids) or self._look(part, looks, self._batch(part, warp, turn))
         if recipe.reuse > 1 or any(term.apart for term in recipe.terms):
             self._kept[part.class_ids] = real
@@ -250,7 +250,7 @@ class Condensation:
         images = self._some(part, decode(leaf, recipe.synthetic.factor))
         syn = self._look(part, looks, recipe.augment(images, warp))
         nets = [term.source or recipe.source for term in terms]
-        loss = torch.stack([t.of(real[n], syn[n]) for t, n in zip(terms, nets, strict=True)]).sum()
+        loss = _total([t.of(real[n], syn[n]) for t, n in zip(terms, nets, strict=True)])
         self._step.gradient[part.rows] = torch.autograd.grad(loss, leaf)[0]
         return loss.detach()
 
@@ -266,7 +266,7 @@ class Condensation:
 
     def _batch(self, part: Chunk, warp: Warp, number: int) -> Tensor:
         """Real images ``[k, m, c, h, w]``, augmented."""
-        index = self._real.draw(part.images, Purpose.REAL_BATCH, self._seed, number, rows=part.rows)
+        index = self._real.draw(part.images, Purpose.REAL_BATCH, self._seed, number, rows=part.places)
         return self.recipe.augment(self._real.take(index), warp)
 
     def _look(
@@ -298,6 +298,10 @@ def independent(recipe: Recipe, network: MakeNetwork) -> bool:
     """
     untrained = all(isinstance(source, RandomNets) for source in recipe.sources())
     return untrained and not recipe.class_steps and not _together(recipe, network)
+
+
+def _total(losses: list[Tensor]) -> Tensor:
+    return losses[0] if len(losses) == 1 else torch.stack(losses).sum()
 
 
 def _together(recipe: Recipe, network: MakeNetwork) -> bool:

@@ -85,7 +85,8 @@ class Term:
 
     def of(self, real: View, syn: View) -> Tensor:
         """Weight times objective."""
-        return settled_number(self.weight) * self.objective(real, syn)
+        weight, value = settled_number(self.weight), self.objective(real, syn)
+        return value if weight == 1 else weight * value
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from cl_condense.common.devices import pick_device
+from cl_condense.common.devices import pick_device, upload
 from cl_condense.common.foreign import shown
 from cl_condense.common.kinds import check_kind
 from cl_condense.common.numbers import MOST, whole
@@ -54,9 +54,7 @@ class ImageSet(Dataset[tuple[Tensor, int]]):
     _rows: Tensor = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        starts = np.concatenate([[0], np.cumsum(self.counts)[:-1]])
-        table = np.stack([self.class_ids, starts, self.counts])
-        object.__setattr__(self, "_rows", torch.as_tensor(table, dtype=torch.int64, device=self.images.device))
+        object.__setattr__(self, "_rows", self._table.to(self.images.device))
 
     @staticmethod
     def of(
@@ -189,7 +187,17 @@ class ImageSet(Dataset[tuple[Tensor, int]]):
         if x.dtype != torch.uint8:
             return x
         mean, std = self._constants
-        return x.float().div_(255).sub_(mean).div_(std)
+        return x.div(255).sub_(mean).div_(std)
+
+    @cached_property
+    def _table(self) -> Tensor:
+        """Label, first image and number of images of each class, ``[3, k]``, on the host."""
+        starts = np.concatenate([[0], np.cumsum(self.counts)[:-1]])
+        return torch.as_tensor(np.stack([self.class_ids, starts, self.counts]), dtype=torch.int64)
+
+    @cached_property
+    def _slots(self) -> Tensor:
+        return torch.arange(max(self.counts), device=self.device)
 
     @cached_property
     def _constants(self) -> tuple[Tensor, Tensor]:
@@ -234,8 +242,8 @@ class ImageSet(Dataset[tuple[Tensor, int]]):
     def _repr_html_(self) -> str:
         return as_html(repr(self), self.picture(*shown_of(self.shape)))
 
-    def draw(self, m: int, *keys: Key, rows: slice | Tensor = slice(None), distinct: bool = False) -> Tensor:
-        """Indices ``[k, m]`` of m random images of each class (of those at positions ``rows``).
+    def draw(self, m: int, *keys: int, rows: Tensor | None = None, distinct: bool = False) -> Tensor:
+        """Indices ``[k, m]`` of m random images of each class (of those at positions ``rows``, on the host).
 
         Without replacement, as all published code draws; a class of fewer than m images is gone through
         again, so that every image comes floor or ceil of m / count times. With weights: floor or ceil of its
@@ -243,13 +251,21 @@ class ImageSet(Dataset[tuple[Tensor, int]]):
         they are to be ``distinct``. The draw of a class depends on the keys and the class alone.
         """
         m = whole("images of each class", m, at_most=MOST["per_class"])
-        ids, starts, counts = (row[rows, None] for row in self._rows)
-        slots = torch.arange(max(self.counts), device=self.device)
-        order = torch.where(slots < counts, bits(*keys, ids, slots), _LAST)
-        turn = torch.arange(m, device=self.device)
+        table = self._table if rows is None else self._table[:, rows]
+        shortest, longest = (int(n) for n in table[2].aminmax())
+        # What a class's draws start from is worked out on the host, and all goes up together.
+        own = upload(torch.cat([table, bits(*keys, table[0])[None]]), self.device)
+        ids, starts, counts, start = own[..., None].unbind()
+        slots = self._slots[:longest]
+        order = bits(slots, start=start)
+        if shortest < longest:
+            order.masked_fill_(slots >= counts, _LAST)
         if self.weights is None:
-            first = order.topk(min(m, len(slots)), dim=1, largest=False).indices
-            return starts + first.gather(1, turn % counts)
+            first = order.topk(min(m, longest), dim=1, largest=False).indices
+            if m > shortest:
+                first = first.gather(1, torch.arange(m, device=self.device) % counts)
+            return starts + first
+        turn = torch.arange(m, device=self.device)
         order = order.argsort(1)
         mass = self.weights[(starts + order).clamp_max(len(self) - 1)].double() * (slots < counts)
         # Images of one weight side by side, so that each weight gets its share of the m, but for one: a memory
