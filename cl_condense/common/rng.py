@@ -119,7 +119,12 @@ def _upper(keys: Sequence[Key], start: Key) -> Tensor:
 
 def uniform(*keys: Key) -> Tensor:
     """Float32 tensor in [0, 1), a multiple of 2**-24, of the keys' broadcast shape."""
-    return _shift(_upper(keys, 0), 40).to(torch.float32) * 2.0**-24
+    return unit(_upper(keys, 0))
+
+
+def unit(bits: Tensor) -> Tensor:
+    """``uniform`` of the keys that gave the bits."""
+    return _shift(bits, 40).to(torch.float32) * 2.0**-24
 
 
 def centred(*keys: Key, start: Key = 0) -> Tensor:

@@ -9,6 +9,8 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from cl_condense.common.ahead import Ahead, how_many
+from cl_condense.common.rng import Purpose
 from cl_condense.data.imageset import ImageSet
 
 
@@ -52,6 +54,17 @@ def chunks(real: ImageSet, real_per_class: int, size: int, *, joint: bool = Fals
             ids = tuple(real.class_ids[i] for i in rows[start : start + size])
             found.append(Chunk(images, places.to(real.device), places, ids))
     return found
+
+
+def real_batches(real: ImageSet, part: Chunk) -> Ahead:
+    """Indices ``[k, m]`` of random real images of a chunk, by seed and number of the batch."""
+
+    def draw(seed: int, numbers: Tensor) -> Tensor:
+        keys = Purpose.REAL_BATCH, seed, numbers.repeat_interleave(len(part.places))
+        index = real.draw(part.images, *keys, rows=part.places.repeat(len(numbers)))
+        return index.unflatten(0, (len(numbers), -1))
+
+    return Ahead(draw, how_many(len(part.places) * max(real.counts), real.device))
 
 
 class Memory(Protocol):

@@ -10,11 +10,12 @@ from PIL.Image import Image
 from torch import Tensor
 
 from cl_condense.common import numbers
+from cl_condense.common.ahead import Ahead
 from cl_condense.common.checkpoint import Checkpoint, State, keeping
 from cl_condense.common.devices import upload
 from cl_condense.common.progress import OnProgress, Progress
 from cl_condense.common.rng import Purpose, bits
-from cl_condense.condensation.chunks import Chunk, Memory, chunks, few, fitting, memory_of
+from cl_condense.condensation.chunks import Chunk, Memory, chunks, few, fitting, memory_of, real_batches
 from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.condensation.optimizer import PixelStep
 from cl_condense.condensation.paper_settings import settled
@@ -189,6 +190,7 @@ class Condensation:
         self._chunks = self._split(self._size or few(self._real, phase.real_per_class, self._looked_at))
 
     def _split(self, size: int) -> list[Chunk]:
+        self._batches: dict[tuple[int, ...], Ahead] = {}
         return chunks(self._real, self._phase.real_per_class, size, joint=self._joint)
 
     def _gradient(self, terms: list[Term], looks: dict[NetworkSource, SampledNetwork]) -> Tensor:
@@ -266,7 +268,7 @@ class Condensation:
 
     def _batch(self, part: Chunk, warp: Warp, number: int) -> Tensor:
         """Real images ``[k, m, c, h, w]``, augmented."""
-        index = self._real.draw(part.images, Purpose.REAL_BATCH, self._seed, number, rows=part.places)
+        index = self._batches.setdefault(part.class_ids, real_batches(self._real, part))(self._seed, number)
         return self.recipe.augment(self._real.take(index), warp)
 
     def _look(

@@ -19,7 +19,7 @@ from cl_condense.common.devices import pick_device, upload
 from cl_condense.common.foreign import shown
 from cl_condense.common.kinds import check_kind
 from cl_condense.common.numbers import MOST, whole
-from cl_condense.common.rng import Key, bits, uniform
+from cl_condense.common.rng import Key, bits, uniform, unit
 from cl_condense.data.image_grid import SHOWN, grid_page
 from cl_condense.data.showing import as_html, listed, png, position, shown_of
 
@@ -242,8 +242,10 @@ class ImageSet(Dataset[tuple[Tensor, int]]):
     def _repr_html_(self) -> str:
         return as_html(repr(self), self.picture(*shown_of(self.shape)))
 
-    def draw(self, m: int, *keys: int, rows: Tensor | None = None, distinct: bool = False) -> Tensor:
+    def draw(self, m: int, *keys: Key, rows: Tensor | None = None, distinct: bool = False) -> Tensor:
         """Indices ``[k, m]`` of m random images of each class (of those at positions ``rows``, on the host).
+
+        A key is an integer, or one for each row, ``[k]`` on the host.
 
         Without replacement, as all published code draws; a class of fewer than m images is gone through
         again, so that every image comes floor or ceil of m / count times. With weights: floor or ceil of its
@@ -254,8 +256,8 @@ class ImageSet(Dataset[tuple[Tensor, int]]):
         table = self._table if rows is None else self._table[:, rows]
         shortest, longest = (int(n) for n in table[2].aminmax())
         # What a class's draws start from is worked out on the host, and all goes up together.
-        own = upload(torch.cat([table, bits(*keys, table[0])[None]]), self.device)
-        ids, starts, counts, start = own[..., None].unbind()
+        own = upload(torch.cat([table[1:], bits(*keys, table[0])[None]]), self.device)
+        starts, counts, start = own[..., None].unbind()
         slots = self._slots[:longest]
         order = bits(slots, start=start)
         if shortest < longest:
@@ -275,9 +277,9 @@ class ImageSet(Dataset[tuple[Tensor, int]]):
         if distinct:
             mass = torch.minimum(mass, _highest_share(mass, m))
         mass = mass.cumsum(1)
-        at = (uniform(*keys, ids).double() + turn) / m * mass[:, -1:]
+        at = (unit(start).double() + turn) / m * mass[:, -1:]
         chosen = order.gather(1, torch.minimum(torch.searchsorted(mass, at, right=True), counts - 1))
-        return starts + chosen.gather(1, bits(*keys, ids, turn, 1).argsort(1))  # the first ones are as random
+        return starts + chosen.gather(1, bits(turn, 1, start=start).argsort(1))  # the first ones are as random
 
     def sample(self, m: int, *keys: Key) -> tuple[Tensor, Tensor]:
         """Indices ``[m]`` of random images, and the position of the class of each.

@@ -8,9 +8,10 @@ from typing import Protocol, cast
 import torch
 from torch import Tensor, nn
 
+from cl_condense.common.ahead import Ahead, how_many
 from cl_condense.common.devices import upload
 from cl_condense.common.kinds import check_kind
-from cl_condense.common.rng import Purpose, bits, centred, isolated
+from cl_condense.common.rng import Key, Purpose, bits, centred, isolated
 
 _FAN_IN_LAYERS = (nn.modules.conv._ConvNd, nn.Linear)
 _NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)
@@ -33,11 +34,15 @@ class Initialiser:
     drawn before. Layers of other kinds use their ``reset_parameters`` with a seed made of the keys, and so does
     a whole network that says ``draws_all``.
 
+    Args:
+        net: the network.
+        ahead: the last key counts up from call to call; on a GPU weights of the next calls are drawn too.
+
     Raises:
         ValueError: for a layer with parameters and no ``reset_parameters``.
     """
 
-    def __init__(self, net: nn.Module) -> None:
+    def __init__(self, net: nn.Module, *, ahead: bool = False) -> None:
         check_kind("network", net, nn.Module, "a torch.nn.Module")
         self._drawn: list[Tensor] = []
         self._others: list[_Resettable] = []
@@ -67,6 +72,7 @@ class Initialiser:
             self._numbers = torch.arange(len(sizes), device=device).repeat_interleave(sizes)
             self._slots = torch.cat([torch.arange(n, device=device) for n in self._sizes])
             self._steps = (torch.tensor(bounds, device=device) * 2.0**-23).repeat_interleave(sizes)
+            self._flat = Ahead(self._draw, how_many(sum(self._sizes), device) if ahead else 1)
         self._constant = _reset(norms)
 
     @torch.no_grad()
@@ -74,10 +80,8 @@ class Initialiser:
         """Overwrites every parameter with the draw of these keys."""
         parts: list[Tensor] = []
         if self._drawn:
-            starts = bits(Purpose.NETWORK, *keys, torch.arange(len(self._drawn)))
-            start = upload(starts, self._numbers.device)[self._numbers]
-            flat = centred(self._slots, start=start) * self._steps
-            parts = [v.view_as(p) for v, p in zip(flat.split(self._sizes), self._drawn, strict=True)]
+            flat = self._flat(*keys).split(self._sizes)
+            parts = [v.view_as(p) for v, p in zip(flat, self._drawn, strict=True)]
         copies = [*zip(self._drawn, parts, strict=True), *self._constant]
         for dtype in {own.dtype for own, _ in copies}:  # of one type all are one operation
             alike = [pair for pair in copies if pair[0].dtype == dtype]
@@ -86,6 +90,13 @@ class Initialiser:
             with isolated(Purpose.NETWORK, *keys, device=next(self._others[0].parameters()).device):
                 for module in self._others:
                     module.reset_parameters()
+
+    def _draw(self, *keys: Key) -> Tensor:
+        """All weights one after another, a row for each of the last key ``[n, ...]``."""
+        *before, numbers = keys
+        starts = bits(Purpose.NETWORK, *before, cast(Tensor, numbers)[:, None], torch.arange(len(self._drawn)))
+        start = upload(starts, self._numbers.device)[:, self._numbers]
+        return centred(self._slots, start=start) * self._steps
 
 
 @torch.no_grad()

@@ -66,7 +66,7 @@ def apply(x: Tensor, operations: Operations) -> Tensor:
     """Images ``[r, m, c, h, w]`` through their operations."""
     order, sizes, numbers = operations
     parts = dict(zip(sizes, _ordered(x, order).split([*sizes.values()]), strict=True))
-    sampled = {kind: parts[kind] for kind in ("nearest", "bilinear") if kind in parts}
+    sampled = {kind: part for kind, part in parts.items() if kind in ("nearest", "bilinear")}
     done = _sampled(sampled, numbers["across"], numbers["down"]) if sampled else []
     if "color" in parts:
         done.append(_color(parts["color"], numbers["color"]))
@@ -135,8 +135,8 @@ def _sampled(parts: dict[str, Tensor], across: Tensor, down: Tensor) -> list[Ten
     found = []
     for (mode, x), grid in zip(parts.items(), grids, strict=True):
         flat = x.reshape(len(x) * grid.shape[1], -1, *x.shape[-2:])
-        options = {"mode": mode, "padding_mode": "zeros", "align_corners": False}
-        found.append(F.grid_sample(flat, grid.flatten(0, 1), **options).view(x.shape))
+        moved = F.grid_sample(flat, grid.flatten(0, 1), mode, padding_mode="zeros", align_corners=False)
+        found.append(moved.view(x.shape))
     return found
 
 

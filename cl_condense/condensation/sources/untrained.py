@@ -28,7 +28,7 @@ class Redrawn:
 
     def __init__(self, context: SourceContext) -> None:
         self.net = make_feature_net(context.network, len(context.real.class_ids), context.real.device)
-        self._initialise = Initialiser(self.net.requires_grad_(False))
+        self._initialise = Initialiser(self.net.requires_grad_(False), ahead=True)
         self._seed, self._number, self._age = context.seed, -1, 0
 
     def draw(self, number: int) -> SampledNetwork:
