@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -13,8 +13,26 @@ from torch import Tensor
 
 from cl_condense.common.devices import upload
 
-if TYPE_CHECKING:
-    from cl_condense.training.augment import DSA
+
+class Ratios(Protocol):
+    """How far operations go, as ``DSA`` has it."""
+
+    @property
+    def prob_flip(self) -> float: ...
+    @property
+    def ratio_scale(self) -> float: ...
+    @property
+    def ratio_rotate(self) -> float: ...
+    @property
+    def ratio_crop_pad(self) -> float: ...
+    @property
+    def ratio_cutout(self) -> float: ...
+    @property
+    def brightness(self) -> float: ...
+    @property
+    def saturation(self) -> float: ...
+    @property
+    def contrast(self) -> float: ...
 
 
 class Operations(NamedTuple):
@@ -35,7 +53,7 @@ class Operations(NamedTuple):
     numbers: dict[str, Tensor]
 
 
-def settle(dsa: DSA, groups: Sequence[str], u: Tensor, like: Tensor) -> Operations:
+def settle(ratios: Ratios, groups: Sequence[str], u: Tensor, like: Tensor) -> Operations:
     """Works out one operation group a row from uniform numbers ``[r, 1 or m, 3]``, for images such as ``like``.
 
     Where the numbers are on the host and the images are not, what is worked out goes up together.
@@ -45,15 +63,15 @@ def settle(dsa: DSA, groups: Sequence[str], u: Tensor, like: Tensor) -> Operatio
     order = [i for name in names for i, group in enumerate(groups) if group == name]
     rows = _ordered(u, order).split([counts[name] for name in names])
     own, numbers = dict(zip(names, rows, strict=True)), {}
-    if affine := [_AFFINE[name](dsa, own[name], like) for name in names if name in _AFFINE]:
+    if affine := [_AFFINE[name](ratios, own[name], like) for name in names if name in _AFFINE]:
         by_x, by_y, shift = torch.cat(affine)[..., None, :].unbind(2)
         numbers["across"] = _centres(like, -1, by_x.device)[:, None] * by_x
         numbers["down"] = _centres(like, -2, by_y.device)[:, None] * by_y + shift
     if "color" in own:
-        numbers["color"] = _color_numbers(dsa, own["color"].to(like.dtype))
+        numbers["color"] = _color_numbers(ratios, own["color"].to(like.dtype))
     if "cutout" in own:
         for i in (0, 1):
-            numbers[f"kept {i}"] = _kept(dsa, own["cutout"][..., i, None], like.shape[i - 2]).to(like.dtype)
+            numbers[f"kept {i}"] = _kept(ratios, own["cutout"][..., i, None], like.shape[i - 2]).to(like.dtype)
     numbers = _together(numbers, like.device)
     if "cutout" in own:
         one, other = numbers.pop("kept 0")[..., None], numbers.pop("kept 1")[..., None, :]
@@ -97,9 +115,9 @@ def _together(tensors: dict[str, Tensor], device: torch.device) -> dict[str, Ten
     return {name: part.view(x.shape) for (name, x), part in zip(tensors.items(), parts, strict=True)}
 
 
-def _color_numbers(dsa: DSA, u: Tensor) -> Tensor:
+def _color_numbers(ratios: Ratios, u: Tensor) -> Tensor:
     shift, s, k = u.unbind(-1)
-    shift, s, k = (shift - 0.5) * dsa.brightness, s * dsa.saturation, k + dsa.contrast
+    shift, s, k = (shift - 0.5) * ratios.brightness, s * ratios.saturation, k + ratios.contrast
     # Brightness moves both means with the pixels, and saturation leaves the image's mean as it is.
     return torch.stack([k * s, k - k * s, 1 - k, shift], -1)
 
@@ -111,8 +129,8 @@ def _color(x: Tensor, numbers: Tensor) -> Tensor:
     return torch.addcmul(rest, x, pixel)
 
 
-def _kept(dsa: DSA, u: Tensor, size: int) -> Tensor:
-    hole = int(size * dsa.ratio_cutout + 0.5)
+def _kept(ratios: Ratios, u: Tensor, size: int) -> Tensor:
+    hole = int(size * ratios.ratio_cutout + 0.5)
     first = (u * (size + 1 - hole % 2)).floor() - hole // 2
     at = torch.arange(size, device=u.device)
     return (at < first) | (at >= first + hole)
@@ -146,33 +164,33 @@ def _affine(*numbers: Tensor | float, like: Tensor) -> Tensor:
     return torch.stack(each, -1).unflatten(-1, (3, 2))
 
 
-def _crop(dsa: DSA, u: Tensor, like: Tensor) -> Tensor:
+def _crop(ratios: Ratios, u: Tensor, like: Tensor) -> Tensor:
     # Nearest neighbour on whole-pixel shifts copies pixels exactly, and on a CPU it was the fastest of the ways
     # that were tried: padding and one or two gathers, index tensors, strided windows.
     h, w = like.shape[-2:]
-    axes = [int(size * dsa.ratio_crop_pad + 0.5) for size in (h, w)]
+    axes = [int(size * ratios.ratio_crop_pad + 0.5) for size in (h, w)]
     dy, dx = ((u[..., i] * (2 * s + 1)).floor().to(like.dtype) - s for i, s in enumerate(axes))
     return _affine(1.0, 0.0, 0.0, 1.0, dx * (2 / w), dy * (2 / h), like=dx)
 
 
-def _flip(dsa: DSA, u: Tensor, like: Tensor) -> Tensor:
-    sign = 1 - 2 * (u[..., 0] < dsa.prob_flip).to(like.dtype)
+def _flip(ratios: Ratios, u: Tensor, like: Tensor) -> Tensor:
+    sign = 1 - 2 * (u[..., 0] < ratios.prob_flip).to(like.dtype)
     return _affine(sign, 0.0, 0.0, 1.0, 0.0, 0.0, like=sign)
 
 
-def _scale(dsa: DSA, u: Tensor, like: Tensor) -> Tensor:
-    low = 1 / dsa.ratio_scale
-    sx, sy = (low + (dsa.ratio_scale - low) * u.to(like.dtype)[..., :2]).unbind(-1)
+def _scale(ratios: Ratios, u: Tensor, like: Tensor) -> Tensor:
+    low = 1 / ratios.ratio_scale
+    sx, sy = (low + (ratios.ratio_scale - low) * u.to(like.dtype)[..., :2]).unbind(-1)
     return _affine(sx, 0.0, 0.0, sy, 0.0, 0.0, like=sx)
 
 
-def _rotate(dsa: DSA, u: Tensor, like: Tensor) -> Tensor:
-    angle = (u[..., 0].to(like.dtype) * 2 - 1) * math.radians(dsa.ratio_rotate)
+def _rotate(ratios: Ratios, u: Tensor, like: Tensor) -> Tensor:
+    angle = (u[..., 0].to(like.dtype) * 2 - 1) * math.radians(ratios.ratio_rotate)
     cos, sin = angle.cos(), angle.sin()
     return _affine(cos, sin, -sin, cos, 0.0, 0.0, like=cos)
 
 
-_AFFINE: dict[str, Callable[[DSA, Tensor, Tensor], Tensor]] = {
+_AFFINE: dict[str, Callable[[Ratios, Tensor, Tensor], Tensor]] = {
     "crop": _crop,
     "flip": _flip,
     "scale": _scale,

@@ -184,5 +184,5 @@ def principal_spread(real: View, syn: View) -> Tensor:
         axes = x.transpose(1, 2) @ (left * torch.where(there, squares, torch.inf).rsqrt()[:, None])
         target = torch.where(there, squares / (x.shape[1] - 1), 0.0).sqrt()
     spread = ((s @ axes).var(1) + 1e-12).sqrt()  # plain std has no gradient where images coincide
-    gap = squares(target, spread).mean(1) / (target.square().mean(1) + 1e-8)
+    gap = (spread - target).square().mean(1) / (target.square().mean(1) + 1e-8)
     return gap.sum()
