@@ -243,6 +243,22 @@ def launches(record):
     return _table(head, rows)
 
 
+def roofline(record):
+    """A row a method and number of classes: an iteration on paper, by launches, memory and arithmetic."""
+    h100, rows = record["settings"]["paper"], []
+    precisions = ("float32", "tf32", "bfloat16")
+    for row in record["rows"]:
+        sides = [row["reference"], row["ours"]]
+        launched = [side and statistics.mean(side["launches"]) * h100["launch_us"] / 1e3 for side in sides]
+        work, traffic = row["paper"]["flops"], row["paper"]["bytes"]
+        found = [*launched, traffic / h100["memory_tbs"] / 1e9]
+        found += [work / h100[f"{name}_tflops"] / 1e9 for name in precisions]
+        times = ["-" if ms is None else f"{ms:,.1f}" for ms in found]
+        rows.append((f"`{row['method']}`", row["classes"], f"{traffic / 1e9:,.0f} GB", *times))
+    head = ["method", "classes", "traffic", "launches, plain loop, ms", "launches, ours, ms", "memory, ms"]
+    return _table([*head, *(f"{name}, ms" for name in precisions)], rows)
+
+
 FORMS = {
     "steps": ("run", _steps),
     "methods": ("run", _methods),
@@ -257,6 +273,7 @@ FORMS = {
     "speed": ("speed", _speed),
     "kills": ("kills", kills),
     "launches": ("launches", launches),
+    "roofline": ("launches", roofline),
     "mutations": ("mutations", mutations),
     "steady_memory": ("steady_memory", steady_memory),
 }
