@@ -160,7 +160,8 @@ def _sampled(parts: dict[str, Tensor], across: Tensor, down: Tensor) -> list[Ten
 
 def _affine(*numbers: Tensor | float, like: Tensor) -> Tensor:
     """``[rows, 1 or m, 3, 2]``: (x, y) of the place for each x of the pixel, for each y, and a shift."""
-    each = [x if isinstance(x, Tensor) else like.new_full((), x).expand(like.shape) for x in numbers]
+    fixed = {x: like.new_full((), x) for x in numbers if not isinstance(x, Tensor)}
+    each = [x if isinstance(x, Tensor) else fixed[x].expand(like.shape) for x in numbers]
     return torch.stack(each, -1).unflatten(-1, (3, 2))
 
 
