@@ -21,6 +21,7 @@ from cl_condense.condensation.condensed_set import SHRINK, CondensedSet
 from cl_condense.condensation.paper_settings import warn_borrowed
 from cl_condense.condensation.recipe import Method, Recipe
 from cl_condense.data.imageset import ImageSet
+from cl_condense.data.placing import placed
 from cl_condense.memory.budgets import Budget
 from cl_condense.memory.condensing import condensed_to
 from cl_condense.memory.returning import with_stored
@@ -269,7 +270,7 @@ class ClassMemory:
             return made.coded(self.codec)
 
         apart = class_independent(self.method, network)
-        return condensed_to(quotas, real.to(self.device), make, apart=apart)
+        return condensed_to(quotas, placed(real, self.device), make, apart=apart)
 
 
 class _Parts:
