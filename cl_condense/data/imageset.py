@@ -19,9 +19,15 @@ from cl_condense.common.foreign import shown
 from cl_condense.common.kinds import check_kind
 from cl_condense.common.numbers import MOST, whole
 from cl_condense.common.rng import Key, bits, uniform
-from cl_condense.data.image_checks import Constants as Constants
-from cl_condense.data.image_checks import check_constants as check_constants
-from cl_condense.data.image_checks import check_images, check_names, check_weights, statistics, stored
+from cl_condense.data.image_checks import (
+    Constants,
+    check_constants,
+    check_images,
+    check_names,
+    check_weights,
+    statistics,
+    stored,
+)
 from cl_condense.data.image_grid import SHOWN, grid_page
 from cl_condense.data.showing import as_html, listed, png, position, shown_of
 from cl_condense.data.store import Store
@@ -93,9 +99,7 @@ class ImageSet(Dataset[tuple[Tensor, int]]):
         check_names(names, class_ids[-1])
         store = _sorted(store, order, isinstance(images, Store))
         mean, std = (
-            statistics(store)
-            if normalisation is None
-            else check_constants(normalisation, store.whole.shape[1])
+            statistics(store) if normalisation is None else check_constants(normalisation, store.whole.shape[1])
         )
         return ImageSet(
             store,

@@ -69,14 +69,14 @@ def herding(real, ipc, seed=0, iterations=2, network=Flat, on_iteration=None):
 class Told:
     """A scorer that says what it was told to."""
 
-    def __init__(self, *, embedding=None, forgotten=None):
-        self.embedding = lambda: embedding
+    def __init__(self, *, embedding=(), forgotten=None):
+        self.embeddings = lambda: embedding
         self.forgotten = lambda: forgotten
 
 
 def k_center(real, ipc, x):
     """Indices of the images chosen from given embeddings."""
-    return coresets.k_center(real, ipc, 0, Told(embedding=x.float())).tolist()
+    return coresets.k_center(real, ipc, 0, Told(embedding=x.float().split(real.counts))).tolist()
 
 
 def forgetting(real, ipc, counts, seed=0):
