@@ -36,18 +36,19 @@ class Ahead:
 
     def __init__(self, real: ImageSet) -> None:
         self._real, self._next = real, dict[Hashable, Future[_Gathered]]()
-        self._pool = ThreadPoolExecutor(1, "gathering") if real.store.far else None
+        self._pool: ThreadPoolExecutor | None = None
         onto = real.store.onto
         self._stream = None if onto is None else torch.cuda.Stream(onto)
 
     def take(self, wanted: Batch, then: Callable[[], Batch | None]) -> Tensor:
         """Network inputs of a batch; ``then`` says which one is probably wanted next."""
-        if self._pool is None:
+        if not self._real.store.far:
             return self._real.take(_index(wanted))
         ready = self._next.pop(wanted.name, None)
         self._next.clear()  # what was not wanted after all
         found = self._gather(wanted) if ready is None else ready.result()
         if after := then():
+            self._pool = self._pool or ThreadPoolExecutor(1, "gathering")
             self._next[after.name] = self._pool.submit(self._gather, after)
         if found.arrived is not None:
             here = torch.cuda.current_stream(found.images.device)

@@ -1,4 +1,4 @@
-"""What images, labels and their normalisation have to be, and the normalisation that pixels have by themselves."""
+"""What images and labels have to be, and the normalisation that pixels have by themselves."""
 
 from __future__ import annotations
 

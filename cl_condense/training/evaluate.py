@@ -106,6 +106,7 @@ def score(
     """
     nets = fresh_networks(lambda: network(len(test.class_ids)), networks, keys=keys, device=test.device)
     ids = torch.tensor(test.class_ids, device=test.device)
+    labels = labels.to(test.device)
     targets = torch.searchsorted(ids, labels) if labels.ndim == 1 else labels
     train(nets, images, targets, training, keys=keys, on_progress=on_progress, checkpoint=checkpoint)
     if on_trained:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -12,7 +12,29 @@ from torch import Tensor
 from cl_condense.data.ahead import Ahead, Batch
 from cl_condense.data.imageset import ImageSet
 
-Shown = Tensor | ImageSet
+
+@dataclass(frozen=True, eq=False)
+class Some:
+    """Images at ``rows`` of a set, in that order."""
+
+    real: ImageSet
+    rows: Tensor
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(channels, height, width) of every image."""
+        return self.real.shape
+
+    @property
+    def device(self) -> torch.device:
+        """Where what is taken is."""
+        return self.real.device
+
+
+Shown = Tensor | ImageSet | Some
 """Network inputs ``[n, c, h, w]``, or images that become such batch by batch."""
 
 
@@ -23,20 +45,20 @@ def shape_of(images: Shown) -> tuple[int, ...]:
 
 def example(images: Shown) -> Tensor:
     """A network input ``[1, c, h, w]`` of them."""
-    return images[:1] if isinstance(images, Tensor) else images.take(images.every()[:1])
-
-
-def some(real: ImageSet, rows: Tensor) -> ImageSet:
-    """Images at ``rows`` of a set, in that order, to be shown: as if they were of one class."""
-    store = real.store.picked(rows)
-    return replace(real, store=store, class_ids=(0,), counts=(len(rows),), names=(), weights=None)
+    if isinstance(images, Tensor):
+        return images[:1]
+    real = images.real if isinstance(images, Some) else images
+    return real.take(torch.zeros(1, dtype=torch.int64, device=real.store.home))
 
 
 class Inputs(Protocol):
     """Mini-batches of networks side by side, an epoch after another."""
 
-    def begin(self, order: Tensor, size: int) -> None:
-        """An epoch, whose order of images ``[r, n]`` each network has, and the images of a mini-batch."""
+    def begin(self, order: Tensor, drawn: Callable[[torch.device], Tensor], size: int) -> None:
+        """An epoch: in which order ``[r, n]`` each network sees the images, and images of a mini-batch.
+
+        ``drawn`` gives the order on another device, without a wait.
+        """
         ...
 
     def taken(self, batch: int, job: Tensor) -> Tensor:
@@ -47,8 +69,8 @@ class Inputs(Protocol):
 def inputs(images: Sequence[Shown]) -> Inputs:
     """Those of jobs: tensors of one shape, or a single set."""
     first = images[0]
-    if isinstance(first, ImageSet):
-        return _Gathered(first)
+    if not isinstance(first, Tensor):
+        return _Gathered(first if isinstance(first, Some) else Some(first, first.every()))
     tensors = [each for each in images if isinstance(each, Tensor)]
     return _Stacked(torch.stack(tensors) if len(tensors) > 1 else first[None])  # which is no copy
 
@@ -57,7 +79,7 @@ class _Stacked:
     def __init__(self, images: Tensor) -> None:
         self._images, self._order = images, tuple[Tensor, ...]()
 
-    def begin(self, order: Tensor, size: int) -> None:
+    def begin(self, order: Tensor, drawn: Callable[[torch.device], Tensor], size: int) -> None:
         self._order = order.split(size, dim=1)
 
     def taken(self, batch: int, job: Tensor) -> Tensor:
@@ -65,17 +87,20 @@ class _Stacked:
 
 
 class _Gathered:
-    def __init__(self, images: ImageSet) -> None:
-        self._images, self._ahead, self._order, self._epoch = images, Ahead(images), tuple[Tensor, ...](), 0
+    def __init__(self, images: Some) -> None:
+        self._images, self._ahead = images, Ahead(images.real)
+        self._order, self._epoch = tuple[Tensor, ...](), 0
 
-    def begin(self, order: Tensor, size: int) -> None:
-        self._order, self._epoch = order.to(self._images.store.home).split(size, dim=1), self._epoch + 1
+    def begin(self, order: Tensor, drawn: Callable[[torch.device], Tensor], size: int) -> None:
+        home = self._images.rows.device
+        order = order if order.device == home else drawn(home)
+        self._order, self._epoch = order.split(size, dim=1), self._epoch + 1
 
     def taken(self, batch: int, job: Tensor) -> Tensor:
         return self._ahead.take(self._batch(batch), lambda: self._next(batch))
 
     def _batch(self, number: int) -> Batch:
-        return Batch((self._epoch, number), self._order[number])
+        return Batch((self._epoch, number), self._images.rows[self._order[number]])
 
     def _next(self, batch: int) -> Batch | None:
         return self._batch(batch + 1) if batch + 1 < len(self._order) else None

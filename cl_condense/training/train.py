@@ -24,7 +24,7 @@ from cl_condense.training.compiling import compiled_logits, plain_logits
 from cl_condense.training.cutmix import cutmix
 from cl_condense.training.distillation import distillation
 from cl_condense.training.protocol import Training
-from cl_condense.training.shown import Shown, example, inputs, shape_of
+from cl_condense.training.shown import Shown, Some, example, inputs, shape_of
 
 Momentum = list[Tensor]
 """SGD's momentum of a network that trains again and again: a tensor for each of its parameters."""
@@ -76,7 +76,7 @@ def train(
         epoch, as augmented and mixed and before the step on their mini-batch; a mixed image's label is its own.
     """
     kind = images.dtype if isinstance(images, Tensor) else torch.float32
-    if not isinstance(images, ImageSet):
+    if not isinstance(images, ImageSet | Some):
         check_networks(nets, images)
     check_kind("training", training, Training, "a Training, such as Training(epochs=300)")
     check_parts("keys", keys, int, "whole numbers, such as (0,)")
@@ -216,6 +216,14 @@ class _Rows:
         self.loss = torch.zeros((), device=device)
         self.optimizer = _sgd(self, training, training.lr)
 
+    def order(self, epoch: int, device: torch.device) -> Tensor:
+        """In which each network sees the images in an epoch, ``[r, n]``."""
+        keys, number = self.device_keys, self.number
+        if device != self.device:
+            keys = tuple(torch.tensor(k)[:, None] if isinstance(k, list) else k for k in self.keys)
+            number = torch.tensor(self.numbers)[:, None]
+        return permutation(self.n, Purpose.SHUFFLE, *keys, epoch, number, device=device)
+
     def descend(self, loss: Tensor) -> None:
         """Adds the gradients of a part of a mini-batch, and its loss."""
         loss.backward()  # type: ignore[no-untyped-call]
@@ -271,9 +279,9 @@ def _train(rows: _Rows, training: Training) -> Iterator[float]:
         if batch == 0:
             _begin(rows, training, epoch)
         if batch == 0 or not order:
-            drawn = permutation(rows.n, Purpose.SHUFFLE, *rows.device_keys, epoch, rows.number, device=device)
+            drawn = rows.order(epoch, device)
             order = drawn.split(training.batch_size, dim=1)
-            rows.images.begin(drawn, training.batch_size)
+            rows.images.begin(drawn, partial(rows.order, epoch), training.batch_size)
         with isolated(Purpose.SHUFFLE, *own, epoch, batch, device=device):  # dropout draws from the generators
             rows.optimizer.zero_grad()
             rows.loss = torch.zeros((), device=device)

@@ -22,7 +22,7 @@ from cl_condense.data.ahead import in_parts
 from cl_condense.networks.contract import across_images
 from cl_condense.training.augment import DSA
 from cl_condense.training.protocol import Training
-from cl_condense.training.shown import some
+from cl_condense.training.shown import Some
 from cl_condense.training.train import at_rest
 
 
@@ -173,7 +173,7 @@ class _RealTraining:
             index, targets = self._real.sample(
                 settled(self._nets.images), Purpose.TRAIN_NET, self._seed, iteration
             )
-            nets, x, keys = [self._redrawn.net], some(self._real, index), (self._seed, iteration)
+            nets, x, keys = [self._redrawn.net], Some(self._real, index), (self._seed, iteration)
             fit(nets, x, targets, self._training, *keys, momenta=[self._momentum])
 
     def state(self) -> State:
