@@ -43,6 +43,7 @@ from cl_condense.runs.config import TrainConfig
 from cl_condense.runs.incremental import Run
 from cl_condense.runs.provenance import command_line, origin
 from cl_condense.runs.run_config import RunConfig
+from cl_condense.training.augment import DSA
 
 SHAPE, CLASSES = (3, 64, 64), 10
 NORMALISATION: Constants = ((0.5,) * 3, (0.25,) * 3)
@@ -89,7 +90,9 @@ def condensing(name):
     def work(real, folder):
         recipe = build(name, iterations=4, real_per_class=64)
         if name == "dance":
-            recipe = replace(recipe, source=BlendedPool(size=2, epochs=1, batch=256, cutmix=0.0))
+            recipe = replace(
+                recipe, source=BlendedPool(size=1, epochs=1, batch=256, cutmix=0.0, augment=DSA("none"))
+            )
         network = Glance if name == "dance" else MakeConvNet(SHAPE, 4, 1)
         condense(real, recipe, ipc=2, network=network)
 

@@ -64,9 +64,9 @@ def decoded_into(
     path = folder / f"folder-{_fingerprint(identity, files)}.npy"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with alone(path.with_suffix(".partial")):
+        with alone(path.with_suffix(".partial")) as out:
             if _notes(path, shape) is None:  # nobody else was quicker
-                _write(path, shape, fill)
+                _write(out, path, shape, fill)
             path.with_suffix(".partial").unlink(missing_ok=True)
         grey, skipped = _notes(path, shape) or (False, {})
         found = np.lib.format.open_memmap(path, mode="c")
@@ -78,24 +78,25 @@ def decoded_into(
     return Decoded(found[:, :1] if grey else found, skipped, mapped=True)
 
 
-def _write(path: Path, shape: tuple[int, ...], fill: Fill) -> None:
-    with atomic(path) as temporary:
-        with temporary.open("wb") as file:
-            header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-            np.lib.format.write_array_header_1_0(file, header)
-            _take_room(file, int(np.prod(shape)))
-        pixels = np.lib.format.open_memmap(temporary, mode="r+")
-        grey, skipped = fill(pixels)
-        pixels.flush()
-        del pixels  # Windows renames no file that is mapped
-        with atomic(path.with_suffix(".json")) as notes:
-            notes.write_text(json.dumps({"grey": grey, "skipped": {str(i): why for i, why in skipped.items()}}))
+def _write(out: BinaryIO, path: Path, shape: tuple[int, ...], fill: Fill) -> None:
+    out.truncate(0)
+    np.lib.format.write_array_header_1_0(out, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    _take_room(out, int(np.prod(shape)))
+    out.flush()
+    pixels = np.lib.format.open_memmap(path.with_suffix(".partial"), mode="r+")
+    grey, skipped = fill(pixels)
+    pixels.flush()
+    del pixels  # Windows renames no file that is mapped
+    with atomic(path.with_suffix(".json")) as notes:
+        notes.write_text(json.dumps({"grey": grey, "skipped": {str(i): why for i, why in skipped.items()}}))
+    path.with_suffix(".partial").replace(path)
 
 
 def _take_room(file: BinaryIO, nbytes: int) -> None:
     """Makes a file longer, by bytes that the disk has: where it is full a map is the end of the process."""
     if (free := shutil.disk_usage(file.name).free) < nbytes:
         raise OSError(f"{nbytes / 1e9:.1f} GB are needed, {free / 1e9:.1f} GB are free")
+    file.flush()
     begin = file.tell()
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(file.fileno(), begin, nbytes)

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 WORK = ("dm", "dance", "herding", "run", "evaluate")
-"""What looks at batches, trains a pool on all, embeds all, goes through a stream, and is beside the whole set."""
+"""What draws batches, trains a pool on all, embeds all, goes through a stream, and trains on the whole set."""
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the limit and what is counted are Linux's")
