@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from cl_condense.common.peaks import free_bytes, taken_by
 from cl_condense.data.imageset import ImageSet
 
 
@@ -19,11 +20,13 @@ class Chunk(NamedTuple):
         images: real images of each class.
         rows: positions of the classes in the set, ``[k]``.
         class_ids: their labels.
+        drawn: the rows where the set's images lie, for draws of them.
     """
 
     images: int
     rows: Tensor
     class_ids: tuple[int, ...]
+    drawn: Tensor
 
     def size(self) -> int:
         """Real images in all."""
@@ -48,7 +51,8 @@ def chunks(real: ImageSet, real_per_class: int, size: int, *, joint: bool = Fals
         for start in range(0, len(rows), size):
             part = rows[start : start + size]
             ids = tuple(real.class_ids[i] for i in part)
-            found.append(Chunk(images, torch.tensor(part, device=real.device), ids))
+            places = torch.tensor(part, device=real.device)
+            found.append(Chunk(images, places, ids, places.to(real.store.home)))
     return found
 
 
@@ -71,14 +75,10 @@ class CudaMemory:
         self._device = device
 
     def free(self) -> int:
-        kept = torch.cuda.memory_reserved(self._device) - torch.cuda.memory_allocated(self._device)
-        return torch.cuda.mem_get_info(self._device)[0] + kept
+        return free_bytes(self._device)
 
     def peak(self, work: Callable[[], object]) -> int:
-        before = torch.cuda.memory_allocated(self._device)
-        torch.cuda.reset_peak_memory_stats(self._device)
-        work()
-        return torch.cuda.max_memory_allocated(self._device) - before
+        return taken_by(work, self._device)
 
 
 def memory_of(device: torch.device) -> Memory | None:
