@@ -6,6 +6,7 @@ import statistics
 import textwrap
 
 import numpy as np
+from growth import shown
 from rich.console import Console
 
 from cl_condense.reports.summary import accuracy_table, forgets, summarise
@@ -259,7 +260,26 @@ def roofline(record):
     return _table([*head, *(f"{name}, ms" for name in precisions)], rows)
 
 
+def beyond_memory(record):
+    """A row a piece of work: what it held beside what importing takes, of a set of how much."""
+    rows = []
+    for row in record["rows"]:
+        held = row["anonymous_bytes"], row["anonymous_bytes"] - row["imported_bytes"], row["peak_bytes"]
+        mib = [f"{each / 2**20:,.0f}" for each in held]
+        rows.append((f"`{row['work']}`", f"{row['set_bytes'] / 2**20:,.0f}", *mib, f"{row['seconds']:.0f}"))
+    heads = ("work", "set, MiB", "held, MiB", "of it not by importing", "with pages of the file", "seconds")
+    return _table(heads, rows)
+
+
+def growth(record):
+    """Rows a method, a column a number of ranks."""
+    head, rows = shown(record)
+    return _table(head, [(f"`{name}`", *cells) for name, *cells in rows])
+
+
 FORMS = {
+    "beyond_memory": ("beyond_memory", beyond_memory),
+    "growth": ("growth", growth),
     "steps": ("run", _steps),
     "methods": ("run", _methods),
     "held_out": ("held_out", _held_out),

@@ -70,6 +70,7 @@ def condense(
     from cl_condense.common.progress import telling  # noqa: PLC0415
     from cl_condense.common.progress_bar import ProgressBar  # noqa: PLC0415
     from cl_condense.common.recorder import Recorder  # noqa: PLC0415
+    from cl_condense.data.placing import placed  # noqa: PLC0415
     from cl_condense.runs.checks import check_condensing  # noqa: PLC0415 - they take seconds
     from cl_condense.runs.single import Job, check_path, run  # noqa: PLC0415
     from cl_condense.runs.ways import ways  # noqa: PLC0415
@@ -105,7 +106,7 @@ def condense(
             tell(progress)
             limit.check()
 
-        record = run(job, train.to(device), on_iteration)
+        record = run(job, placed(train, device), on_iteration)
     click.echo(
         f"{record['images']} images of {len(train.class_ids)} classes in {record['seconds']:.0f} s: {path}"
     )

@@ -9,7 +9,8 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from cl_condense.common.ahead import Ahead, how_many
+from cl_condense.common.draws import Draws, how_many
+from cl_condense.common.peaks import free_bytes, taken_by
 from cl_condense.common.rng import Purpose
 from cl_condense.data.imageset import ImageSet
 
@@ -56,7 +57,7 @@ def chunks(real: ImageSet, real_per_class: int, size: int, *, joint: bool = Fals
     return found
 
 
-def real_batches(real: ImageSet, part: Chunk) -> Ahead:
+def real_batches(real: ImageSet, part: Chunk) -> Draws:
     """Indices ``[k, m]`` of random real images of a chunk, by seed and number of the batch."""
 
     def draw(seed: int, numbers: Tensor) -> Tensor:
@@ -64,7 +65,7 @@ def real_batches(real: ImageSet, part: Chunk) -> Ahead:
         index = real.draw(part.images, *keys, rows=part.places.repeat(len(numbers)))
         return index.unflatten(0, (len(numbers), -1))
 
-    return Ahead(draw, how_many(len(part.places) * max(real.counts), real.device))
+    return Draws(draw, how_many(len(part.places) * max(real.counts), real.store.home))
 
 
 class Memory(Protocol):
@@ -86,14 +87,10 @@ class CudaMemory:
         self._device = device
 
     def free(self) -> int:
-        kept = torch.cuda.memory_reserved(self._device) - torch.cuda.memory_allocated(self._device)
-        return torch.cuda.mem_get_info(self._device)[0] + kept
+        return free_bytes(self._device)
 
     def peak(self, work: Callable[[], object]) -> int:
-        before = torch.cuda.memory_allocated(self._device)
-        torch.cuda.reset_peak_memory_stats(self._device)
-        work()
-        return torch.cuda.max_memory_allocated(self._device) - before
+        return taken_by(work, self._device)
 
 
 def memory_of(device: torch.device) -> Memory | None:

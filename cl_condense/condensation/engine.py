@@ -10,9 +10,9 @@ from PIL.Image import Image
 from torch import Tensor
 
 from cl_condense.common import numbers
-from cl_condense.common.ahead import Ahead
 from cl_condense.common.checkpoint import Checkpoint, State, keeping
 from cl_condense.common.devices import upload
+from cl_condense.common.draws import Draws
 from cl_condense.common.progress import OnProgress, Progress
 from cl_condense.common.rng import Purpose, bits
 from cl_condense.condensation.chunks import Chunk, Memory, chunks, few, fitting, memory_of, real_batches
@@ -25,6 +25,7 @@ from cl_condense.condensation.sources.contract import NetworkSource, Preparing, 
 from cl_condense.condensation.sources.untrained import RandomNets
 from cl_condense.condensation.storage import decode
 from cl_condense.condensation.view import View, see, statistics_of
+from cl_condense.data.ahead import Ahead, Batch
 from cl_condense.data.imageset import ImageSet, check_ipc
 from cl_condense.networks.contract import MakeNetwork, across_images, make_feature_net
 from cl_condense.training.augment import Warp
@@ -44,7 +45,8 @@ class Condensation:
     Batch norm's statistics are those of the real images of all classes, or of the synthetic ones, as in DM.
 
     Args:
-        real: the images, on the device to compute on; normalised when they are gathered.
+        real: the images, on the device to compute on or bound for it (``placing.placed``); normalised when
+            they are gathered.
         recipe: the method.
         ipc: stored images per class.
         network: makes the network to look through; its ``features`` gives embedding and maps.
@@ -75,7 +77,7 @@ class Condensation:
     ) -> None:
         check_ipc(ipc, real)
         seed = numbers.seed(seed)
-        self._real, self._seed = real, seed
+        self._real, self._ahead, self._seed = real, Ahead(real), seed
         self.recipe = recipe = recipe.settled(ipc)
         self.iteration, self.iterations = 0, settled(recipe.iterations)
         context = SourceContext(real, network, recipe.augment, seed, recipe.precision, recipe.compiled, pools)
@@ -190,7 +192,7 @@ class Condensation:
         self._chunks = self._split(self._size or few(self._real, phase.real_per_class, self._looked_at))
 
     def _split(self, size: int) -> list[Chunk]:
-        self._batches: dict[tuple[int, ...], Ahead] = {}
+        self._batches: dict[tuple[int, ...], Draws] = {}
         return chunks(self._real, self._phase.real_per_class, size, joint=self._joint)
 
     def _gradient(self, terms: list[Term], looks: dict[NetworkSource, SampledNetwork]) -> Tensor:
@@ -268,8 +270,22 @@ class Condensation:
 
     def _batch(self, part: Chunk, warp: Warp, number: int) -> Tensor:
         """Real images ``[k, m, c, h, w]``, augmented."""
-        index = self._batches.setdefault(part.class_ids, real_batches(self._real, part))(self._seed, number)
-        return self.recipe.augment(self._real.take(index), warp)
+        images = self._ahead.take(self._wanted(part, number), lambda: self._next(part, number))
+        return self.recipe.augment(images, warp)
+
+    def _wanted(self, part: Chunk, number: int) -> Batch:
+        def index() -> Tensor:
+            own = self._batches.setdefault(part.class_ids, real_batches(self._real, part))
+            return own(self._seed, number)
+
+        return Batch((part.class_ids, part.images, number), index)
+
+    def _next(self, part: Chunk, number: int) -> Batch | None:
+        """The batch after one of the present chunks."""
+        after = next((i for i, own in enumerate(self._chunks, 1) if own is part), None)
+        if after is None:  # of a trial
+            return None
+        return self._wanted(self._chunks[after % len(self._chunks)], number + after // len(self._chunks))
 
     def _look(
         self, part: Chunk, looks: dict[NetworkSource, SampledNetwork], images: Tensor

@@ -21,6 +21,7 @@ from cl_condense.condensation.condensed_set import SHRINK, CondensedSet
 from cl_condense.condensation.paper_settings import warn_borrowed
 from cl_condense.condensation.recipe import Method, Recipe
 from cl_condense.data.imageset import ImageSet
+from cl_condense.data.placing import lying, placed
 from cl_condense.memory.budgets import Budget
 from cl_condense.memory.condensing import condensed_to
 from cl_condense.memory.returning import with_stored
@@ -77,6 +78,7 @@ class ClassMemory:
         seen: how many images were seen of each class, in order of arrival.
         experiences: how many were taken in.
         seconds: what the last update took.
+        images_lay: where the experience's images were meanwhile, as a record says it; see ``placed``.
 
     Raises:
         ValueError: for a budget below one image a class, an unknown method or device.
@@ -123,6 +125,7 @@ class ClassMemory:
         self.seen: dict[int, int] = {}
         self.experiences = 0
         self.seconds = 0.0
+        self.images_lay: Json = {}
         self._warned = False
 
     @property
@@ -269,7 +272,9 @@ class ClassMemory:
             return made.coded(self.codec)
 
         apart = class_independent(self.method, network)
-        return condensed_to(quotas, real.to(self.device), make, apart=apart)
+        there = placed(real, self.device)
+        self.images_lay = lying(there)
+        return condensed_to(quotas, there, make, apart=apart)
 
 
 class _Parts:

@@ -8,8 +8,8 @@ from typing import Protocol, cast
 import torch
 from torch import Tensor, nn
 
-from cl_condense.common.ahead import Ahead, how_many
 from cl_condense.common.devices import upload
+from cl_condense.common.draws import Draws, how_many
 from cl_condense.common.kinds import check_kind
 from cl_condense.common.rng import Key, Purpose, bits, centred, isolated
 
@@ -72,7 +72,7 @@ class Initialiser:
             self._numbers = torch.arange(len(sizes), device=device).repeat_interleave(sizes)
             self._slots = torch.cat([torch.arange(n, device=device) for n in self._sizes])
             self._steps = (torch.tensor(bounds, device=device) * 2.0**-23).repeat_interleave(sizes)
-            self._flat = Ahead(self._draw, how_many(sum(self._sizes), device) if ahead else 1)
+            self._flat = Draws(self._draw, how_many(sum(self._sizes), device) if ahead else 1)
         self._constant = _reset(norms)
 
     @torch.no_grad()

@@ -13,6 +13,7 @@ from cl_condense.common.progress import OnProgress, telling
 from cl_condense.common.recorder import Recorder
 from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.data.imageset import ImageSet
+from cl_condense.data.placing import placed
 from cl_condense.papers.costs import Costs
 from cl_condense.papers.printed import printed
 from cl_condense.papers.published import Cell
@@ -79,7 +80,7 @@ class SetWork:
 
         if not path.exists():
             job = Job(self.condense, path, device=self.device, pools=folder / POOLS)
-            run(job, train.to(self.device), tell(path.stem))
+            run(job, placed(train, self.device), tell(path.stem))
         made, checkpoint = CondensedSet.load(path), self._checkpoint(folder)
         of = f"{path.stem}, {self.train.network} {digest(self.train.identity())}"
         found = evaluate_set(made, test, self.train, self.device, on_progress=tell(of), checkpoint=checkpoint)

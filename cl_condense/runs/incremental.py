@@ -16,6 +16,7 @@ from cl_condense.common.devices import pick_device, using_threads
 from cl_condense.common.files import atomic, unused, writing
 from cl_condense.common.foreign import read_object, reading, shown
 from cl_condense.common.numbers import MOST, whole
+from cl_condense.common.peaks import peaks
 from cl_condense.common.plain import Json
 from cl_condense.common.progress import OnProgress, Progress
 from cl_condense.common.rng import subseed
@@ -293,6 +294,8 @@ class Run:
             "recipe": made.recipe,  # settled for its images per class
             "economy": self.settings.of_method(unit.method).economical,
             "seed": self.settings.seed,
+            **memory.images_lay,
+            **peaks(self.settings.device),
             **origin(self.settings.device),
         }
 

@@ -16,6 +16,7 @@ from cl_condense.common.devices import using_threads
 from cl_condense.common.files import atomic, sweep, writable, writing
 from cl_condense.common.foreign import reading
 from cl_condense.common.numbers import whole
+from cl_condense.common.peaks import peaks
 from cl_condense.common.plain import Json
 from cl_condense.common.progress import OnProgress, Progress
 from cl_condense.common.rng import subseed
@@ -24,6 +25,7 @@ from cl_condense.condensation.formats.reading import normalised
 from cl_condense.condensation.paper_settings import warn_borrowed
 from cl_condense.condensation.recipe import Method, Recipe
 from cl_condense.data.imageset import ImageSet, check_ipc
+from cl_condense.data.placing import lying
 from cl_condense.data.preparation import Note, Preparation, read_as
 from cl_condense.methods.condense import condense
 from cl_condense.runs import config_file
@@ -247,6 +249,8 @@ def _write(
         "bytes": made.nbytes,
         "losses": losses,
         "seconds": round(checkpoint.seconds, 3),
+        **lying(real),
+        **peaks(job.device),
         **origin(job.device),
     }
     config_file.write(files["options"], job.options())  # first: what lies beside them is of this job

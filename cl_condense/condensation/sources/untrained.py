@@ -20,6 +20,7 @@ from cl_condense.condensation.sources.contract import (
 from cl_condense.networks.contract import make_feature_net
 from cl_condense.networks.init import Initialiser
 from cl_condense.training.protocol import Training
+from cl_condense.training.shown import Shown
 from cl_condense.training.train import Momentum, train
 
 
@@ -55,7 +56,7 @@ class Redrawn:
 
 def fit(
     nets: list[nn.Module],
-    x: Tensor,
+    x: Shown,
     y: Tensor,
     training: Training,
     *keys: int,

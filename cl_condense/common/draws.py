@@ -16,7 +16,7 @@ def how_many(numbers: int, device: torch.device) -> int:
     return max(1, min(_MOST, _NUMBERS // numbers)) if device.type == "cuda" else 1
 
 
-class Ahead:
+class Draws:
     """What is drawn for keys of which the last counts up, the next few together.
 
     Args:
@@ -30,8 +30,10 @@ class Ahead:
 
     def __call__(self, *keys: int) -> Tensor:
         """What is drawn for these keys."""
+        *before, number = keys
+        if self._each == 1:
+            return self._draw(*before, torch.tensor([number]))[0]
         if keys not in self._held:
-            *before, number = keys
             drawn = self._draw(*before, number + torch.arange(self._each))
             self._held = {(*before, number + i): one for i, one in enumerate(drawn.unbind())}
         return self._held.pop(keys)
