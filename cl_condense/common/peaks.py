@@ -11,10 +11,10 @@ import torch
 
 from cl_condense.common.plain import Json
 
-try:
+if sys.platform == "win32":
+    resource = None
+else:
     import resource
-except ImportError:  # on Windows
-    resource = None  # type: ignore[assignment]
 
 _STATUS = Path("/proc/self/status")
 _before: dict[torch.device, int] = {}  # peaks of devices before they were last counted anew

@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 import shutil
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,10 +24,10 @@ from cl_condense.common.foreign import one_line
 from cl_condense.common.progress import OnProgress, Progress
 from cl_condense.data.image_file import opened
 
-try:
+if sys.platform == "win32":  # where two processes must not decode the same images at once
+    fcntl = None
+else:
     import fcntl
-except ImportError:  # on Windows, where two processes must not decode the same images at once
-    fcntl = None  # type: ignore[assignment]
 
 CACHE = "CL_CONDENSE_CACHE"
 """The environment variable that names the folder for decoded images."""
