@@ -11,9 +11,7 @@ import torch
 
 from cl_condense.common.plain import Json
 
-if sys.platform == "win32":
-    resource = None
-else:
+if sys.platform != "win32":
     import resource
 
 _STATUS = Path("/proc/self/status")
@@ -59,7 +57,7 @@ def _resident_peak() -> int | None:
         # not getrusage, which on Linux begins with the peak of the process that started this one
         lines = _STATUS.read_text().splitlines()
         return 1024 * int(next(line for line in lines if line.startswith("VmHWM:")).split()[1])
-    if resource is None:
-        return None
-    found = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return found if sys.platform == "darwin" else 1024 * found
+    if sys.platform != "win32":
+        found = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return found if sys.platform == "darwin" else 1024 * found
+    return None

@@ -7,9 +7,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-if sys.platform == "win32":
-    resource = None
-else:
+if sys.platform != "win32":
     import resource
 
 _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")  # of a container
@@ -26,7 +24,7 @@ def memory_here() -> int | None:
     for limit in _LIMITS:
         with suppress(OSError, ValueError):  # "max" where there is none
             found.append(int(Path(limit).read_text()))
-    if resource is not None:
+    if sys.platform != "win32":
         limits = [resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA)]
         found += [limit for limit in limits if limit != resource.RLIM_INFINITY]
     return min((each for each in found if each > 0), default=None)

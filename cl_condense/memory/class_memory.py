@@ -229,7 +229,7 @@ class ClassMemory:
         if real.weights is not None:
             raise ValueError("images with weights: give an experience's images without, each counts as one")
         stored = self.condensed
-        if stored is None or real.images.dtype != torch.uint8:  # floats are what networks take, as stored ones
+        if stored is None or real.store.whole.dtype != torch.uint8:  # floats are as stored ones
             return
         if (real.mean, real.std) != (stored.mean, stored.std):
             raise ValueError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
@@ -44,14 +44,7 @@ class FeatureScorer:
     def embeddings(self) -> Iterator[Tensor]:
         """Embeddings ``[m, d]`` of the images of one class after another, after the training."""
         net = self._train() if self._net is None else self._net
-        held = torch.empty(0)
-        seen = self._seen(net, lambda part: features_of(net, part).embedding)
-        for count in self.real.counts:
-            parts = [held] if len(held) else []
-            while sum(map(len, parts)) < count:
-                parts.append(next(seen))
-            own, held = torch.cat(parts).split([count, sum(map(len, parts)) - count])
-            yield own
+        return _filled(self._seen(net, lambda part: features_of(net, part).embedding), self.real.counts)
 
     def forgotten(self) -> Tensor:
         """Times ``[n]`` that every image was forgotten from epoch to epoch (``count_forgotten``)."""
@@ -70,7 +63,7 @@ class FeatureScorer:
 
         def on_progress(progress: Progress) -> None:
             if look and progress.done == int(progress.done):  # an epoch is over
-                guesses = torch.cat([*self._seen(net, lambda part: net(part).argmax(1))])
+                (guesses,) = _filled(self._seen(net, lambda part: net(part).argmax(1)), [len(real)])
                 self._looks.append(guesses == targets)
                 kept["looks"] = torch.stack(self._looks)
             done = round(steps * progress.done)
@@ -97,6 +90,23 @@ class FeatureScorer:
                 values = of(images)
             net.train()
             yield values
+
+
+def _filled(parts: Iterator[Tensor], counts: Sequence[int]) -> Iterator[Tensor]:
+    """Rows that come some at a time, as many together as each count says.
+
+    They are copied where they will stay: a small tensor kept for each batch of images would leave the allocator
+    no room as large as a batch.
+    """
+    rest = next(parts)
+    for count in counts:
+        own, done = rest.new_empty(count, *rest.shape[1:]), 0
+        while done < count:
+            rest = rest if len(rest) else next(parts)
+            some = rest[: count - done]
+            own[done : done + len(some)] = some
+            rest, done = rest[len(some) :], done + len(some)
+        yield own
 
 
 Select = Callable[[ImageSet, int, int, FeatureScorer], Tensor]
