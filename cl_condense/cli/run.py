@@ -19,7 +19,8 @@ from cl_condense.common.plain import Json
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from cl_condense.runs.incremental import Event, Run
+    from cl_condense.runs.events import Event
+    from cl_condense.runs.incremental import Run
     from cl_condense.runs.records import Record
     from cl_condense.runs.run_config import RunConfig
 

@@ -10,7 +10,7 @@ from cl_condense.common.recorder import Recorder
 from cl_condense.runs.records import row_name
 
 if TYPE_CHECKING:
-    from cl_condense.runs.incremental import Event
+    from cl_condense.runs.events import Event
 
 _NUMBERS = "accuracy stored_images stored_bytes condense_seconds train_seconds".split()
 _DOING = {"condense": "condensing", "train": "training", "done": "evaluated"}
