@@ -45,8 +45,8 @@ class Progress(NamedTuple):
 
     @property
     def lasts(self) -> bool:
-        """Whether it is a result: never; it passes by."""
-        return False
+        """Whether it has to arrive: a point of its curve; of the others the latest is enough."""
+        return self.on_curve
 
     def plain(self) -> Progress:
         """The same for another process: the loss as it is now, and the picture where the stage is over."""

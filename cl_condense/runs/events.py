@@ -26,8 +26,8 @@ class Event(NamedTuple):
 
     @property
     def lasts(self) -> bool:
-        """Whether it says that a unit is finished."""
-        return self.phase == "done"
+        """Whether it has to arrive: a unit that is finished, or a point of a curve."""
+        return self.phase == "done" or bool(self.progress and self.progress.on_curve)
 
     def plain(self) -> Event:
         """The same for another process."""

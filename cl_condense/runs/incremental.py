@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -95,15 +95,18 @@ class Run:
         done = {Unit.of(record) for record in self.records}
         return [unit for unit in self.units if unit not in done]
 
-    def __call__(self, on_event: OnEvent = lambda event: None) -> Records:
+    def __call__(
+        self, on_event: OnEvent = lambda event: None, check: Callable[[], None] = lambda: None
+    ) -> Records:
         """Does what is missing, one record a step, and returns all records, which show themselves as a table.
 
         Each record is on the disk before the next step starts. Where ``on_event`` raises, the state of what
-        is condensed or trained is kept; after a crash, that of the last half minute is there. A stopped run
+        is condensed or trained is kept, and likewise where ``check`` does, which a cluster calls while there is
+        nothing to tell; after a crash, that of the last half minute is there. A stopped run
         goes on from it and ends with the same records: all that is random has (seed, order, step) as its key.
         """
         with self.opened(on_event) as tasks:
-            self.executor(tasks)
+            self.executor(tasks, check)
         return self.records
 
     @contextmanager
@@ -149,11 +152,13 @@ class Run:
         last = dict.fromkeys(unit for unit in done if unit.step == self.settings.stream.steps)
         return [unit for unit in last if not self.memory_file(unit).exists()]
 
-    def remake(self, on_event: OnEvent = lambda event: None) -> None:
+    def remake(self, on_event: OnEvent = lambda event: None, check: Callable[[], None] = lambda: None) -> None:
         """Makes lost memories again, equal to what they were; interrupted it goes on as a call does."""
         with writing(self.out, folder=True):
+            self._at_work.clear()
             data = self.executor.share((self.train, self.test))
-            self.executor([self._task([unit], data, on_event, lost=True) for unit in self.lost()])
+            tasks = [self._task([unit], data, on_event, lost=True) for unit in self.lost()]
+            self.executor(tasks, check)
             self._files.sweep()
 
     def memory_file(self, unit: Unit) -> Path:

@@ -24,7 +24,7 @@ class News(Protocol):
 
     @property
     def lasts(self) -> bool:
-        """Whether it is a result, which has to arrive; of what only passes by the latest is enough."""
+        """Whether it has to arrive: a result, or a point of a curve; of the others the latest is enough."""
 
     def plain(self) -> News:
         """The same, fit for another process."""
@@ -72,13 +72,11 @@ class Task:
 
 
 class Executor(Protocol):
-    """Does tasks, in whatever process.
+    """Does tasks, in whatever process."""
 
-    Attributes:
-        where: what does them, in words; empty where it is this process, one after another.
-    """
-
-    where: str
+    @property
+    def where(self) -> str:
+        """What does them, in words; empty where it is this process, one after another."""
 
     @property
     def threads(self) -> int:
