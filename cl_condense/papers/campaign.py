@@ -117,6 +117,7 @@ class Campaign:
                 if work.makes():
                     makers.setdefault(work.makes(), own[0])
                 tasks += own
+            board.show()
             try:
                 self.executor(tasks, self.limit.check)
             except Stop:
@@ -169,7 +170,7 @@ class _Board:
             share = progress.done / max(1, progress.total)
             halves = {"condensing": share / 2, STAGE: share / 4, "training": (1 + share) / 2}
             self._shares[number] = max(self._shares.get(number, 0.0), halves.get(progress.stage, share))
-            self._show()
+            self.show()
 
         return tell
 
@@ -177,9 +178,10 @@ class _Board:
         """Counts a work that is done."""
         self._shares.pop(number, None)
         self.done += 1
-        self._show()
+        self.show()
 
-    def _show(self) -> None:
+    def show(self) -> None:
+        """Draws it."""
         self._bar(Progress(f"on {self._where}", self.done + sum(self._shares.values()), self.works))
 
 

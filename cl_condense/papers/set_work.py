@@ -108,7 +108,7 @@ class SetWork:
                     on_iteration(news)
 
         with writing(job.path):
-            yield [Task(str(self), folder, begin, heard, device=self.device)]
+            yield [Task(str(self), folder, begin, heard, data=data, device=self.device)]
 
     def job(self, folder: Path) -> Job:
         """What makes its set in a folder of results."""

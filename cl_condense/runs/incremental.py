@@ -133,7 +133,7 @@ class Run:
             return Lost(chain) if lost else chain
 
         device, heard = self.settings.device, partial(self._heard, name, on_event)
-        return Task(name, self.out, begin, heard, device=device, threads=self._threads, state=MEMORY)
+        return Task(name, self.out, begin, heard, data=data, device=device, threads=self._threads, state=MEMORY)
 
     def _heard(self, task: str, on_event: OnEvent, news: News) -> None:
         """Keeps a record, and tells an event with the share of all that is at work."""

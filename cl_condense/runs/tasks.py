@@ -54,6 +54,7 @@ class Task:
         begin: gives the errand when its turn has come; again, for what is left, where a worker died on the way.
         heard: gets the news, and writes what lasts. A result may come twice where a worker died.
         ended: is called when the unit is done.
+        data: its images, which are brought to where it is done.
         after: a task that has to be done before.
         device: to compute on.
         threads: CPU threads; None: as many as the executor has for a unit.
@@ -65,6 +66,7 @@ class Task:
     begin: Callable[[], Errand]
     heard: Callable[[News], None]
     ended: Callable[[], None] = lambda: None
+    data: Shared | None = None
     after: Task | None = None
     device: str = "cpu"
     threads: int | None = None

@@ -15,7 +15,6 @@ _REACH, _ANSWER = 5.0, 30.0  # seconds for a port to open, and for Ray to answer
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # what it does anyway later on, without a warning
-    "RAY_BACKEND_LOG_LEVEL": "fatal",
 }
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from cl_condense.common.files import atomic
 from cl_condense.common.foreign import reason
 from cl_condense.common.stopping import Stop
+from cl_condense.runs.ray.stored import Stored
 from cl_condense.runs.ray.worker import Letter, Mailbox, Order, work
 from cl_condense.runs.tasks import Task
 
@@ -83,9 +84,10 @@ class AtWork:
         task = self._tasks[number]
         self._tries[number] += 1
         threads = task.threads or self._threads
+        images = task.data.ref if isinstance(task.data, Stored) else None
         order = Order(number, task.folder.resolve(), self._mark, task.state, threads)
-        ref = self._work.options(name=task.name, **self._claim(task)).remote(task.begin(), order, self._box)
-        self._refs[ref] = number
+        own = self._work.options(name=task.name, **self._claim(task))
+        self._refs[own.remote(task.begin(), order, self._box, images)] = number
 
     def _end(self, ref: ObjectRef) -> None:
         """Looks at how a task ended: well, by a fault of its own, or with its worker."""

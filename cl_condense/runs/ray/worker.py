@@ -7,7 +7,8 @@ import tempfile
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from cl_condense.common.stopping import Stop
 
 if TYPE_CHECKING:
+    from ray import ObjectRef
     from ray.actor import ActorHandle
 
     from cl_condense.runs.tasks import Errand, News
@@ -82,19 +84,17 @@ class Order:
     threads: int
 
 
-def work(errand: Errand, order: Order, box: ActorHandle) -> None:
-    """Does a unit; what ends it early, as it is told to, is no fault."""
+def work(errand: Errand, order: Order, box: ActorHandle, images: object = None) -> None:
+    """Does a unit, once its images are here; what ends it early, as it is told to, is no fault."""
     import torch  # noqa: PLC0415 - the mailbox's process does without
 
     torch.set_num_threads(order.threads)
     with _place(order) as folder, warnings.catch_warnings(record=True) as caught:
         post = _Post(order, folder, box, caught)
-        try:
-            post.send()
+        post.begin()
+        with suppress(Stop):
             errand(folder, post.tell)
-            post.send()
-        except Stop:
-            return
+        post.end()
 
 
 @contextmanager
@@ -114,31 +114,40 @@ class _Post:
         self, order: Order, folder: Path, box: ActorHandle, caught: list[warnings.WarningMessage]
     ) -> None:
         self._order, self._folder, self._box, self._caught = order, folder, box, caught
-        self._sent, self._answer = -_BETWEEN, None
+        self._sent = -_BETWEEN
+        self._answer: Future[bool] | None = None
         self._known: dict[str, int] = {}
 
     def tell(self, news: News) -> None:
-        """Sends news: for sure what lasts, of the others a few a second.
+        """Sends news: all that lasts, of the others a few a second. It waits for nothing.
+
+        A worker that waits for an object lends its CPU to another unit meanwhile.
 
         Raises:
             Stop: where the unit is to end.
         """
         now = time.monotonic()
-        if news.lasts:
-            self.send(pickle.dumps(news.plain()))
-        elif now - self._sent >= _BETWEEN:
-            self._look()
-            letter = Letter(self._order.number, pickle.dumps(news.plain()), {}, ())
-            self._sent, self._answer = now, self._box.put.remote(letter)
+        if not news.lasts and now - self._sent < _BETWEEN:
+            return
+        if self._answer and self._answer.done() and self._answer.result():
+            raise Stop
+        said = self._changed() if news.lasts else {}
+        self._sent, self._answer = now, self._put(pickle.dumps(news.plain()), said).future()
 
-    def send(self, news: bytes = b"") -> None:
-        """Sends news, with what else there is, and waits until they are there; raises Stop as above."""
+    def begin(self) -> None:
+        """Says that the unit has begun."""
+        self._put(b"", {})
+
+    def end(self) -> None:
+        """Sends what is left to send, and waits until everything is there."""
         import ray  # noqa: PLC0415
 
+        ray.get(self._put(b"", self._changed()))
+
+    def _put(self, news: bytes, files: Files) -> ObjectRef:
         said = tuple(str(each.message) for each in self._caught)
         self._caught.clear()
-        if ray.get(self._box.put.remote(Letter(self._order.number, news, self._changed(), said))):
-            raise Stop
+        return self._box.put.remote(Letter(self._order.number, news, files, said))
 
     def _changed(self) -> Files:
         """What is otherwise in the state's folder than the last time, where nobody else can see it."""
@@ -150,10 +159,3 @@ class _Post:
         new = [name for name, written in there.items() if self._known.get(name) != written]
         self._known = there
         return found | {name: (own / name).read_bytes() for name in new}
-
-    def _look(self) -> None:
-        """Looks at the last answer, if it is there."""
-        import ray  # noqa: PLC0415
-
-        if self._answer is not None and ray.wait([self._answer], timeout=0)[0] and ray.get(self._answer):
-            raise Stop
