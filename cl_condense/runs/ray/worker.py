@@ -92,9 +92,11 @@ def work(errand: Errand, order: Order, box: ActorHandle, images: object = None) 
     with _place(order) as folder, warnings.catch_warnings(record=True) as caught:
         post = _Post(order, folder, box, caught)
         post.begin()
-        with suppress(Stop):
-            errand(folder, post.tell)
-        post.end()
+        try:
+            with suppress(Stop):
+                errand(folder, post.tell)
+        finally:
+            post.end()
 
 
 @contextmanager
@@ -104,6 +106,7 @@ def _place(order: Order) -> Iterator[Path]:
         yield order.folder
         return
     with tempfile.TemporaryDirectory(prefix="cl-condense-") as own:
+        (Path(own) / order.state).mkdir(exist_ok=True)
         yield Path(own)
 
 
