@@ -277,6 +277,17 @@ def growth(record):
     return _table(head, [(f"`{name}`", *cells) for name, *cells in rows])
 
 
+def grids(record):
+    """A row a number of workers: seconds of the grid, and of them the share of the first row's."""
+    rows = []
+    for row in record["rows"]:
+        by = f"Ray, {row['workers']} worker{'s' * (row['workers'] > 1)}" if row["workers"] else "one process"
+        share = f"{row['seconds'] / record['rows'][0]['seconds']:.2f}"
+        same = "the same" if row["equal"] else "others"
+        rows.append((by, row["cells"], f"{row['seconds']:.0f}", share, f"{row['load']:.1f}", same))
+    return _table(("by", "cells", "seconds", "of the first row", "load before", "accuracies"), rows)
+
+
 FORMS = {
     "beyond_memory": ("beyond_memory", beyond_memory),
     "growth": ("growth", growth),
@@ -291,6 +302,7 @@ FORMS = {
     "economy": ("economy", _economy),
     "equal_bytes": ("equal_bytes", _equal_bytes),
     "speed": ("speed", _speed),
+    "grids": ("grids", grids),
     "kills": ("kills", kills),
     "launches": ("launches", launches),
     "roofline": ("launches", roofline),

@@ -89,7 +89,7 @@ def of_methods(methods: Sequence[str]) -> Reasons:
 def of_run(methods: Sequence[str], dataset: str, network: str | None, options: Values) -> Reasons:
     """Of all options of ``run``: the other ones have an effect always."""
     found = of_data(dataset) | of_methods(methods) | of_convnet(network) | of_budgets(options)
-    found |= of_trainers(options)
+    found |= of_trainers(options) | of_ray(options)
     if not {"--budget", "--bytes"} & options.keys():
         why = "a memory that grows does not shrink: leave it out, or give --budget or --bytes"
         return found | {"--shrink": why}
@@ -119,6 +119,12 @@ def of_condense(method: str, dataset: str, network: str | None, options: Values)
     unseen = found["--iterations"]
     found["--compile"] = found["--precision"]  # where nothing is trained on the set
     return found | (dict.fromkeys(("--network", "--width", "--depth", "--augment"), unseen) if unseen else {})
+
+
+def of_ray(options: Values) -> Reasons:
+    """Of the options on units of a cluster."""
+    why = "it is for units on a cluster: leave it out, or give --ray too"
+    return {"--gpu-share": "" if "--ray" in options else why}
 
 
 def of_convnet(network: str | None) -> Reasons:
@@ -153,4 +159,4 @@ def of_table(names: Sequence[str], dry_run: bool, options: Values) -> Reasons:
     if not names:
         return dict.fromkeys(options, "without the NAME of a table there is only a list of them: give the NAME")
     why = "a dry run measures nothing: leave one of them out" if dry_run else ""
-    return {"--json": why, "--log": why}
+    return {"--json": why, "--log": why, "--ray": why, **of_ray(options)}

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 
 from cl_condense.common.checkpoint import Checkpoint
+from cl_condense.common.files import writing
 from cl_condense.common.plain import Json
-from cl_condense.common.progress import OnProgress, telling
+from cl_condense.common.progress import OnProgress, Progress
 from cl_condense.common.recorder import Recorder
 from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.data.imageset import ImageSet
@@ -24,7 +26,20 @@ from cl_condense.runs.config import CondenseConfig, TrainConfig, digest
 from cl_condense.runs.defaults import DEFAULTS, EVALUATIONS
 from cl_condense.runs.evaluate_sets import evaluate_set
 from cl_condense.runs.records import append, mend
-from cl_condense.runs.single import POOLS, Job, run
+from cl_condense.runs.single import POOLS, Job, Made, absent, make, write
+from cl_condense.runs.tasks import Errand, Executor, News, Shared, Task, Tell
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The accuracies of a work, as a record."""
+
+    record: Json
+
+    lasts = True
+
+    def plain(self) -> Scored:
+        return self
 
 
 @dataclass(frozen=True)
@@ -64,34 +79,52 @@ class SetWork:
     def kept(self, folder: Path) -> list[Json]:
         return []  # the scores of all sets lie in one file
 
-    def do(
+    @contextmanager
+    def opened(
         self,
         folder: Path,
         load: Load,
+        executor: Executor,
         on_iteration: OnProgress | None = None,
         recorder: Recorder | None = None,
-    ) -> list[Json]:
-        (train, test), recorder = load(self.condense.dataset), recorder or Recorder()
-        path = folder / "sets" / self.set_name()
+    ) -> Iterator[list[Task]]:
+        data, curves = executor.share(load(self.condense.dataset)), recorder or Recorder()
+        job = self.job(folder)
 
-        def tell(of: str) -> OnProgress:
-            curves = partial(recorder.within, of)
-            return telling(curves, on_iteration) if on_iteration else curves
+        def begin() -> Errand:
+            if job.path.exists():
+                return MakeAndScore(self, data, CondensedSet.load(job.path))
+            absent(job)
+            return MakeAndScore(self, data, None)
 
-        if not path.exists():
-            job = Job(self.condense, path, device=self.device, pools=folder / POOLS)
-            run(job, placed(train, self.device), tell(path.stem))
-        made, checkpoint = CondensedSet.load(path), self._checkpoint(folder)
-        of = f"{path.stem}, {self.train.network} {digest(self.train.identity())}"
-        found = evaluate_set(made, test, self.train, self.device, on_progress=tell(of), checkpoint=checkpoint)
-        recorder.accuracies(of, found["accuracies"])
-        record = {"work": self.identity(), **found}
+        def heard(news: News) -> None:
+            if isinstance(news, Made) and not job.path.exists():
+                write(job, news)
+            elif isinstance(news, Scored):
+                curves.accuracies(self.scoring(), news.record["accuracies"])
+                self._keep(folder, news.record)
+            elif isinstance(news, Progress):
+                curves(news)
+                if on_iteration:
+                    on_iteration(news)
+
+        with writing(job.path):
+            yield [Task(str(self), folder, begin, heard, data=data, device=self.device)]
+
+    def job(self, folder: Path) -> Job:
+        """What makes its set in a folder of results."""
+        return Job(self.condense, folder / "sets" / self.set_name(), device=self.device, pools=folder / POOLS)
+
+    def scoring(self) -> str:
+        """What the training of its networks is called in curves."""
+        return f"{Path(self.set_name()).stem}, {self.train.network} {digest(self.train.identity())}"
+
+    def _keep(self, folder: Path, record: Json) -> None:
         mend(folder / "scores.jsonl")
         append(folder / "scores.jsonl", record)
-        checkpoint.remove()
-        return [record]
+        self.checkpoint(folder).remove()
 
-    def _checkpoint(self, folder: Path) -> Checkpoint:
+    def checkpoint(self, folder: Path) -> Checkpoint:
         """Where the training of its networks goes on."""
         own = self.identity()
         return Checkpoint(folder / "checkpoints" / f"{digest(own)}.checkpoint", own, strict=False)
@@ -100,7 +133,7 @@ class SetWork:
         return self.set_name()
 
     def pieces(self, folder: Path, costs: Costs) -> list[Piece]:
-        job, scoring = Job(self.condense, folder / "sets" / self.set_name()), self._scoring(folder, costs)
+        job, scoring = self.job(folder), self._scoring(folder, costs)
         if job.path.exists():
             return [scoring]
         done, spent = job.done()
@@ -110,7 +143,7 @@ class SetWork:
         return [Piece(left, begun=done > 0), scoring]
 
     def _scoring(self, folder: Path, costs: Costs) -> Piece:
-        before = self._checkpoint(folder)
+        before = self.checkpoint(folder)
         if not before.share:
             return Piece(0.0, costs.training())
         return Piece(0.0, before.spent * (1 / before.share - 1), begun=True)
@@ -128,6 +161,30 @@ class SetWork:
     def _own(self, results: Sequence[Json]) -> list[Json]:
         identity = self.identity()
         return [r for r in results if r["work"] == identity]
+
+
+@dataclass(frozen=True)
+class MakeAndScore:
+    """A work as data: condenses its set, unless that is ``made``, and trains networks on it."""
+
+    work: SetWork
+    data: Shared
+    made: CondensedSet | None
+
+    def __call__(self, folder: Path, tell: Tell) -> None:
+        """Tells what is Made, and what is Scored."""
+        (train, test), work, made = self.data(), self.work, self.made
+
+        def part(of: str) -> OnProgress:
+            return lambda progress: tell(progress.part_of(of))
+
+        if made is None:
+            found = make(work.job(folder), placed(train, work.device), part(Path(work.set_name()).stem))
+            tell(found)
+            made = found.set
+        told, checkpoint = part(work.scoring()), work.checkpoint(folder)
+        scored = evaluate_set(made, test, work.train, work.device, on_progress=told, checkpoint=checkpoint)
+        tell(Scored({"work": work.identity(), **scored}))
 
 
 @cache

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,10 +20,12 @@ from cl_condense.runs import config_file, records
 from cl_condense.runs.checks import check_run
 from cl_condense.runs.config import CondenseConfig, TrainConfig, digest
 from cl_condense.runs.defaults import DEFAULTS
-from cl_condense.runs.incremental import Event, Run
+from cl_condense.runs.events import Event
+from cl_condense.runs.incremental import Run
 from cl_condense.runs.run_config import RunConfig
 from cl_condense.runs.single import POOLS
 from cl_condense.runs.stream import step_sizes
+from cl_condense.runs.tasks import Executor, Task
 from cl_condense.runs.watching import in_units, to_recorder
 
 STEPS = 5
@@ -85,14 +88,16 @@ class StreamWork:
         found = records.read(self.out(folder) / "records.jsonl")
         return [{**record, "work": self.identity()} for record in found]
 
-    def do(
+    @contextmanager
+    def opened(
         self,
         folder: Path,
         load: Load,
+        executor: Executor,
         on_iteration: OnProgress | None = None,
         recorder: Recorder | None = None,
-    ) -> list[Json]:
-        run = Run(self.run, *load(self.run.dataset), self.out(folder), pools=folder / POOLS)
+    ) -> Iterator[list[Task]]:
+        run = Run(self.run, *load(self.run.dataset), self.out(folder), pools=folder / POOLS, executor=executor)
         config_file.write(run.out / "config.toml", config_file.options(run.settings))
         curves = to_recorder(recorder or Recorder(), run.out.name)
         units = in_units(len(run.missing()), on_iteration or (lambda progress: None))
@@ -101,8 +106,8 @@ class StreamWork:
             curves(event)
             units(event)
 
-        run(on_event)
-        return self.kept(folder)
+        with run.opened(on_event) as tasks:
+            yield tasks
 
     def makes(self) -> str:
         return ""

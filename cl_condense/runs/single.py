@@ -166,6 +166,19 @@ class Saved:
         return {"factor": self.factor, "of": self.condensed.recipe.get("name")}
 
 
+@dataclass(frozen=True, eq=False)
+class Made:
+    """A set and its record, of which nothing is written yet."""
+
+    set: CondensedSet
+    record: Json
+
+    lasts = True
+
+    def plain(self) -> Made:
+        return self
+
+
 def run(job: Job, real: ImageSet, on_iteration: OnProgress | None = None) -> Json:
     """Condenses, writes set, picture and record, and returns the record; an interrupted job goes on.
 
@@ -173,23 +186,63 @@ def run(job: Job, real: ImageSet, on_iteration: OnProgress | None = None) -> Jso
         ValueError: before any work, where the set is there already, a checkpoint is of other settings, another
             process writes the set, and where it cannot be written.
     """
-    c = job.config
-    _absent(job)
-    check_ipc(c.ipc or 0, real)
-    method, seed = method_for(c), c.seed
-    if isinstance(method, Recipe):
-        warn_borrowed(method, c.dataset, c.ipc or 0)
-        method, seed = _start(job, method, real)
-        job.done()  # a checkpoint that cannot go on
-    elif job.start:
-        raise ValueError(f"{c.method} selects real images: there is nothing to go on with from {job.start}")
+    absent(job)
+    _method(job, real)
     with writing(job.path):
-        _absent(job)  # another process may have been here since
+        absent(job)  # another process may have been here since
         for file in job.files().values():
             sweep(file)
-        checkpoint = job.checkpoint()
-        with using_threads(checkpoint.threads or torch.get_num_threads()):
-            return _write(job, method, seed, real, checkpoint=checkpoint, on_iteration=on_iteration)
+        made = make(job, real, on_iteration)
+        write(job, made)
+        return made.record
+
+
+def make(job: Job, real: ImageSet, on_iteration: OnProgress | None = None) -> Made:
+    """Condenses, from where a checkpoint was left; writes nothing but that.
+
+    Raises:
+        ValueError: for a budget or a checkpoint that does not fit.
+    """
+    c, (method, seed), checkpoint = job.config, _method(job, real), job.checkpoint()
+    if isinstance(method, Recipe):
+        warn_borrowed(method, c.dataset, c.ipc or 0)
+    commit()  # of the code that is loaded now
+    losses = checkpoint.notes["losses"]
+    with using_threads(checkpoint.threads or torch.get_num_threads()):
+        made = condense(
+            real,
+            method,
+            ipc=c.ipc or 0,
+            network=network_for(c, real.shape),
+            seed=seed,
+            on_iteration=_noting(losses, on_iteration),
+            checkpoint=checkpoint,
+            pools=job.pools or job.path.parent / POOLS,
+        ).coded(c.codec)
+        record = {
+            **job.identity(),
+            **job.read(),
+            "recipe": made.recipe,
+            "images": len(made),
+            "bytes": made.nbytes,
+            "losses": losses,
+            "seconds": round(checkpoint.seconds, 3),
+            **lying(real),
+            **peaks(job.device),
+            **origin(job.device),
+        }
+    return Made(made, record)
+
+
+def write(job: Job, made: Made) -> None:
+    """Writes what a job has made, and takes its checkpoint away."""
+    files = job.files()
+    config_file.write(files["options"], job.options())  # first: what lies beside them is of this job
+    made.set.save_png(files["picture"])
+    with atomic(files["record"]) as temporary:
+        temporary.write_text(json.dumps(made.record, indent=2) + "\n")
+    made.set.save(files["set"])  # last: where the set is, all is
+    job.checkpoint().remove()
 
 
 def check_path(path: Path) -> None:
@@ -199,7 +252,7 @@ def check_path(path: Path) -> None:
     writable(path, "--out")
 
 
-def _absent(job: Job) -> None:
+def absent(job: Job) -> None:
     """Raises ValueError where the set is there, and where files beside it are not of this job."""
     check_path(job.path)
     if os.path.lexists(job.path):
@@ -219,49 +272,6 @@ def _begun(job: Job) -> bool:
         return False
 
 
-def _write(
-    job: Job,
-    method: Method,
-    seed: int,
-    real: ImageSet,
-    *,
-    checkpoint: Checkpoint,
-    on_iteration: OnProgress | None,
-) -> Json:
-    c, files = job.config, job.files()
-    commit()  # of the code that is loaded now
-    losses = checkpoint.notes["losses"]
-    made = condense(
-        real,
-        method,
-        ipc=c.ipc or 0,
-        network=network_for(c, real.shape),
-        seed=seed,
-        on_iteration=_noting(losses, on_iteration),
-        checkpoint=checkpoint,
-        pools=job.pools or job.path.parent / POOLS,
-    ).coded(c.codec)
-    record = {
-        **job.identity(),
-        **job.read(),
-        "recipe": made.recipe,
-        "images": len(made),
-        "bytes": made.nbytes,
-        "losses": losses,
-        "seconds": round(checkpoint.seconds, 3),
-        **lying(real),
-        **peaks(job.device),
-        **origin(job.device),
-    }
-    config_file.write(files["options"], job.options())  # first: what lies beside them is of this job
-    made.save_png(files["picture"])
-    with atomic(files["record"]) as temporary:
-        temporary.write_text(json.dumps(record, indent=2) + "\n")
-    made.save(files["set"])  # last: where the set is, all is
-    checkpoint.remove()
-    return record
-
-
 def _noting(losses: list[list[float]], on_iteration: OnProgress | None) -> OnProgress:
     """What adds points to a loss curve, and tells ``on_iteration``."""
 
@@ -272,6 +282,23 @@ def _noting(losses: list[list[float]], on_iteration: OnProgress | None) -> OnPro
             on_iteration(progress)
 
     return note
+
+
+def _method(job: Job, real: ImageSet) -> tuple[Method, int]:
+    """What condenses, and its seed.
+
+    Raises:
+        ValueError: for a budget, a set to go on from or a checkpoint that does not fit.
+    """
+    c = job.config
+    check_ipc(c.ipc or 0, real)
+    method = method_for(c)
+    if isinstance(method, Recipe):
+        job.done()  # a checkpoint that cannot go on
+        return _start(job, method, real)
+    if job.start:
+        raise ValueError(f"{c.method} selects real images: there is nothing to go on with from {job.start}")
+    return method, c.seed
 
 
 def _start(job: Job, recipe: Recipe, real: ImageSet) -> tuple[Recipe, int]:

@@ -520,7 +520,7 @@ def test_a_run_of_before_is_refused_by_name(data, tmp_path):
 
 
 def test_a_run_goes_on_with_the_threads_that_it_began_with(data, tmp_path, monkeypatch):
-    monkeypatch.setattr(incremental, "_threads", lambda images: 2)
+    monkeypatch.setattr(incremental, "_threads", lambda *_: 2)
 
     def stop(event):
         if event.record:
@@ -528,7 +528,7 @@ def test_a_run_goes_on_with_the_threads_that_it_began_with(data, tmp_path, monke
 
     with pytest.raises(KeyboardInterrupt):
         Run(TINY, *data, tmp_path / "run")(stop)
-    monkeypatch.setattr(incremental, "_threads", lambda images: 1)
+    monkeypatch.setattr(incremental, "_threads", lambda *_: 1)
     seen = []
     records = Run(TINY, *data, tmp_path / "run")(lambda event: seen.append(torch.get_num_threads()))
     assert {*seen} == {2}
