@@ -6,6 +6,7 @@ import statistics
 import textwrap
 
 import numpy as np
+from growth import shown
 from rich.console import Console
 
 from cl_condense.reports.summary import accuracy_table, forgets, summarise
@@ -243,7 +244,53 @@ def launches(record):
     return _table(head, rows)
 
 
+def roofline(record):
+    """A row a method and number of classes: an iteration on paper, by launches, memory and arithmetic."""
+    h100, rows = record["settings"]["paper"], []
+    precisions = ("float32", "tf32", "bfloat16")
+    for row in record["rows"]:
+        sides = [row["reference"], row["ours"]]
+        launched = [side and statistics.mean(side["launches"]) * h100["launch_us"] / 1e3 for side in sides]
+        work, traffic = row["paper"]["flops"], row["paper"]["bytes"]
+        found = [*launched, traffic / h100["memory_tbs"] / 1e9]
+        found += [work / h100[f"{name}_tflops"] / 1e9 for name in precisions]
+        times = ["-" if ms is None else f"{ms:,.1f}" for ms in found]
+        rows.append((f"`{row['method']}`", row["classes"], f"{traffic / 1e9:,.0f} GB", *times))
+    head = ["method", "classes", "traffic", "launches, plain loop, ms", "launches, ours, ms", "memory, ms"]
+    return _table([*head, *(f"{name}, ms" for name in precisions)], rows)
+
+
+def beyond_memory(record):
+    """A row a piece of work: what it held beside what importing takes, of a set of how much."""
+    rows = []
+    for row in record["rows"]:
+        held = row["anonymous_bytes"], row["anonymous_bytes"] - row["imported_bytes"], row["peak_bytes"]
+        mib = [f"{each / 2**20:,.0f}" for each in held]
+        rows.append((f"`{row['work']}`", f"{row['set_bytes'] / 2**20:,.0f}", *mib, f"{row['seconds']:.0f}"))
+    heads = ("work", "set, MiB", "held, MiB", "of it not by importing", "with pages of the file", "seconds")
+    return _table(heads, rows)
+
+
+def growth(record):
+    """Rows a method, a column a number of ranks."""
+    head, rows = shown(record)
+    return _table(head, [(f"`{name}`", *cells) for name, *cells in rows])
+
+
+def grids(record):
+    """A row a number of workers: seconds of the grid, and of them the share of the first row's."""
+    rows = []
+    for row in record["rows"]:
+        by = f"Ray, {row['workers']} worker{'s' * (row['workers'] > 1)}" if row["workers"] else "one process"
+        share = f"{row['seconds'] / record['rows'][0]['seconds']:.2f}"
+        same = "the same" if row["equal"] else "others"
+        rows.append((by, row["cells"], f"{row['seconds']:.0f}", share, f"{row['load']:.1f}", same))
+    return _table(("by", "cells", "seconds", "of the first row", "load before", "accuracies"), rows)
+
+
 FORMS = {
+    "beyond_memory": ("beyond_memory", beyond_memory),
+    "growth": ("growth", growth),
     "steps": ("run", _steps),
     "methods": ("run", _methods),
     "held_out": ("held_out", _held_out),
@@ -255,8 +302,10 @@ FORMS = {
     "economy": ("economy", _economy),
     "equal_bytes": ("equal_bytes", _equal_bytes),
     "speed": ("speed", _speed),
+    "grids": ("grids", grids),
     "kills": ("kills", kills),
     "launches": ("launches", launches),
+    "roofline": ("launches", roofline),
     "mutations": ("mutations", mutations),
     "steady_memory": ("steady_memory", steady_memory),
 }

@@ -19,8 +19,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import click
-import growth
 import reference_loops
+import slopes
 import torch
 from ceilings import about, ceilings, costs, seconds
 
@@ -319,11 +319,11 @@ def run(command, *, methods=(), counts=(), side=None, json_file=None, plot_file=
         chosen = sorted(counts or COUNTS)
         each = replace(each, method=methods[0] if methods else "dm")
         record["classes"] = [compare(replace(each, classes=k), top) for k in chosen]
-        record["slopes"] = growth.slopes(record["classes"])
+        record["slopes"] = slopes.slopes(record["classes"])
         for name, value in record["slopes"].items():
             print(f"{name}: grows as classes to the power {value:.2f}")
         if plot_file:
-            growth.plot(record["classes"], plot_file)
+            slopes.plot(record["classes"], plot_file)
     if json_file:
         json_file.write_text(json.dumps(record, indent=1) + "\n")
 

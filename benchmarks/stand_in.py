@@ -62,6 +62,9 @@ class OnDevice(Tensor):
     def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
         raise RuntimeError(f"{func}: a tensor of the stand-in is used outside of it")
 
+    def record_stream(self, stream):
+        """Of streams there is one."""
+
     def __repr__(self, *, tensor_contents=None):
         return f"OnDevice({tuple(self.shape)}, {self.dtype})"
 
@@ -281,6 +284,9 @@ def _driver(stand_in):
         "max_memory_allocated": lambda device=0: 0,
         "reset_peak_memory_stats": lambda device=0: None,
         "mem_get_info": lambda device=0: (_MEMORY, _MEMORY),
+        "Stream": lambda device=0: mock.Mock(spec=["record_event"]),
+        "stream": lambda stream: contextlib.nullcontext(),
+        "current_stream": lambda device=0: mock.Mock(spec=["wait_event"]),
         "synchronize": lambda device=0: stand_in._wait("torch.cuda.synchronize"),
     }
     with mock.patch.multiple(torch.cuda, **answers):

@@ -14,7 +14,7 @@ from torchvision.transforms import v2
 
 from cl_condense.common.kinds import check_kind
 from cl_condense.common.rng import isolated
-from cl_condense.data.imageset import Constants
+from cl_condense.data.image_checks import Constants
 from cl_condense.strategies.tensors import Items, Theirs
 
 Transform = Callable[[Theirs], Theirs]

@@ -22,7 +22,8 @@ from cl_condense.common.progress import OnProgress
 from cl_condense.condensation import codecs
 from cl_condense.condensation.condensed_set import CondensedSet, read_header
 from cl_condense.condensation.recipe import Method
-from cl_condense.data.imageset import ImageSet, check_constants
+from cl_condense.data.image_checks import check_constants
+from cl_condense.data.imageset import ImageSet
 from cl_condense.memory.class_memory import ClassMemory
 from cl_condense.networks.contract import MakeNetwork
 from cl_condense.strategies.groups import MemoryGroup, Shown

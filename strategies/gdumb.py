@@ -124,10 +124,11 @@ class CondensedGDumb(SupervisedTemplate):
                 lambda: copy.deepcopy(self.model), self._number, keys=keys, device=self.device
             )
             self.model = self.networks[0]
-        job = TrainJob(self.networks, images.to(self.device), labels, keys)
+        images = images.to(self.device)
+        job = TrainJob(self.networks, images, labels, keys)
         if self.trainer.goes_on:
             seen = arrived([label_and_task(i)[0] for i in self.buffer.class_memory.seen])
-            job = going_on(self.networks, job.images, labels, before=self._seen, seen=seen, keys=keys)
+            job = going_on(self.networks, images, labels, before=self._seen, seen=seen, keys=keys)
             self._seen = seen
         told = within(f"experience {experience.current_experience + 1}", self.on_progress)
         train_together([job], self._protocol, told)

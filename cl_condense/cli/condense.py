@@ -112,6 +112,7 @@ def _do(job: Job, train: ImageSet, logs: tuple[str, ...]) -> None:
     from cl_condense.common.progress import telling  # noqa: PLC0415
     from cl_condense.common.progress_bar import ProgressBar  # noqa: PLC0415
     from cl_condense.common.recorder import Recorder  # noqa: PLC0415
+    from cl_condense.data.placing import placed  # noqa: PLC0415
     from cl_condense.runs.single import run  # noqa: PLC0415
     from cl_condense.runs.ways import ways  # noqa: PLC0415
 
@@ -134,7 +135,7 @@ def _do(job: Job, train: ImageSet, logs: tuple[str, ...]) -> None:
             tell(progress)
             limit.check()
 
-        record = run(job, train.to(job.device), on_iteration)
+        record = run(job, placed(train, job.device), on_iteration)
     classes = len(train.class_ids)
     click.echo(f"{record['images']} images of {classes} classes in {record['seconds']:.0f} s: {path}")
     if job.checkpoints:

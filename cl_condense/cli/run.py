@@ -19,7 +19,8 @@ from cl_condense.common.plain import Json
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from cl_condense.runs.incremental import Event, Run
+    from cl_condense.runs.events import Event
+    from cl_condense.runs.incremental import Run
     from cl_condense.runs.records import Record
     from cl_condense.runs.run_config import RunConfig
 
@@ -90,6 +91,7 @@ Examples:
 @shared.pools
 @shared.seed
 @shared.device
+@shared.ray
 @shared.out("Folder for the results.  [default: one under runs/]")
 @shared.logs
 @click.option("--remake", is_flag=True, help="Make memories that were lost since again.")
@@ -100,7 +102,7 @@ def run(dataset: str, data: Path | None, out: Path | None, *, remake: bool, **gi
     output folder. Interrupted, the same command goes on where it was (after a crash, from the last half minute)
     and ends with the same records.
     """
-    from cl_condense.common.drawing import stderr  # noqa: PLC0415
+    from cl_condense.cli.cluster import executor  # noqa: PLC0415
     from cl_condense.common.files import writable, writing  # noqa: PLC0415
     from cl_condense.runs import config_file  # noqa: PLC0415 - they take seconds, and --help should not
     from cl_condense.runs.checks import fingerprint  # noqa: PLC0415
@@ -109,6 +111,7 @@ def run(dataset: str, data: Path | None, out: Path | None, *, remake: bool, **gi
     from cl_condense.runs.run_config import METHODS  # noqa: PLC0415
 
     compared, pools, logs = (given.pop(name) for name in ("methods", "pools", "logs"))
+    cluster = given.pop("ray"), given.pop("gpu_share")
     compared, kept = shared.swept(compared or METHODS, given.pop("sweeps"))
     given = one_of(given, "ipc", "budget", "max_bytes")
     given = one_of(given, "order_seed", "order_file")
@@ -124,19 +127,26 @@ def run(dataset: str, data: Path | None, out: Path | None, *, remake: bool, **gi
         given["orders"] = given["orders"] or len(orders)
     chosen = _config(dataset, compared, {**given, "data": fingerprint(train, test)})
     default = Path("runs") / f"{dataset}-{_all(chosen.methods)}-{chosen.digest()}"
-    task = Run(chosen, train, test, out or default, prepared.options(), pools)
-    console, errors = standard_output(), stderr()
-    with writing(task.out, folder=True):  # the pictures too
-        written_paths = (("data", data), ("order-file", order_file), ("pools", pools))
-        repeats = {k: str(path) for k, path in written_paths if path}
-        repeats |= config_file.reading_options(prepared)
-        config_file.write(task.out / "config.toml", config_file.options(task.settings) | repeats)
-        loading.say(notes, loading.write_skipped(notes, task.out))
-        _announce(task, errors, kept)
-        _work(task, errors, logs)
-        if remake:
-            _remake(task, errors)
-        _show(task, console)
+    written_paths = (("data", data), ("order-file", order_file), ("pools", pools))
+    repeats = {k: str(path) for k, path in written_paths if path} | config_file.reading_options(prepared)
+    with executor(*cluster) as units:
+        task = Run(chosen, train, test, out or default, prepared.options(), pools, units)
+        with writing(task.out, folder=True):  # the pictures too
+            config_file.write(task.out / "config.toml", config_file.options(task.settings) | repeats)
+            loading.say(notes, loading.write_skipped(notes, task.out))
+            _do(task, logs, remake, kept)
+
+
+def _do(task: Run, logs: tuple[str, ...], remake: bool, kept: Sequence[str]) -> None:
+    """Does what is missing, and shows all."""
+    from cl_condense.common.drawing import stderr  # noqa: PLC0415
+
+    errors = stderr()
+    _announce(task, errors, kept)
+    _work(task, errors, logs)
+    if remake:
+        _remake(task, errors)
+    _show(task, standard_output())
 
 
 def _all(methods: Sequence[str]) -> str:
@@ -202,7 +212,8 @@ def _work(task: Run, console: Console, logs: tuple[str, ...]) -> None:
         Recorder(*logs, name=task.name()) as recorder,
         ProgressBar(console=console) as bar,
     ):
-        tell, record = in_units(len(missing), telling(bar, long)), to_recorder(recorder)
+        tell = in_units(len(missing), telling(bar, long), task.executor.where)
+        record = to_recorder(recorder)
 
         def show(event: Event) -> None:
             nonlocal done
@@ -214,7 +225,7 @@ def _work(task: Run, console: Console, logs: tuple[str, ...]) -> None:
                     say(console, _line(event.record, done, len(missing)))
             limit.check()
 
-        task(show)
+        task(show, limit.check)
 
 
 def _remake(task: Run, console: Console) -> None:
@@ -230,11 +241,10 @@ def _remake(task: Run, console: Console) -> None:
     with stoppable(how) as limit, ProgressBar("lost memories", console) as bar:
 
         def show(event: Event) -> None:
-            done = lost.index(event.unit) + 2 * event.share  # a half of a unit is condensing
-            bar(Progress("condensing", done, len(lost)))
+            bar(Progress("condensing", 2 * event.share, len(lost)))  # a half of a unit is condensing
             limit.check()
 
-        task.remake(show)
+        task.remake(show, limit.check)
 
 
 def _budget(s: RunConfig) -> str:

@@ -159,6 +159,17 @@ device = click.option(
     "--device", type=types.DEVICE, default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ..."
 )
 
+ray = together(
+    click.option(
+        "--ray",
+        type=types.ADDRESS,
+        metavar="auto or HOST:PORT",
+        help="Do what does not wait for one another at a time, on a Ray cluster: auto, the one that runs here, "
+        "or all cores and GPUs of this machine.",
+    ),
+    click.option("--gpu-share", type=types.SHARE, help="Of a GPU for each unit with --ray.  [default: 1]"),
+)
+
 logs = click.option(
     "--log",
     "logs",

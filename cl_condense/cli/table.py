@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cl_condense.data.imageset import ImageSet
     from cl_condense.papers.bench import Bench
     from cl_condense.papers.published import Cell
+    from cl_condense.runs.tasks import Executor
 
 _CHANGES = "iterations real_per_class width epochs networks economy precision compiled reuse".split()
 """Options that change how cells are computed: fields of the configs."""
@@ -89,6 +90,7 @@ Examples:
 @shared.sweeps
 @shared.checkpoints
 @shared.device
+@shared.ray
 @shared.logs
 @click.option(
     "--results", type=shared.PATH, default=Path("results"), show_default=True, help="Folder of all results."
@@ -102,6 +104,7 @@ def table(names: tuple[str, ...], data: Path | None, dry_run: bool, results: Pat
     are not computed again; interrupted, or after --for, the same command goes on.
     """
     begun = time.monotonic()
+    from cl_condense.cli.cluster import executor  # noqa: PLC0415
     from cl_condense.common.stopping import Limit  # noqa: PLC0415
     from cl_condense.papers.titles import TITLES  # noqa: PLC0415
 
@@ -110,12 +113,13 @@ def table(names: tuple[str, ...], data: Path | None, dry_run: bool, results: Pat
         click.echo("\n".join(f"{name:12}  {title}" for name, title in TITLES.items()))
         return 0
     limit = Limit(given.pop("seconds"), begun)
-    return _show(names, dry_run, limit, _bench(results, data, **given), **given)
+    with executor(given.pop("ray"), given.pop("gpu_share")) as units:
+        given["device"] = units.device(given["device"])
+        return _show(names, dry_run, limit, _bench(results, data, **given), units, **given)
 
 
 def _bench(results: Path, data: Path | None, *, download: bool, device: str, **given: Any) -> Bench:
     """The folder of results, and how its cells are to be computed."""
-    from cl_condense.common.devices import pick_device  # noqa: PLC0415
     from cl_condense.common.progress_bar import ProgressBar  # noqa: PLC0415
     from cl_condense.data import datasets  # noqa: PLC0415
     from cl_condense.papers.bench import Bench  # noqa: PLC0415
@@ -126,7 +130,7 @@ def _bench(results: Path, data: Path | None, *, download: bool, device: str, **g
 
     changes = {k: given[k] for k in _CHANGES if given[k] is not None}
     repeats = {k: given[k] for k in ("repetitions", "orders", "steps") if given[k] is not None}
-    return Bench(results, load, {"economy": True} | changes | {"device": str(pick_device(device))}, **repeats)
+    return Bench(results, load, {"economy": True} | changes | {"device": device}, **repeats)
 
 
 def _show(
@@ -134,6 +138,7 @@ def _show(
     dry_run: bool,
     limit: Limit,
     bench: Bench,
+    units: Executor,
     *,
     datasets: tuple[str, ...],
     ipcs: tuple[int, ...],
@@ -176,7 +181,7 @@ def _show(
         writable(bench.folder, "--results", folder=True)
     for work in missing:  # all of them, before the first begins
         work.check(*bench.load(work.condense.dataset))
-    number = Campaign(bench, cells, limit, cheapest, logs)() if missing else 0
+    number = Campaign(bench, cells, limit, cheapest, logs, units)() if missing else 0
     if number:
         return exit_code(number)
     table_print.show(bench, tables, json_file)

@@ -21,6 +21,8 @@ from cl_condense.common.numbers import SEED_MAX, digits, finite, whole
 from cl_condense.common.paths import path_of
 from cl_condense.common.suggest import choice
 
+_PORTS = range(1, 65536)
+
 Names = Callable[[], Iterable[str]]
 
 
@@ -144,6 +146,22 @@ class Duration(Kind):
             return duration(_option(param), str(value))
         except ValueError as error:
             raise Bad(str(error), ctx) from None
+
+
+class Address(Kind):
+    """A Ray cluster that answers: auto, or HOST:PORT; the message names the option."""
+
+    name = "address"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        host, _, port = str(value).rpartition(":")
+        if value != "auto" and (not host or "/" in host or not port.isdecimal() or int(port) not in _PORTS):
+            raise Bad(f"{_option(param)} {shown(value)}: give auto, or HOST:PORT such as 10.0.0.1:6379", ctx)
+        if ctx is None or not ctx.resilient_parsing:
+            from cl_condense.runs.ray.address import check_address  # noqa: PLC0415
+
+            check_address(str(value))
+        return str(value)
 
 
 class Place(click.Path):
@@ -314,6 +332,7 @@ _modifiers, _datasets = _listed("methods.registry", "MODIFIERS"), _listed("data.
 
 COUNT, SEED, DURATION, PATH = Whole(), Whole(0, SEED_MAX), Duration(), Place()
 SWEEP, MOMENTS = Values(), Moments()
+ADDRESS = Address()
 SIZE, CHANNELS, SHARE, CLASSES = Size(), Channels(), Share(), Listed()
 METHOD, PRINTED_METHOD = MethodName("method", _methods), MethodName("method", _methods, strict=False)
 DATASET, PRINTED_DATASET = DatasetName("data set", _datasets), Name("data set", _datasets, strict=False)

@@ -104,7 +104,7 @@ def _said(methods: Sequence[Method], setting: str) -> str:
 def of_run(methods: Sequence[str], dataset: str, network: str | None, options: Values) -> Reasons:
     """Of all options of ``run``: the other ones have an effect always."""
     found = of_data(dataset) | of_methods(methods) | of_convnet(network) | of_budgets(options)
-    found |= of_trainers(options)
+    found |= of_trainers(options) | of_ray(options)
     if not {"--budget", "--bytes"} & options.keys():
         why = "a memory that grows does not shrink: leave it out, or give --budget or --bytes"
         return found | {"--shrink": why}
@@ -139,6 +139,12 @@ def of_condense(method: str, dataset: str, network: str | None, options: Values)
     return found | (dict.fromkeys(("--network", "--width", "--depth", "--augment"), unseen) if unseen else {})
 
 
+def of_ray(options: Values) -> Reasons:
+    """Of the options on units of a cluster."""
+    why = "it is for units on a cluster: leave it out, or give --ray too"
+    return {"--gpu-share": "" if "--ray" in options else why}
+
+
 def of_convnet(network: str | None) -> Reasons:
     """Of the options of ConvNets, where another network is taken."""
     if network in (None, "convnet"):
@@ -171,4 +177,4 @@ def of_table(names: Sequence[str], dry_run: bool, options: Values) -> Reasons:
     if not names:
         return dict.fromkeys(options, "without the NAME of a table there is only a list of them: give the NAME")
     why = "a dry run measures nothing: leave one of them out" if dry_run else ""
-    return {"--json": why, "--log": why}
+    return {"--json": why, "--log": why, "--ray": why, **of_ray(options)}

@@ -40,13 +40,14 @@ def device_name(name: str | torch.device) -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def upload(numbers: Sequence[int] | Sequence[Sequence[int]], device: torch.device | str) -> Tensor:
-    """Whole numbers as int64 on a device, for which neither it nor the host waits.
+def upload(numbers: Tensor | Sequence[int] | Sequence[Sequence[int]], device: torch.device | str) -> Tensor:
+    """A tensor of the host, or whole numbers as int64, on a device, for which neither it nor the host waits.
 
     To a GPU they go from pinned memory: a copy from any other waits for all that was launched before it.
     """
-    pinned = torch.device(device).type == "cuda"
-    held = torch.tensor(numbers, dtype=torch.int64, pin_memory=pinned)
+    held = numbers if isinstance(numbers, Tensor) else torch.tensor(numbers, dtype=torch.int64)
+    if torch.device(device).type == "cuda":
+        held = held.pin_memory()
     return held.to(device, non_blocking=True)
 
 

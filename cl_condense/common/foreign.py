@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cl_condense.common.plain import Json
+from cl_condense.common.room import memory_here
 
 MOST_TEXT = 2**28
 """Bytes of a file of JSON, TOML or a table that is read: a campaign of ten thousand records has 0.02 GB."""
@@ -150,12 +151,10 @@ def check_room(nbytes: int, what: str) -> None:
     """Before something is made that no memory here holds: it would end the process instead of raising.
 
     Raises:
-        ValueError: for more bytes than the machine has, in use or free; never where that is not known.
+        ValueError: for more bytes than the machine, or what limits the process, has, in use or free; never
+            where that is not known.
     """
-    try:
-        has = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return
-    if nbytes > has > 0:
+    has = memory_here()
+    if has is not None and nbytes > has:
         need, there = (f"{n / 2**30:,.0f} GiB" for n in (nbytes, has))
         raise ValueError(f"{what} would take {need} of memory, and the machine has {there}: give less")

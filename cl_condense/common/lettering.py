@@ -34,6 +34,13 @@ def drawable(names: Iterable[str], ids: Sequence[object]) -> list[str]:
     ]
 
 
+def label(text: str, most: int = 60) -> str:
+    """Text as matplotlib shows it: no mathematics, no leading underscore, which hides it, and valid Unicode."""
+    whole = text.encode("utf-8", "replace").decode()
+    shown = whole if len(whole) <= most else whole[: most - 1] + "…"
+    return " " * shown.startswith("_") + shown.replace("$", r"\$")
+
+
 def fonts_for(texts: Iterable[str], size: int) -> list[Font]:
     """A font for each text that can be drawn; Pillow's own for all of them, where it has all letters."""
     texts = [*texts]

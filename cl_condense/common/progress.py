@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -38,6 +40,21 @@ class Progress(NamedTuple):
     def over(self) -> bool:
         """Whether it is the last of what it counts."""
         return self.done >= self.total
+
+    def part_of(self, of: str) -> Progress:
+        """The same as a stage of a piece of work."""
+        return self._replace(of="/".join(filter(None, (of, self.of))))
+
+    @property
+    def lasts(self) -> bool:
+        """Whether it has to arrive: a point of its curve; of the others the latest is enough."""
+        return self.on_curve
+
+    def plain(self) -> Progress:
+        """The same for another process: the loss as it is now, and the picture where the stage is over."""
+        loss = None if self.loss is None else self.loss.detach().cpu()
+        picture = partial(copy, self.picture()) if self.picture and self.over else None
+        return self._replace(loss=loss, picture=picture, made=None)
 
     @property
     def on_curve(self) -> bool:

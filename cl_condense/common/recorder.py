@@ -62,7 +62,7 @@ class Recorder:
 
     def within(self, of: str, progress: Progress) -> None:
         """The same of a stage that is part of a piece of work."""
-        self(progress._replace(of="/".join(filter(None, (of, progress.of)))))
+        self(progress.part_of(of))
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         """A point of each of these curves."""

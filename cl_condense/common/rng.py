@@ -9,7 +9,7 @@ finaliser of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014), a few integer oper
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
 
@@ -59,9 +59,16 @@ def _shift(z: Tensor, by: int) -> Tensor:
     return (z >> by) & ((1 << (64 - by)) - 1)
 
 
-def _mix(z: Tensor) -> Tensor:
+def _rounds(z: Tensor) -> Tensor:
+    """The mixing but for its last step, which leaves the upper 33 bits as they are."""
     z = (z ^ _shift(z, 30)) * _signed(_MULTIPLIERS[0])
-    z = (z ^ _shift(z, 27)) * _signed(_MULTIPLIERS[1])
+    return (z ^ _shift(z, 27)) * _signed(_MULTIPLIERS[1])
+
+
+def _mix(z: Key) -> Key:
+    if not isinstance(z, Tensor):
+        return _mix_int(z)
+    z = _rounds(z)
     return z ^ _shift(z, 31)
 
 
@@ -78,22 +85,51 @@ def subseed(*keys: int) -> int:
     return fold(*keys) >> 31
 
 
-def bits(*keys: Key) -> Tensor:
-    """Random int64 tensor of the keys' broadcast shape, on the device of the tensor keys."""
-    h: Key = 0
-    for key in keys:
-        if isinstance(key, Tensor):
-            h = _mix(key.long() + (h + _signed(_GOLDEN) if isinstance(h, Tensor) else _signed(h + _GOLDEN)))
-        elif isinstance(h, Tensor):
-            h = _mix(h + _signed(_GOLDEN + int(key)))
-        else:
-            h = _mix_int(h + _GOLDEN + int(key))
+def _with(h: Key, key: Key) -> Key:
+    """What is mixed next, of the state and a key."""
+    if isinstance(key, Tensor):
+        return key.long() + (h + _signed(_GOLDEN) if isinstance(h, Tensor) else _signed(h + _GOLDEN))
+    return h + _signed(_GOLDEN + int(key)) if isinstance(h, Tensor) else h + _GOLDEN + int(key)
+
+
+def _unmixed(h: Key, keys: Sequence[Key]) -> Key:
+    """The state after some keys, the last of them not mixed."""
+    for key in keys[:-1]:
+        h = _mix(_with(h, key))
+    return _with(h, keys[-1])
+
+
+def _tensor(h: Key) -> Tensor:
     return h if isinstance(h, Tensor) else torch.tensor(_signed(h))
+
+
+def bits(*keys: Key, start: Key = 0) -> Tensor:
+    """Random int64 tensor of the keys' broadcast shape, on the device of the tensor keys.
+
+    The bits of the first keys are a ``start`` for the rest: ``bits(a, b) == bits(b, start=bits(a))``.
+    """
+    return _tensor(_mix(_unmixed(start, keys)))
+
+
+def _upper(keys: Sequence[Key], start: Key) -> Tensor:
+    """What has the upper 33 bits of ``bits``, three operations sooner."""
+    h = _unmixed(start, keys)
+    return _rounds(h) if isinstance(h, Tensor) else _tensor(_mix(h))
 
 
 def uniform(*keys: Key) -> Tensor:
     """Float32 tensor in [0, 1), a multiple of 2**-24, of the keys' broadcast shape."""
-    return _shift(bits(*keys), 40).to(torch.float32) * 2.0**-24
+    return unit(_upper(keys, 0))
+
+
+def unit(bits: Tensor) -> Tensor:
+    """``uniform`` of the keys that gave the bits."""
+    return _shift(bits, 40).to(torch.float32) * 2.0**-24
+
+
+def centred(*keys: Key, start: Key = 0) -> Tensor:
+    """Int64 tensor from -2**23 to 2**23 - 1: 2**23 (2 ``uniform`` - 1); ``start`` as in ``bits``."""
+    return (_upper(keys, start) ^ -(1 << 63)) >> 40
 
 
 def normal(*keys: Key) -> Tensor:

@@ -9,6 +9,9 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from cl_condense.common.draws import Draws, how_many
+from cl_condense.common.peaks import free_bytes, taken_by
+from cl_condense.common.rng import Purpose
 from cl_condense.data.imageset import ImageSet
 
 
@@ -17,12 +20,14 @@ class Chunk(NamedTuple):
 
     Attributes:
         images: real images of each class.
-        rows: positions of the classes in the set, ``[k]``.
+        rows: positions of the classes in the set, ``[k]``, where the images are.
+        places: the same on the host.
         class_ids: their labels.
     """
 
     images: int
     rows: Tensor
+    places: Tensor
     class_ids: tuple[int, ...]
 
     def size(self) -> int:
@@ -46,10 +51,21 @@ def chunks(real: ImageSet, real_per_class: int, size: int, *, joint: bool = Fals
     for images in sorted(set(batches)):
         rows = [i for i, n in enumerate(batches) if n == images]
         for start in range(0, len(rows), size):
-            part = rows[start : start + size]
-            ids = tuple(real.class_ids[i] for i in part)
-            found.append(Chunk(images, torch.tensor(part, device=real.device), ids))
+            places = torch.tensor(rows[start : start + size])
+            ids = tuple(real.class_ids[i] for i in rows[start : start + size])
+            found.append(Chunk(images, places.to(real.device), places, ids))
     return found
+
+
+def real_batches(real: ImageSet, part: Chunk) -> Draws:
+    """Indices ``[k, m]`` of random real images of a chunk, by seed and number of the batch."""
+
+    def draw(seed: int, numbers: Tensor) -> Tensor:
+        keys = Purpose.REAL_BATCH, seed, numbers.repeat_interleave(len(part.places))
+        index = real.draw(part.images, *keys, rows=part.places.repeat(len(numbers)))
+        return index.unflatten(0, (len(numbers), -1))
+
+    return Draws(draw, how_many(len(part.places) * max(real.counts), real.store.home))
 
 
 class Memory(Protocol):
@@ -71,14 +87,10 @@ class CudaMemory:
         self._device = device
 
     def free(self) -> int:
-        kept = torch.cuda.memory_reserved(self._device) - torch.cuda.memory_allocated(self._device)
-        return torch.cuda.mem_get_info(self._device)[0] + kept
+        return free_bytes(self._device)
 
     def peak(self, work: Callable[[], object]) -> int:
-        before = torch.cuda.memory_allocated(self._device)
-        torch.cuda.reset_peak_memory_stats(self._device)
-        work()
-        return torch.cuda.max_memory_allocated(self._device) - before
+        return taken_by(work, self._device)
 
 
 def memory_of(device: torch.device) -> Memory | None:

@@ -12,9 +12,10 @@ from torch import Tensor
 from cl_condense.common import numbers
 from cl_condense.common.checkpoint import Checkpoint, State, keeping
 from cl_condense.common.devices import upload
+from cl_condense.common.draws import Draws
 from cl_condense.common.progress import OnProgress, Progress
 from cl_condense.common.rng import Purpose, bits
-from cl_condense.condensation.chunks import Chunk, Memory, chunks, few, fitting, memory_of
+from cl_condense.condensation.chunks import Chunk, Memory, chunks, few, fitting, memory_of, real_batches
 from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.condensation.optimizer import PixelStep
 from cl_condense.condensation.paper_settings import settled
@@ -24,6 +25,7 @@ from cl_condense.condensation.sources.contract import NetworkSource, Preparing, 
 from cl_condense.condensation.sources.untrained import RandomNets
 from cl_condense.condensation.storage import decode
 from cl_condense.condensation.view import View, see, statistics_of
+from cl_condense.data.ahead import Ahead, Batch
 from cl_condense.data.imageset import ImageSet, check_ipc
 from cl_condense.networks.contract import MakeNetwork, across_images, make_feature_net
 from cl_condense.training.augment import Warp
@@ -43,7 +45,8 @@ class Condensation:
     Batch norm's statistics are those of the real images of all classes, or of the synthetic ones, as in DM.
 
     Args:
-        real: the images, on the device to compute on; normalised when they are gathered.
+        real: the images, on the device to compute on or bound for it (``placing.placed``); normalised when
+            they are gathered.
         recipe: the method.
         ipc: stored images per class.
         network: makes the network to look through; its ``features`` gives embedding and maps.
@@ -74,7 +77,7 @@ class Condensation:
     ) -> None:
         check_ipc(ipc, real)
         seed = numbers.seed(seed)
-        self._real, self._seed = real, seed
+        self._real, self._ahead, self._seed = real, Ahead(real), seed
         self.recipe = recipe = recipe.settled(ipc)
         self.iteration, self.iterations = 0, settled(recipe.iterations)
         context = SourceContext(real, network, recipe.augment, seed, recipe.precision, recipe.compiled, pools)
@@ -114,7 +117,7 @@ class Condensation:
         if not last:
             for source in self._sources.values():
                 source.advance(self.iteration - 1, self._images)
-        return torch.stack(losses).sum()
+        return _total(losses)
 
     def prepare(self, on_progress: OnProgress = lambda progress: None) -> None:
         """Trains the networks that are to be there before the first iteration, or what is left of that."""
@@ -190,6 +193,7 @@ class Condensation:
         self._chunks = self._split(self._size or few(self._real, phase.real_per_class, self._looked_at))
 
     def _split(self, size: int) -> list[Chunk]:
+        self._batches: dict[tuple[int, ...], Draws] = {}
         return chunks(self._real, self._phase.real_per_class, size, joint=self._joint)
 
     def _gradient(self, terms: list[Term], looks: dict[NetworkSource, SampledNetwork]) -> Tensor:
@@ -198,7 +202,7 @@ class Condensation:
             self._measure(self._memory, terms, looks)
         while True:
             try:
-                return torch.stack([*self._losses(terms, looks)]).sum()
+                return _total([*self._losses(terms, looks)])
             except torch.cuda.OutOfMemoryError:  # others may take memory at any time
                 self._kept.clear()
                 size = max(len(part.class_ids) for part in self._chunks)
@@ -243,7 +247,7 @@ class Condensation:
     def _accumulate(self, part: Chunk, terms: list[Term], looks: dict[NetworkSource, SampledNetwork]) -> Tensor:
         """Puts the gradient of a chunk of classes into the step's; its loss."""
         recipe, turn = self.recipe, self.iteration // self.recipe.reuse
-        warp = recipe.augment.draw(part.class_ids, self._seed, turn, device=self._real.device)
+        warp = recipe.augment.draw(part.class_ids, self._seed, turn)  # on the host: few numbers
         real = self._kept.get(part.class_ids) or self._look(part, looks, self._batch(part, warp, turn))
         if recipe.reuse > 1 or any(term.apart for term in recipe.terms):
             self._kept[part.class_ids] = real
@@ -251,7 +255,7 @@ class Condensation:
         images = self._some(part, decode(leaf, recipe.synthetic.factor))
         syn = self._look(part, looks, recipe.augment(images, warp))
         nets = [term.source or recipe.source for term in terms]
-        loss = torch.stack([t.of(real[n], syn[n]) for t, n in zip(terms, nets, strict=True)]).sum()
+        loss = _total([t.of(real[n], syn[n]) for t, n in zip(terms, nets, strict=True)])
         self._step.gradient[part.rows] = torch.autograd.grad(loss, leaf)[0]
         return loss.detach()
 
@@ -267,8 +271,22 @@ class Condensation:
 
     def _batch(self, part: Chunk, warp: Warp, number: int) -> Tensor:
         """Real images ``[k, m, c, h, w]``, augmented."""
-        index = self._real.draw(part.images, Purpose.REAL_BATCH, self._seed, number, rows=part.rows)
-        return self.recipe.augment(self._real.take(index), warp)
+        images = self._ahead.take(self._wanted(part, number), lambda: self._next(part, number))
+        return self.recipe.augment(images, warp)
+
+    def _wanted(self, part: Chunk, number: int) -> Batch:
+        def index() -> Tensor:
+            own = self._batches.setdefault(part.class_ids, real_batches(self._real, part))
+            return own(self._seed, number)
+
+        return Batch((part.class_ids, part.images, number), index)
+
+    def _next(self, part: Chunk, number: int) -> Batch | None:
+        """The batch after one of the present chunks."""
+        after = next((i for i, own in enumerate(self._chunks, 1) if own is part), None)
+        if after is None:  # of a trial
+            return None
+        return self._wanted(self._chunks[after % len(self._chunks)], number + after // len(self._chunks))
 
     def _look(
         self, part: Chunk, looks: dict[NetworkSource, SampledNetwork], images: Tensor
@@ -299,6 +317,10 @@ def independent(recipe: Recipe, network: MakeNetwork) -> bool:
     """
     untrained = all(isinstance(source, RandomNets) for source in recipe.sources())
     return untrained and not recipe.class_steps and not _together(recipe, network)
+
+
+def _total(losses: list[Tensor]) -> Tensor:
+    return losses[0] if len(losses) == 1 else torch.stack(losses).sum()
 
 
 def _together(recipe: Recipe, network: MakeNetwork) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -27,7 +29,7 @@ def check_fits(recipe: Recipe, network: MakeNetwork, real: ImageSet, together: i
     net = make_feature_net(network, classes, torch.device("cpu"))
     few = min(2, classes)
     read = statistics_of(term.objective for term in recipe.terms)
-    pixels = torch.linspace(-1, 1, few * 2 * real.images[0].numel()).view(few, 2, *real.shape)
+    pixels = torch.linspace(-1, 1, few * 2 * math.prod(real.shape)).view(few, 2, *real.shape)
     both = (pixels, pixels.flip(3).requires_grad_())
     one, other = (View(net, x, None, read, torch.ones(()), trained=net) for x in both)
     try:

@@ -33,7 +33,7 @@ class PixelStep:
         self._recipe, self._pixels = recipe, pixels
         self.gradient = pixels.grad = torch.zeros_like(pixels)
         self._lr, momentum = joint(recipe, len(real.class_ids))
-        self._sgd = torch.optim.SGD([pixels], lr=self._lr, momentum=momentum)
+        self._sgd = torch.optim.SGD([pixels], lr=self._lr, momentum=momentum, fused=pixels.is_cuda)
         mean, std = (torch.tensor(x, device=real.device).view(-1, 1, 1) for x in (real.mean, real.std))
         self._black, self._white = -mean / std, (1 - mean) / std
 

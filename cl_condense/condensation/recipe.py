@@ -96,7 +96,8 @@ class Term:
         if self.blocks:
             which = tuple(map(int, str(self.blocks)))
             real, syn = real.of_blocks(which), syn.of_blocks(which)
-        return settled_number(self.weight) * self.objective(real, syn)
+        weight, value = settled_number(self.weight), self.objective(real, syn)
+        return value if weight == 1 else weight * value
 
 
 @dataclass(frozen=True)

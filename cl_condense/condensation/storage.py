@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, Protocol, get_args
 
@@ -51,7 +52,7 @@ class Pixels:
         if self.init == "real":
             return real.take(real.draw(ipc, Purpose.START, seed, distinct=True))
         ids = torch.tensor(real.class_ids, device=real.device)[:, None]
-        slots = torch.arange(ipc * real.images[0].numel(), device=real.device)
+        slots = torch.arange(ipc * math.prod(real.shape), device=real.device)
         return normal(Purpose.START, seed, ids, slots).view(len(ids), ipc, *real.shape)
 
 

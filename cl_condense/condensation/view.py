@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
@@ -25,10 +25,18 @@ class Statistic(NamedTuple):
         tap: which maps.
         mean: ``[k, m, c, h, w]`` -> ``[k, ...]``, the mean over m images of something of each; in float32 (or
             float64) though the maps may be bfloat16.
+        together: the same of the maps of all blocks, in fewer operations, for a GPU; None: block by block.
     """
 
     tap: Tap
     mean: Callable[[Tensor], Tensor]
+    together: Callable[[Sequence[Tensor]], tuple[Tensor, ...]] | None = None
+
+    def of(self, blocks: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """It of the maps of all blocks, each ``[k, m, c, h, w]``."""
+        if self.together and blocks and blocks[0].is_cuda:
+            return self.together(blocks)
+        return tuple(self.mean(maps) for maps in blocks)
 
 
 def reading(*statistics: Statistic) -> Callable[[Objective], Objective]:
@@ -78,7 +86,7 @@ def see(
         by_class(found.embedding),
         by_class(found.logits),
         None if found.pooled is None else found.pooled.shape[1:],
-        tuple(tuple(s.mean(x.unflatten(0, images.shape[:2])) for x in tapped[s.tap]) for s in statistics),
+        tuple(s.of([x.unflatten(0, images.shape[:2]) for x in tapped[s.tap]]) for s in statistics),
     )
 
 
@@ -124,6 +132,8 @@ class View:
     def _seen(self) -> NetworkOutputs:
         classes, images = self._parts()
         with torch.set_grad_enabled(self._differentiable):
+            if classes == images == 1:
+                return self._see(self.net, self.images, self._statistics, self._precision)
             return joined(
                 [
                     [self._see(self.net, x, self._statistics, self._precision) for x in row.chunk(images, 1)]
@@ -236,8 +246,6 @@ class _OfBlocks(View):
 
 def joined(parts: list[list[NetworkOutputs]]) -> NetworkOutputs:
     """What is seen of classes together: a row of ``parts`` is some classes, a part some images of each."""
-    if len(parts) == len(parts[0]) == 1:
-        return parts[0][0]
 
     def join(which: Callable[[NetworkOutputs], Tensor]) -> Tensor:
         return torch.cat([torch.cat([which(part) for part in row], 1) for row in parts])

@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 import shutil
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,10 +24,10 @@ from cl_condense.common.foreign import one_line
 from cl_condense.common.progress import OnProgress, Progress
 from cl_condense.data.image_file import opened
 
-try:
+if sys.platform == "win32":  # where two processes must not decode the same images at once
+    fcntl = None
+else:
     import fcntl
-except ImportError:  # on Windows, where two processes must not decode the same images at once
-    fcntl = None  # type: ignore[assignment]
 
 CACHE = "CL_CONDENSE_CACHE"
 """The environment variable that names the folder for decoded images."""
@@ -57,11 +58,11 @@ def decoded(
     path = folder / f"{name}-{side}-{_fingerprint(root, files, side, fit)}.npy"
     shape = (len(files), 3, side, side)
     try:
-        found = _mapped(path, shape)
+        found = mapped(path, shape)
         if found is None:
             folder.mkdir(parents=True, exist_ok=True)
-            with _alone(path.with_suffix(".partial")) as out:
-                if _mapped(path, shape) is None:  # nobody else was quicker
+            with alone(path.with_suffix(".partial")) as out:
+                if mapped(path, shape) is None:  # nobody else was quicker
                     _decode([root / file for file in files], out, shape, fit, on_progress)
                     if not fcntl:
                         out.close()  # Windows renames no file that is open
@@ -86,7 +87,7 @@ def _fingerprint(root: Path, files: Sequence[str], side: int, fit: str) -> str:
     return digest.hexdigest()[:16]
 
 
-def _mapped(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
+def mapped(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
     """The images in a file, or None where it is not there or not whole."""
     if not path.is_file():  # a pipe would be waited for
         return None
@@ -99,7 +100,7 @@ def _mapped(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
 
 
 @contextmanager
-def _alone(path: Path) -> Iterator[BinaryIO]:
+def alone(path: Path) -> Iterator[BinaryIO]:
     """A file to go on with, for one process at a time; it goes away where an image or the disk is at fault."""
     with path.open("a+b") as out:
         with suppress(OSError):  # of file systems without locks

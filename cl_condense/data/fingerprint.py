@@ -12,5 +12,6 @@ def fingerprint(*sets: ImageSet) -> str:
     digest = hashlib.sha256()
     for images in sets:
         digest.update(repr((images.shape, images.class_ids, images.counts, images.names)).encode())
-        digest.update(images.images.cpu().contiguous().numpy().data)
+        for part in images.store.parts():
+            digest.update(part.cpu().contiguous().numpy().data)
     return digest.hexdigest()

@@ -8,12 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from cl_condense.common.foreign import one_line
 from cl_condense.common.paths import path_of
 from cl_condense.common.progress import OnProgress
 from cl_condense.common.rng import fold, permutation
 from cl_condense.data.csv_list import csv_layout, is_list
-from cl_condense.data.gathering import Gathering, stacked
+from cl_condense.data.gathering import Gathering
 from cl_condense.data.imageset import ImageSet
 from cl_condense.data.layout import Classes, Layout, class_files, folder_layout, folders
 from cl_condense.data.preparation import Note, OnNote, Pair, Preparation, chosen, no_share, share_of
@@ -41,7 +44,8 @@ def load_folder(
     PNG, JPEG, BMP, WebP, TIFF and PPM files are read, others passed over. Images are uint8 ``[n, c, h, w]``,
     upright, of one channel where every file is grey and else of three, see ``opened``. All must have the same
     size, unless ``size`` is given: then they are scaled and their middle is cut out, as torchvision's Resize
-    and CenterCrop do it; a JPEG of four times the size or more is decoded at a part of its own.
+    and CenterCrop do it; a JPEG of four times the size or more is decoded at a part of its own. Images that
+    would take more than half of the memory are kept in a file, as ``decoded`` keeps its own, and mapped.
     Labels are the places of the class names, and the normalisation is that of the training images.
 
     Args:
@@ -67,13 +71,12 @@ def load_folder(
     files = [file for part in parts for own in part.values() for file in own]
     gathering = Gathering(root, wanted, on_progress, tell)
     found = gathering.decoded(files)
-    kept = [gathering.kept(part, found) for part in parts]
+    kept = [gathering.kept(part, found.row) for part in parts]
     if layout.test is None:
         kept = [*divided(kept[0], share_of(wanted))]
         tell(Note("held out", _said(root, kept, wanted)))
     (train, labels), (test, test_labels) = map(flat, kept)
-    channels = max(array.ndim for array in found.values())
-    images = (stacked([found[file] for file in own], channels) for own in (train, test))
+    images = (found.store.picked(_rows([found.row[file] for file in own])) for own in (train, test))
     return pair((next(images), labels), (next(images), test_labels), tuple(layout.train))
 
 
@@ -96,8 +99,7 @@ def load_images(classes: dict[str, list[Path]]) -> Part:
         ValueError: as ``load_folder``.
     """
     files, labels = flat(classes)
-    found = [*Gathering().decoded(files).values()]
-    return stacked(found, max(array.ndim for array in found)), labels
+    return Gathering().decoded(files).store.whole, labels
 
 
 def pair(train: Part, test: Part, names: tuple[str, ...], constants: Any = None) -> Pair:
@@ -123,6 +125,12 @@ def flat(part: Classes) -> tuple[list[Any], list[int]]:
     """All files or rows, class by class, and their labels."""
     pairs = [(one, label) for label, own in enumerate(part.values()) for one in own]
     return [one for one, _ in pairs], [label for _, label in pairs]
+
+
+def _rows(rows: list[int]) -> slice | Tensor:
+    """Rows as a slice where they follow one another."""
+    first, last = rows[0], rows[-1] + 1
+    return slice(first, last) if rows == [*range(first, last)] else torch.tensor(rows)
 
 
 def _layout(root: Path) -> Layout:

@@ -19,6 +19,7 @@ from cl_condense.common.progress import OnProgress
 from cl_condense.data.decoding import decoded
 from cl_condense.data.imageset import ImageSet
 from cl_condense.data.preparation import Pair
+from cl_condense.data.store import Store
 
 Files = dict[str, list[str]]  # of each class, relative to the data set's folder
 
@@ -110,7 +111,8 @@ def load_imagenet(name: str, data: str | Path, on_progress: OnProgress | None = 
     def part_of(images: torch.Tensor, files: Files) -> ImageSet:
         # not ImageSet.of: to sort by class it copies the images, and they are sorted
         counts = tuple(map(len, files.values()))
-        return ImageSet(images, tuple(range(len(named))), counts, MEAN, STD, tuple(named.values()))
+        store = Store(images, mapped=True)
+        return ImageSet(store, tuple(range(len(named))), counts, MEAN, STD, tuple(named.values()))
 
     split = sum(map(len, train.values()))
     return part_of(images[:split], train), part_of(images[split:], test)

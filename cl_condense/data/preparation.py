@@ -212,4 +212,4 @@ def _counted(images: ImageSet) -> ImageSet:
 
 def _with(part: ImageSet, images: Tensor, constants: ImageSet | None = None) -> ImageSet:
     of = constants or part
-    return replace(part, images=images, mean=of.mean, std=of.std)
+    return part.with_images(images, (of.mean, of.std))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -22,6 +24,7 @@ class Whitening:
 
     mean: Tensor
     matrix: Tensor
+    _there: dict[torch.device, tuple[Tensor, Tensor]] = field(default_factory=dict, repr=False)
 
     @staticmethod
     def of(train: ImageSet) -> Whitening:
@@ -30,41 +33,32 @@ class Whitening:
         Raises:
             ValueError: for a single image, and where the covariance fits no memory.
         """
-        n, size = len(train), train.images[0].numel()
+        n, size = len(train), math.prod(train.shape)
         if n < 2:
             raise ValueError("whitening of 1 training image: give 2 or more")
         check_room(4 * 8 * size**2, f"whitening of {size:,} values an image")
-        mean = sum((_flat(part, train).double().sum(0) for part in _parts(n)), torch.zeros(())) / n
+        mean = sum((part.double().sum(0) for part in _flat(train)), torch.zeros(())) / n
         cov = torch.zeros(size, size, dtype=torch.float64)
-        for part in _parts(n):
-            x = (_flat(part, train).double() - mean).float()
+        for part in _flat(train):
+            x = (part.double() - mean).float()
             cov += (x.T @ x).double()
         values, vectors = torch.linalg.eigh(cov / (n - 1))
         matrix = vectors * (values.clamp_min(0) + EPS).rsqrt() @ vectors.T
         return Whitening(mean.float(), matrix.float())
 
-    def __call__(self, images: ImageSet) -> ImageSet:
-        """The same images as float32, whitened: what a network gets.
+    def __call__(self, x: Tensor) -> Tensor:
+        """Of pixels ``[..., values]`` from 0 to 1."""
+        mean, matrix = self._there.setdefault(x.device, (self.mean, self.matrix))
+        if mean.device != x.device:
+            mean, matrix = self._there[x.device] = mean.to(x.device), matrix.to(x.device)
+        return (x - mean) @ matrix
 
-        Raises:
-            ValueError: where they fit no memory.
-        """
-        check_room(4 * images.images.numel(), f"{len(images):,} whitened images")
-        parts = [(_flat(part, images) - self.mean) @ self.matrix for part in _parts(len(images))]
-        found = torch.cat(parts).view(images.images.shape)
-        return replace(images, images=found.to(images.device))
-
-
-def _parts(n: int) -> list[slice]:
-    return [slice(start, start + _AT_ONCE) for start in range(0, n, _AT_ONCE)]
+    def of_set(self, images: ImageSet) -> ImageSet:
+        """The same images, each whitened when it is taken: what a network gets."""
+        return replace(images, whitening=self)
 
 
-def _flat(part: slice, images: ImageSet) -> Tensor:
-    """Images ``[n, values]`` from 0 to 1, on the CPU."""
-    x = images.images[part].cpu().flatten(1)
-    if x.dtype == torch.uint8:
-        return x.float() / 255
-    mean, std = (
-        torch.tensor(v).repeat_interleave(images.images[0, 0].numel()) for v in (images.mean, images.std)
-    )
-    return x * std + mean
+def _flat(images: ImageSet) -> Iterator[Tensor]:
+    """Images ``[n, values]`` from 0 to 1, on the CPU, some at a time."""
+    for part in images.every().split(_AT_ONCE):
+        yield images.unit(images.store.gather(part)).cpu().flatten(1)

@@ -21,6 +21,7 @@ from cl_condense.condensation.condensed_set import SHRINK, CondensedSet
 from cl_condense.condensation.paper_settings import warn_borrowed
 from cl_condense.condensation.recipe import Method, Recipe
 from cl_condense.data.imageset import ImageSet
+from cl_condense.data.placing import lying, placed
 from cl_condense.memory.budgets import Budget
 from cl_condense.memory.condensing import condensed_to
 from cl_condense.memory.returning import with_stored
@@ -78,6 +79,7 @@ class ClassMemory:
         seen: how many images were seen of each class, in order of arrival.
         experiences: how many were taken in.
         seconds: what the last update took.
+        images_lay: where the experience's images were meanwhile, as a record says it; see ``placed``.
 
     Raises:
         ValueError: for a budget below one image a class, an unknown method or device.
@@ -126,6 +128,7 @@ class ClassMemory:
         self.seen: dict[int, int] = {}
         self.experiences = 0
         self.seconds = 0.0
+        self.images_lay: Json = {}
         self._warned = False
 
     @property
@@ -229,7 +232,7 @@ class ClassMemory:
         if real.weights is not None:
             raise ValueError("images with weights: give an experience's images without, each counts as one")
         stored = self.condensed
-        if stored is None or real.images.dtype != torch.uint8:  # floats are what networks take, as stored ones
+        if stored is None or real.store.whole.dtype != torch.uint8:  # floats are as stored ones
             return
         if (real.mean, real.std) != (stored.mean, stored.std):
             raise ValueError(
@@ -272,7 +275,9 @@ class ClassMemory:
             return made.coded(self.codec)
 
         apart = class_independent(self.method, network)
-        return condensed_to(quotas, real.to(self.device), make, apart=apart)
+        there = placed(real, self.device)
+        self.images_lay = lying(there)
+        return condensed_to(quotas, there, make, apart=apart)
 
 
 class _Parts:

@@ -14,7 +14,8 @@ from cl_condense.common.kinds import check_kind
 from cl_condense.common.numbers import whole
 from cl_condense.common.rng import Purpose, permutation
 from cl_condense.condensation.condensed_set import CondensedSet
-from cl_condense.data.imageset import Constants, ImageSet, check_constants
+from cl_condense.data.image_checks import Constants, check_constants
+from cl_condense.data.imageset import ImageSet
 from cl_condense.memory.class_memory import ClassMemory
 from cl_condense.memory.gathered import Gathered, pixels_of, whole_numbers
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
@@ -17,6 +17,7 @@ from cl_condense.common.plain import Json
 from cl_condense.common.progress import OnProgress, Progress
 from cl_condense.common.rng import Purpose, permutation
 from cl_condense.condensation.condensed_set import CondensedSet
+from cl_condense.data.ahead import in_parts
 from cl_condense.data.imageset import ImageSet, check_ipc
 from cl_condense.networks.contract import MakeNetwork, features_of, make_feature_net
 from cl_condense.networks.init import Initialiser
@@ -40,10 +41,10 @@ class FeatureScorer:
     _net: nn.Module | None = field(default=None, init=False)
     _looks: list[Tensor] = field(default_factory=list, init=False)
 
-    def embedding(self) -> Tensor:
-        """Embedding ``[n, d]`` of every image, after the training."""
+    def embeddings(self) -> Iterator[Tensor]:
+        """Embeddings ``[m, d]`` of the images of one class after another, after the training."""
         net = self._train() if self._net is None else self._net
-        return self._see(net, lambda part: features_of(net, part).embedding)
+        return _filled(self._seen(net, lambda part: features_of(net, part).embedding), self.real.counts)
 
     def forgotten(self) -> Tensor:
         """Times ``[n]`` that every image was forgotten from epoch to epoch (``count_forgotten``)."""
@@ -55,7 +56,6 @@ class FeatureScorer:
         real, steps = self.real, -(-len(self.real) // 256)
         net = make_feature_net(self.network, len(real.class_ids), real.device)
         Initialiser(net)(Purpose.SELECT, self.seed)
-        images = real.take(torch.arange(len(real), device=real.device))
         targets = real.targets
 
         kept = self.checkpoint.tensors if self.checkpoint else {}
@@ -63,7 +63,8 @@ class FeatureScorer:
 
         def on_progress(progress: Progress) -> None:
             if look and progress.done == int(progress.done):  # an epoch is over
-                self._looks.append(self._see(net, lambda part: net(part).argmax(1)) == targets)
+                (guesses,) = _filled(self._seen(net, lambda part: net(part).argmax(1)), [len(real)])
+                self._looks.append(guesses == targets)
                 kept["looks"] = torch.stack(self._looks)
             done = round(steps * progress.done)
             if self.on_iteration and done <= self.iterations:  # a last epoch is done to its end
@@ -71,7 +72,7 @@ class FeatureScorer:
 
         train(
             [net],
-            images,
+            real,
             targets,
             Training(epochs=-(-self.iterations // steps), augment=None),
             keys=(Purpose.SELECT, self.seed),
@@ -81,13 +82,31 @@ class FeatureScorer:
         self._net = net
         return net
 
-    @torch.no_grad()
-    def _see(self, net: nn.Module, of: Callable[[Tensor], Tensor]) -> Tensor:
-        net.eval()
-        index = torch.arange(len(self.real), device=self.real.device)
-        values = torch.cat([of(self.real.take(part)) for part in index.split(256)])
-        net.train()
-        return values
+    def _seen(self, net: nn.Module, of: Callable[[Tensor], Tensor]) -> Iterator[Tensor]:
+        """What is made of all images, some at a time."""
+        for images in in_parts(self.real, self.real.every(), 256):
+            net.eval()
+            with torch.no_grad():
+                values = of(images)
+            net.train()
+            yield values
+
+
+def _filled(parts: Iterator[Tensor], counts: Sequence[int]) -> Iterator[Tensor]:
+    """Rows that come some at a time, as many together as each count says.
+
+    They are copied where they will stay: a small tensor kept for each batch of images would leave the allocator
+    no room as large as a batch.
+    """
+    rest = next(parts)
+    for count in counts:
+        own, done = rest.new_empty(count, *rest.shape[1:]), 0
+        while done < count:
+            rest = rest if len(rest) else next(parts)
+            some = rest[: count - done]
+            own[done : done + len(some)] = some
+            rest, done = rest[len(some) :], done + len(some)
+        yield own
 
 
 Select = Callable[[ImageSet, int, int, FeatureScorer], Tensor]
@@ -168,7 +187,7 @@ def herding(real: ImageSet, ipc: int, seed: int, scorer: FeatureScorer) -> Tenso
     augmentation; IDC's code does the same with a network trained on all data.
     """
     chosen = []
-    for part, start in _by_class(real, scorer.embedding()):
+    for part, start in _by_class(real, scorer.embeddings()):
         mean = _mean(real, part, start)
         free = torch.zeros(len(part), device=part.device)
         total, picks = torch.zeros_like(mean), []
@@ -189,7 +208,7 @@ def k_center(real: ImageSet, ipc: int, seed: int, scorer: FeatureScorer) -> Tens
     from images that have a label already. Embeddings as for herding.
     """
     chosen = []
-    for part, start in _by_class(real, scorer.embedding()):
+    for part, start in _by_class(real, scorer.embeddings()):
         picks = [(part - _mean(real, part, start)).square().sum(1).argmin()]
         gaps = torch.full((len(part),), torch.inf, device=part.device)
         for _ in range(1, ipc):
@@ -211,7 +230,8 @@ def forgetting(real: ImageSet, ipc: int, seed: int, scorer: FeatureScorer) -> Te
     says, with DC's augmentation, which is none but for MNIST.
     """
     chosen = []
-    for (part, start), class_id in zip(_by_class(real, scorer.forgotten()), real.class_ids, strict=True):
+    times = _by_class(real, scorer.forgotten().split(real.counts))
+    for (part, start), class_id in zip(times, real.class_ids, strict=True):
         order = permutation(len(part), Purpose.SELECT, seed, class_id, device=part.device)
         order = order[part[order].argsort(descending=True, stable=True)]
         chosen.append(order[:ipc] + start)
@@ -230,6 +250,7 @@ def _mean(real: ImageSet, part: Tensor, start: int) -> Tensor:
     return (weights[:, None] * part).sum(0) / weights.sum()
 
 
-def _by_class(real: ImageSet, values: Tensor) -> list[tuple[Tensor, int]]:
+def _by_class(real: ImageSet, values: Iterable[Tensor]) -> Iterator[tuple[Tensor, int]]:
+    """What there is of each class, with the row of its first image."""
     starts = [sum(real.counts[:i]) for i in range(len(real.counts))]
-    return list(zip(values.split(real.counts), starts, strict=True))
+    return zip(values, starts, strict=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -27,6 +28,7 @@ from cl_condense.runs.build import method_for
 from cl_condense.runs.config import CondenseConfig, TrainConfig
 from cl_condense.runs.provenance import together
 from cl_condense.runs.records import lines
+from cl_condense.runs.tasks import Executor, Local, Task
 from cl_condense.runs.ways import numbers
 
 ORDERS = 5
@@ -79,15 +81,31 @@ class Bench:
         return [*self.scores(), *(record for work in works.values() for record in work.kept(self.folder))]
 
     def missing(self, cells: Sequence[Cell]) -> list[Work]:
-        """What is not done, each once."""
+        """What is not done, each once; steps of one run are one."""
         results = self.results(cells)
-        return [work for work in self._all(cells) if not work.accuracies(results)]
+        left = [work for work in self._all(cells) if not work.accuracies(results)]
+        return [*{_work_key(work.identity()): work for work in reversed(left)}.values()][::-1]
 
-    def do(
-        self, work: Work, on_iteration: OnProgress | None = None, recorder: Recorder | None = None
-    ) -> list[Json]:
-        """Does what is missing of a work and returns its results, which are in the folder then."""
-        return work.do(self.folder, self.load, on_iteration, recorder)
+    def opened(
+        self,
+        work: Work,
+        executor: Executor,
+        on_iteration: OnProgress | None = None,
+        recorder: Recorder | None = None,
+    ) -> AbstractContextManager[list[Task]]:
+        """What is missing of a work, as tasks whose results come into the folder."""
+        return work.opened(self.folder, self.load, executor, on_iteration, recorder)
+
+    def do(self, work: Work, on_iteration: OnProgress | None = None) -> list[Json]:
+        """Does what is missing of a work here, and returns its results, which are in the folder then."""
+        with self.opened(work, Local(), on_iteration) as tasks:
+            Local()(tasks)
+        return self.of(work)
+
+    def of(self, work: Work) -> list[Json]:
+        """The results of a work; errors as ``scores``."""
+        identity = work.identity()
+        return [r for r in [*self.scores(), *work.kept(self.folder)] if r["work"] == identity]
 
     def ours(self, cell: Cell, results: Sequence[Json]) -> NDArray[np.float64]:
         """Our accuracies for a cell, in percent; empty where it was not measured."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 from rich.console import Console
@@ -15,15 +17,17 @@ from cl_condense.common.durations import words
 from cl_condense.common.files import writing
 from cl_condense.common.foresight import LONG
 from cl_condense.common.plain import Json
-from cl_condense.common.progress import Progress
+from cl_condense.common.progress import OnProgress, Progress
 from cl_condense.common.progress_bar import ProgressBar
 from cl_condense.common.recorder import Recorder
 from cl_condense.common.stopping import Limit, Stop
+from cl_condense.condensation.sources.pooled import STAGE
 from cl_condense.papers.bench import Bench
 from cl_condense.papers.forecast import Forecast, Planned
 from cl_condense.papers.published import Cell
 from cl_condense.papers.work import Work
 from cl_condense.runs.config import digest
+from cl_condense.runs.tasks import Executor, Local, Task
 
 
 @dataclass
@@ -33,6 +37,7 @@ class Campaign:
     Attributes:
         cheapest: the shortest first, by estimate; else in the order of the cells.
         logs: loggers of a ``Recorder``; the folder's name is its run.
+        executor: does them, here one after another, or elsewhere several at a time.
     """
 
     bench: Bench
@@ -40,6 +45,7 @@ class Campaign:
     limit: Limit = field(default_factory=Limit)
     cheapest: bool = False
     logs: Sequence[str] = ()
+    executor: Executor = field(default_factory=Local)
     console: Console = field(default_factory=stderr)
     _planned: dict[Work, Planned] = field(default_factory=dict, init=False)
 
@@ -74,7 +80,10 @@ class Campaign:
         self._foresee(sum(each.seconds() for each in plan))
         folder = self.bench.folder.resolve()
         with Recorder(*self.logs, name=f"{folder.name}-{digest({'folder': str(folder)})}") as recorder:
-            self._in_turn(plan, forecast, recorder)
+            if self.executor.where:
+                self._at_once(plan, forecast, recorder)
+            else:
+                self._in_turn(plan, forecast, recorder)
 
     def _in_turn(self, plan: list[Planned], forecast: Forecast, recorder: Recorder) -> None:
         for number, (work, _) in enumerate(plan, 1):
@@ -89,6 +98,38 @@ class Campaign:
                 raise
             self._say(f"{head} {_result(work, found)}, {words(seconds)}")
             forecast.learn(work, found)
+
+    def _at_once(self, plan: list[Planned], forecast: Forecast, recorder: Recorder) -> None:
+        """All of them, as many at a time as the executor takes."""
+        seconds = sum(each.seconds() for each in plan)
+        self._say(f"{len(plan)} to do on {self.executor.where}: about {words(seconds)} one after another")
+        makers: dict[str, Task] = {}
+        with ExitStack() as stack:
+            bar = stack.enter_context(ProgressBar(console=self.console))
+            board = _Board(bar, self.executor.where, len(plan))
+            tasks: list[Task] = []
+            for number, (work, _) in enumerate(plan):
+                told = board.of(number)
+                own = stack.enter_context(self.bench.opened(work, self.executor, told, recorder))
+                ended = partial(self._ended, board, work, number, [len(own)])
+                first = makers.get(work.makes())
+                own = [replace(task, ended=ended, after=first) for task in own]
+                if work.makes():
+                    makers.setdefault(work.makes(), own[0])
+                tasks += own
+            board.show()
+            try:
+                self.executor(tasks, self.limit.check)
+            except Stop:
+                self._planned |= {work: Planned(work, forecast.pieces(work)) for work, _ in plan}
+                raise
+
+    def _ended(self, board: _Board, work: Work, number: int, left: list[int]) -> None:
+        """Says what came out of a work, once the last of its tasks has ended."""
+        left[0] -= 1
+        if not left[0]:
+            board.end(number)
+            self._say(f"[{board.done}/{board.works}] {work}: {_result(work, self.bench.of(work))}")
 
     def _foresee(self, seconds: float) -> None:
         """Says what helps where it will take long on a CPU."""
@@ -106,12 +147,42 @@ class Campaign:
             bar(progress)
             self.limit.check()
 
-        with ProgressBar(str(work), self.console) as bar:
-            found = self.bench.do(work, on_iteration, recorder)
-        return found, time.perf_counter() - begun
+        opened = self.bench.opened(work, self.executor, on_iteration, recorder)
+        with ProgressBar(str(work), self.console) as bar, opened as tasks:
+            self.executor(tasks)
+        return self.bench.of(work), time.perf_counter() - begun
 
     def _say(self, text: str) -> None:
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+class _Board:
+    """How far works are that are done at a time: a bar counts them, and each that is at work by its share."""
+
+    def __init__(self, bar: OnProgress, where: str, works: int) -> None:
+        self.works, self.done = works, 0
+        self._bar, self._where, self._shares = bar, where, dict[int, float]()
+
+    def of(self, number: int) -> OnProgress:
+        """What tells how far a work is, by its number; a set is half done before it is scored."""
+
+        def tell(progress: Progress) -> None:
+            share = progress.done / max(1, progress.total)
+            halves = {"condensing": share / 2, STAGE: share / 4, "training": (1 + share) / 2}
+            self._shares[number] = max(self._shares.get(number, 0.0), halves.get(progress.stage, share))
+            self.show()
+
+        return tell
+
+    def end(self, number: int) -> None:
+        """Counts a work that is done."""
+        self._shares.pop(number, None)
+        self.done += 1
+        self.show()
+
+    def show(self) -> None:
+        """Draws it."""
+        self._bar(Progress(f"on {self._where}", self.done + sum(self._shares.values()), self.works))
 
 
 def listing(planned: Sequence[Planned], limit: float | None, where: str, say: Callable[[str], None]) -> None:

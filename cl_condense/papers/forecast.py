@@ -67,8 +67,8 @@ class Forecast:
         made: set[str] = set()
         for i, (work, pieces) in enumerate(planned):
             if work.makes() in made:
-                planned[i] = Planned(work, work.rest(pieces))
-            else:
+                planned[i] = Planned(work, pieces[-1:])
+            elif work.makes():
                 made.add(work.makes())
         return planned
 

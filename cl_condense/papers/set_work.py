@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 
 from cl_condense.common.checkpoint import Checkpoint
+from cl_condense.common.files import writing
 from cl_condense.common.plain import Json
-from cl_condense.common.progress import OnProgress, telling
+from cl_condense.common.progress import OnProgress, Progress
 from cl_condense.common.recorder import Recorder
 from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.data.imageset import ImageSet
+from cl_condense.data.placing import placed
 from cl_condense.papers.costs import Costs
 from cl_condense.papers.printed import printed
 from cl_condense.papers.published import Cell
@@ -24,7 +27,20 @@ from cl_condense.runs.defaults import DEFAULTS, EVALUATIONS
 from cl_condense.runs.evaluate_sets import evaluate_set
 from cl_condense.runs.moments import checkpoints, iterations_of, path_after, reached
 from cl_condense.runs.records import append, mend
-from cl_condense.runs.single import POOLS, Job, run
+from cl_condense.runs.single import POOLS, Job, Made, absent, make, write
+from cl_condense.runs.tasks import Errand, Executor, News, Shared, Task, Tell
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The accuracies of a work, as a record."""
+
+    record: Json
+
+    lasts = True
+
+    def plain(self) -> Scored:
+        return self
 
 
 @dataclass(frozen=True)
@@ -75,36 +91,54 @@ class SetWork:
     def kept(self, folder: Path) -> list[Json]:
         return []  # the scores of all sets lie in one file
 
-    def do(
+    @contextmanager
+    def opened(
         self,
         folder: Path,
         load: Load,
+        executor: Executor,
         on_iteration: OnProgress | None = None,
         recorder: Recorder | None = None,
-    ) -> list[Json]:
-        (train, test), recorder = load(self.condense.dataset), recorder or Recorder()
-        path, end = (folder / "sets" / name for name in (self.set_name(), self.makes()))
+    ) -> Iterator[list[Task]]:
+        data, curves = executor.share(load(self.condense.dataset)), recorder or Recorder()
+        job, path = self.job(folder), folder / "sets" / self.set_name()
 
-        def tell(of: str) -> OnProgress:
-            curves = partial(recorder.within, of)
-            return telling(curves, on_iteration) if on_iteration else curves
+        def begin() -> Errand:
+            if path.exists():
+                return MakeAndScore(self, data, CondensedSet.load(path))
+            absent(job)
+            return MakeAndScore(self, data, None)
 
-        if not path.exists():
-            job = Job(
-                self.condense, end, device=self.device, pools=folder / POOLS, checkpoints=self.checkpoints
-            )
-            run(job, train.to(self.device), tell(end.stem))
-        made, checkpoint = CondensedSet.load(path), self._checkpoint(folder)
-        of = f"{path.stem}, {self.train.network} {digest(self.train.identity())}"
-        found = evaluate_set(made, test, self.train, self.device, on_progress=tell(of), checkpoint=checkpoint)
-        recorder.accuracies(of, found["accuracies"])
-        record = {"work": self.identity(), **found}
+        def heard(news: News) -> None:
+            if isinstance(news, Made):
+                if not news.path(job).exists():
+                    write(job, news)
+            elif isinstance(news, Scored):
+                curves.accuracies(self.scoring(), news.record["accuracies"])
+                self._keep(folder, news.record)
+            elif isinstance(news, Progress):
+                curves(news)
+                if on_iteration:
+                    on_iteration(news)
+
+        with writing(job.path):
+            yield [Task(str(self), folder, begin, heard, data=data, device=self.device)]
+
+    def job(self, folder: Path) -> Job:
+        """What makes its set in a folder of results."""
+        path, kept = folder / "sets" / self.makes(), self.checkpoints
+        return Job(self.condense, path, device=self.device, pools=folder / POOLS, checkpoints=kept)
+
+    def scoring(self) -> str:
+        """What the training of its networks is called in curves."""
+        return f"{Path(self.set_name()).stem}, {self.train.network} {digest(self.train.identity())}"
+
+    def _keep(self, folder: Path, record: Json) -> None:
         mend(folder / "scores.jsonl")
         append(folder / "scores.jsonl", record)
-        checkpoint.remove()
-        return [record]
+        self.checkpoint(folder).remove()
 
-    def _checkpoint(self, folder: Path) -> Checkpoint:
+    def checkpoint(self, folder: Path) -> Checkpoint:
         """Where the training of its networks goes on."""
         own = self.identity()
         return Checkpoint(folder / "checkpoints" / f"{digest(own)}.checkpoint", own, strict=False)
@@ -112,12 +146,8 @@ class SetWork:
     def makes(self) -> str:
         return _set_name(self.condense, self.checkpoints)
 
-    def rest(self, pieces: list[Piece]) -> list[Piece]:
-        return pieces[-1:]
-
     def pieces(self, folder: Path, costs: Costs) -> list[Piece]:
-        job = Job(self.condense, folder / "sets" / self.makes(), checkpoints=self.checkpoints)
-        scoring = self._scoring(folder, costs)
+        job, scoring = self.job(folder), self._scoring(folder, costs)
         if (folder / "sets" / self.set_name()).exists():
             return [scoring]
         done, spent = job.done()
@@ -127,7 +157,7 @@ class SetWork:
         return [Piece(left, begun=done > 0), scoring]
 
     def _scoring(self, folder: Path, costs: Costs) -> Piece:
-        before = self._checkpoint(folder)
+        before = self.checkpoint(folder)
         if not before.share:
             return Piece(0.0, costs.training())
         return Piece(0.0, before.spent * (1 / before.share - 1), begun=True)
@@ -146,6 +176,37 @@ class SetWork:
     def _own(self, results: Sequence[Json]) -> list[Json]:
         identity = self.identity()
         return [r for r in results if r["work"] == identity]
+
+
+@dataclass(frozen=True)
+class MakeAndScore:
+    """A work as data: condenses its set, unless that is ``made``, and trains networks on it."""
+
+    work: SetWork
+    data: Shared
+    made: CondensedSet | None
+
+    def __call__(self, folder: Path, tell: Tell) -> None:
+        """Tells what is Made, and what is Scored."""
+        (train, test), work, made = self.data(), self.work, self.made
+
+        def part(of: str) -> OnProgress:
+            return lambda progress: tell(progress.part_of(of))
+
+        if made is None:
+            sets: dict[int | None, CondensedSet] = {}
+
+            def keep(found: Made) -> None:
+                tell(found)
+                if found.after == work.after:
+                    sets[found.after] = found.set
+
+            job = work.job(folder)
+            keep(make(job, placed(train, work.device), part(job.path.stem), keep))
+            made = sets[work.after]
+        told, checkpoint = part(work.scoring()), work.checkpoint(folder)
+        scored = evaluate_set(made, test, work.train, work.device, on_progress=told, checkpoint=checkpoint)
+        tell(Scored({"work": work.identity(), **scored}))
 
 
 @cache

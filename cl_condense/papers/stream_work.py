@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,10 +20,12 @@ from cl_condense.runs import config_file, records
 from cl_condense.runs.checks import check_run
 from cl_condense.runs.config import CondenseConfig, TrainConfig, digest
 from cl_condense.runs.defaults import DEFAULTS
-from cl_condense.runs.incremental import Event, Run
+from cl_condense.runs.events import Event
+from cl_condense.runs.incremental import Run
 from cl_condense.runs.run_config import RunConfig
 from cl_condense.runs.single import POOLS
 from cl_condense.runs.stream import step_sizes
+from cl_condense.runs.tasks import Executor, Task
 from cl_condense.runs.watching import in_units, to_recorder
 
 STEPS = 5
@@ -68,8 +71,7 @@ class StreamWork:
             for n, noun in ((s.steps, "step"), (s.orders, "order"), (self.train.networks, "network"))
         )
         images = f"{c.ipc} image{'s' * (c.ipc != 1)} per class"
-        step = f", step {self.step}" if self.step else ""
-        return f"{c.dataset} in {steps}, {images}, {c.method}, {orders} x {networks}{step}"
+        return f"{c.dataset} in {steps}, {images}, {c.method}, {orders} x {networks}"
 
     def out(self, folder: Path) -> Path:
         """The folder of its run: the same for any number of orders and on any device."""
@@ -94,14 +96,16 @@ class StreamWork:
         found = records.read(self.out(folder) / "records.jsonl")
         return [{**record, "work": self.identity()} for record in found]
 
-    def do(
+    @contextmanager
+    def opened(
         self,
         folder: Path,
         load: Load,
+        executor: Executor,
         on_iteration: OnProgress | None = None,
         recorder: Recorder | None = None,
-    ) -> list[Json]:
-        run = Run(self.run, *load(self.run.dataset), self.out(folder), pools=folder / POOLS)
+    ) -> Iterator[list[Task]]:
+        run = Run(self.run, *load(self.run.dataset), self.out(folder), pools=folder / POOLS, executor=executor)
         config_file.write(run.out / "config.toml", config_file.options(run.settings))
         curves = to_recorder(recorder or Recorder(), run.out.name)
         units = in_units(len(run.missing()), on_iteration or (lambda progress: None))
@@ -110,11 +114,11 @@ class StreamWork:
             curves(event)
             units(event)
 
-        run(on_event)
-        return self.kept(folder)
+        with run.opened(on_event) as tasks:
+            yield tasks
 
     def makes(self) -> str:
-        return _name(self.run)
+        return ""
 
     def pieces(self, folder: Path, costs: Costs) -> list[Piece]:
         have = {(r["order"], r["step"]) for r in self._own(self.kept(folder))}
@@ -122,9 +126,6 @@ class StreamWork:
         units = [(order, step) for order in range(s.orders) for step in range(1, s.steps + 1)]
         each = {step: self._piece(costs, step) for step in {step for unit in units for step in unit[1:]}}
         return [each[step] for order, step in units if (order, step) not in have]
-
-    def rest(self, pieces: list[Piece]) -> list[Piece]:
-        return []
 
     def past(self, folder: Path, results: Sequence[Json], costs: Costs) -> list[Past]:
         found = []

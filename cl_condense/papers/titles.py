@@ -8,7 +8,7 @@ TITLES: dict[str, str] = {
     "ddm-3": "DDM and DM on images of 128 pixels",
     "ddm-4": "Condensed with one network, evaluated with others; CIFAR-10, 10 images per class",
     "ddm-5": "Style matching added to DM, DataDAM and IDM",
-    "ddm-fig1": "Accuracy of sets near and far in style, CIFAR-10; the style gap of each is in report --figures",
+    "ddm-fig1": "Accuracy of sets near and far in style, CIFAR-10; report --figures has the style gap of each",
     "ddm-fig3a": "DDM's parts, added to DM; CIFAR-10, 10 images per class; a figure without numbers",
     "ddm-fig3b": "Class-incremental CIFAR-100, final accuracy; steps and images per class not stated",
     "ddm-suppd": "DDM's style terms, each and together, by images per class; the supplement was not to be had",

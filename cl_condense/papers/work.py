@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -12,6 +13,7 @@ from cl_condense.common.recorder import Recorder
 from cl_condense.data.imageset import ImageSet
 from cl_condense.papers.costs import Costs
 from cl_condense.runs.config import CondenseConfig, TrainConfig
+from cl_condense.runs.tasks import Executor, Task
 
 Load = Callable[[str], tuple[ImageSet, ImageSet]]
 """Gives (train, test) of a data set."""
@@ -97,10 +99,7 @@ class Work(Protocol):
         """
 
     def makes(self) -> str:
-        """What it makes that other works may share."""
-
-    def rest(self, pieces: list[Piece]) -> list[Piece]:
-        """Those of its pieces that are left where another work makes what they share."""
+        """What its first piece makes that other works may share; empty where they do not."""
 
     def pieces(self, folder: Path, costs: Costs) -> list[Piece]:
         """What is missing of it, piece by piece, with estimates."""
@@ -108,16 +107,16 @@ class Work(Protocol):
     def past(self, folder: Path, results: Sequence[Json], costs: Costs) -> list[Past]:
         """What was done of it, on any device."""
 
-    def do(
+    def opened(
         self,
         folder: Path,
         load: Load,
+        executor: Executor,
         on_iteration: OnProgress | None = None,
         recorder: Recorder | None = None,
-    ) -> list[Json]:
-        """Does what is missing of it, tells ``on_iteration`` how far it is, and returns its results.
+    ) -> AbstractContextManager[list[Task]]:
+        """What is missing of it, as tasks, while this process writes what comes out of them.
 
-        ``recorder`` gets its curves.
-
-        Where that raises, what was done is kept, and goes on the next time.
+        ``on_iteration`` is told how far the work is, ``recorder`` gets its curves. Where one of them raises,
+        what was done is kept, and goes on the next time.
         """

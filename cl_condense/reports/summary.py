@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cl_condense.common.files import atomic
+from cl_condense.common.lettering import label
 from cl_condense.common.plain import Values
 from cl_condense.reports.forgetting import accuracy_matrix, forgetting
 from cl_condense.runs.records import row_name
@@ -112,14 +113,14 @@ def accuracy_plot(records: Sequence[Record], path: str | Path, title: str = "") 
         if together:  # points at the same place would hide one another
             x = x + (i + 1) / (len(curves) + 1) - 0.5
         end, colour = curve[-1], _COLOURS[i % len(_COLOURS)]
-        label = f"{end.method}  {end}" + (f" (n = {end.n})" if len(ns) > 1 else "")
-        label += "" if end.step == last else f"\nat {end.classes_seen} classes"
+        name = f"{label(end.method)}  {end}" + (f" (n = {end.n})" if len(ns) > 1 else "")
+        name += "" if end.step == last else f"\nat {end.classes_seen} classes"
         bars, line, marker = std if len(x) == 1 else None, _LINES[i // len(_COLOURS) % 3], _MARKERS[i % 8]
-        axes.errorbar(x, y, bars, capsize=4, color=colour, ls=line, marker=marker, ms=5, label=label)
+        axes.errorbar(x, y, bars, capsize=4, color=colour, ls=line, marker=marker, ms=5, label=name)
         axes.fill_between(x, y - std, y + std, color=colour, alpha=0.15, lw=0)
     what = "final mean ± std" + (f" (n = {ns.pop()})" if len(ns) == 1 else "")
     figure.legend(title=what, loc="outside right center", frameon=False)
-    figure.suptitle(title, x=0.01, ha="left", parse_math=False, wrap=True)
+    figure.suptitle(label(title, 200), x=0.01, ha="left", wrap=True)
     axes.set(xlabel="classes seen", ylabel="accuracy (%)")
     low, high = axes.get_ylim()
     pad = max(0.0, 2.5 - (high - low) / 2)  # less than five points would magnify the noise

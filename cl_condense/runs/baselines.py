@@ -20,10 +20,12 @@ from cl_condense.common.progress import OnProgress
 from cl_condense.common.rng import Purpose
 from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.data.imageset import ImageSet
+from cl_condense.data.placing import placed
 from cl_condense.data.whitening import Whitening
 from cl_condense.runs.build import network_for, training_for
 from cl_condense.runs.config import TrainConfig
 from cl_condense.training.evaluate import OnTrained, count_right, fresh_networks, score
+from cl_condense.training.shown import Shown
 from cl_condense.training.train import TrainJob, train_together
 
 WHOLE_EPOCHS = 200
@@ -60,7 +62,7 @@ class Real:
     """The real images of a data set as sets see them: normalised, or whitened.
 
     Attributes:
-        train, test: uint8, or float32 where they are whitened.
+        train, test: uint8; where they are whitened, each image is when it is taken.
     """
 
     def __init__(self, train: ImageSet, test: ImageSet) -> None:
@@ -74,7 +76,7 @@ class Real:
     @cached_property
     def _whitened(self) -> Real:
         whitening = Whitening.of(self.train)
-        return Real(whitening(self.train), whitening(self.test))
+        return Real(whitening.of_set(self.train), whitening.of_set(self.test))
 
     def beside(
         self, made: CondensedSet, own: Sequence[float], config: TrainConfig, device: str, parts: Parts
@@ -116,16 +118,17 @@ def reached(
 
     Test images are normalised as those of the set are: a published one may do it in another way.
     """
+    images: Shown
     if isinstance(made, ImageSet):
-        images, labels = made.take(torch.arange(len(made), device=made.device)), made.labels
+        images, labels = placed(made, device), made.labels
     else:
-        images, labels = made.decode()
+        decoded, labels = made.decode()
         soft = made.soft_labels()
-        labels = labels if soft is None else soft
+        images, labels = decoded.to(device), labels if soft is None else soft
     return score(
-        images.to(device),
+        images,
         labels.to(device),
-        replace(test.to(device), mean=made.mean, std=made.std),
+        replace(placed(test, device), mean=made.mean, std=made.std),
         network=network_for(config, test.shape),
         training=training_for(config),
         networks=config.networks,
@@ -147,7 +150,7 @@ def on_random_images(
     checkpoint: Checkpoint | None = None,
 ) -> Tensor:
     """Accuracies of networks, each trained on its own draw of as many real images a class as are stored."""
-    test = replace(test.to(device), mean=train.mean, std=train.std)
+    test = replace(placed(test, device), mean=train.mean, std=train.std)
     network, ids = network_for(config, test.shape), torch.tensor(test.class_ids)
     nets = fresh_networks(lambda: network(len(ids)), config.networks, keys=(config.seed,), device=device)
     jobs = []
@@ -156,8 +159,7 @@ def on_random_images(
         targets = torch.searchsorted(ids, train.labels[rows].cpu()).to(device)
         jobs.append(TrainJob([net], train.take(rows).to(device), targets, (config.seed, number)))
     train_together(jobs, training_for(config), on_progress, checkpoint)
-    every = torch.arange(len(test), device=test.device)
-    return count_right(nets, test, every, compiled=config.compiled, on_progress=on_progress) / len(test)
+    return count_right(nets, test, test.every(), compiled=config.compiled, on_progress=on_progress) / len(test)
 
 
 def drawn(made: CondensedSet, train: ImageSet, seed: int, number: int) -> Tensor:

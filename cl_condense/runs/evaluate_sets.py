@@ -16,6 +16,7 @@ import torch
 from cl_condense.common.checkpoint import Checkpoint, Checkpoints
 from cl_condense.common.devices import pick_device, using_threads
 from cl_condense.common.files import writable, writing
+from cl_condense.common.peaks import peaks
 from cl_condense.common.plain import Json
 from cl_condense.common.progress import OnProgress, Progress, telling
 from cl_condense.common.recorder import Recorder
@@ -222,6 +223,7 @@ def evaluate_set(
         "mean": float(found.double().mean()),
         "std": float(found.double().std(correction=0)),
         "seconds": round(time.perf_counter() - begun, 3),
+        **peaks(device),
         **origin(device),
     }
 

@@ -60,9 +60,11 @@ _amount = partial(finite, at_least=0)
 _count = partial(whole, at_least=0, at_most=2**53)
 _CHECKS: dict[str, Callable[[str, object], object]] = {
     **dict.fromkeys("method trainer dataset device commit date codec data".split(), _kind(str, "a text")),
+    "images_lay": _kind(str, "a text"),
     **dict.fromkeys("recipe versions work preparation".split(), _kind(dict, "an object")),
     **dict.fromkeys("condense_seconds train_seconds seconds".split(), _amount),
     **dict.fromkeys("order seed stored_images stored_bytes images bytes".split(), _count),
+    **dict.fromkeys(("peak_bytes", "device_peak_bytes"), _count),
     **dict.fromkeys("step classes_seen".split(), partial(_count, at_least=1)),
     "accuracy": _share,
     **dict.fromkeys(("losses", "skipped"), _kind(list, "a list")),

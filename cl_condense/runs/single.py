@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -17,6 +19,7 @@ from cl_condense.common.devices import using_threads
 from cl_condense.common.files import atomic, sweep, writable, writing
 from cl_condense.common.foreign import reading
 from cl_condense.common.numbers import whole
+from cl_condense.common.peaks import peaks
 from cl_condense.common.plain import Json
 from cl_condense.common.progress import OnProgress, Progress, telling
 from cl_condense.common.rng import subseed
@@ -25,6 +28,7 @@ from cl_condense.condensation.formats.reading import normalised
 from cl_condense.condensation.paper_settings import warn_borrowed
 from cl_condense.condensation.recipe import Method, Recipe
 from cl_condense.data.imageset import ImageSet, check_ipc
+from cl_condense.data.placing import lying
 from cl_condense.data.preparation import Note, Preparation, read_as
 from cl_condense.methods.condense import condense
 from cl_condense.runs import config_file
@@ -171,6 +175,28 @@ class Saved:
         return {"factor": self.factor, "of": self.condensed.recipe.get("name")}
 
 
+@dataclass(frozen=True, eq=False)
+class Made:
+    """A set and its record, of which nothing is written yet; ``after`` so many iterations, None: all."""
+
+    set: CondensedSet
+    record: Json
+    after: int | None = None
+
+    lasts = True
+
+    def path(self, job: Job) -> Path:
+        """Where it belongs."""
+        return job.path if self.after is None else path_after(job.path, self.after)
+
+    def plain(self) -> Made:
+        return self
+
+
+Keep = Callable[[Made], None]
+"""What gets the sets that are made on the way."""
+
+
 def run(job: Job, real: ImageSet, on_iteration: OnProgress | None = None) -> Json:
     """Condenses, writes set, picture and record, and returns the record; an interrupted job goes on.
 
@@ -178,23 +204,84 @@ def run(job: Job, real: ImageSet, on_iteration: OnProgress | None = None) -> Jso
         ValueError: before any work, where the set is there already, a checkpoint is of other settings, another
             process writes the set, and where it cannot be written.
     """
-    c = job.config
-    _absent(job)
-    check_ipc(c.ipc or 0, real)
-    method, seed = method_for(c), c.seed
-    if isinstance(method, Recipe):
-        warn_borrowed(method, c.dataset, c.ipc or 0)
-        method, seed = _start(job, method, real)
-        job.done()  # a checkpoint that cannot go on
-    elif job.start:
-        raise ValueError(f"{c.method} selects real images: there is nothing to go on with from {job.start}")
+    absent(job)
+    _method(job, real)
     with writing(job.path):
-        _absent(job)  # another process may have been here since
+        absent(job)  # another process may have been here since
         for file in job.files().values():
             sweep(file)
-        checkpoint = job.checkpoint()
-        with using_threads(checkpoint.threads or torch.get_num_threads()):
-            return _write(job, method, seed, real, checkpoint=checkpoint, on_iteration=on_iteration)
+        made = make(job, real, on_iteration, partial(write, job))
+        write(job, made)
+        return made.record
+
+
+def make(
+    job: Job, real: ImageSet, on_iteration: OnProgress | None = None, keep: Keep = lambda made: None
+) -> Made:
+    """Condenses, from where a checkpoint was left; writes nothing but that. ``keep`` gets the sets on the way.
+
+    Raises:
+        ValueError: for a budget or a checkpoint that does not fit.
+    """
+    c, (method, seed), checkpoint = job.config, _method(job, real), job.checkpoint()
+    if isinstance(method, Recipe):
+        warn_borrowed(method, c.dataset, c.ipc or 0)
+    commit()  # of the code that is loaded now
+
+    def on_the_way(progress: Progress) -> None:
+        if progress.made and progress.done in job.checkpoints:
+            keep(_made(job, real, cast(CondensedSet, progress.made()), checkpoint, int(progress.done)))
+
+    with using_threads(checkpoint.threads or torch.get_num_threads()):
+        made = condense(
+            real,
+            method,
+            ipc=c.ipc or 0,
+            network=network_for(c, real.shape),
+            seed=seed,
+            # The set first: what ends the work in ``on_iteration`` goes on with the iteration after this.
+            on_iteration=_noting(
+                checkpoint.notes["losses"], telling(*filter(None, (on_the_way, on_iteration)))
+            ),
+            checkpoint=checkpoint,
+            pools=job.pools or job.path.parent / POOLS,
+        )
+        return _made(job, real, made, checkpoint)
+
+
+def _made(
+    job: Job, real: ImageSet, found: CondensedSet, checkpoint: Checkpoint, after: int | None = None
+) -> Made:
+    """A set as it is stored, and its record."""
+    more = {} if after is None else {"after": after}
+    made = found.coded(job.config.codec)
+    made = replace(made, recipe={**made.recipe, **more})
+    record = {
+        **job.identity(),
+        **more,
+        **job.read(),
+        "recipe": made.recipe,
+        "images": len(made),
+        "bytes": made.nbytes,
+        "losses": [*checkpoint.notes["losses"]],
+        "seconds": round(checkpoint.seconds, 3),
+        **lying(real),
+        **peaks(job.device),
+        **origin(job.device),
+    }
+    return Made(made, record, after)
+
+
+def write(job: Job, made: Made) -> None:
+    """Writes what a job has made; at its end its checkpoint goes away."""
+    path = made.path(job)
+    config_file.write(job.files()["options"], job.options())  # first: what lies beside them is of this job
+    made.set.save_png(path.with_suffix(".png"))
+    with atomic(path.with_suffix(".json")) as temporary:
+        temporary.write_text(json.dumps(made.record, indent=2) + "\n")
+    made.set.save(path)  # last: where the set is, all is
+    if made.after is None:
+        job.checkpoint().remove()
 
 
 def check_path(path: Path) -> None:
@@ -204,7 +291,7 @@ def check_path(path: Path) -> None:
     writable(path, "--out")
 
 
-def _absent(job: Job) -> None:
+def absent(job: Job) -> None:
     """Raises ValueError where the set is there, and where files beside it are not of this job."""
     check_path(job.path)
     if os.path.lexists(job.path):
@@ -225,63 +312,6 @@ def _begun(job: Job) -> bool:
         return False
 
 
-def _write(
-    job: Job,
-    method: Method,
-    seed: int,
-    real: ImageSet,
-    *,
-    checkpoint: Checkpoint,
-    on_iteration: OnProgress | None,
-) -> Json:
-    c = job.config
-    commit()  # of the code that is loaded now
-
-    def keep(progress: Progress) -> None:
-        """Keeps the set after some iterations."""
-        if progress.made and progress.done in job.checkpoints:
-            made, after = cast(CondensedSet, progress.made()), int(progress.done)
-            _leave(job, path_after(job.path, after), made, checkpoint, {"after": after})
-
-    made = condense(
-        real,
-        method,
-        ipc=c.ipc or 0,
-        network=network_for(c, real.shape),
-        seed=seed,
-        # The set first: what ends the work in ``on_iteration`` goes on with the iteration after this.
-        on_iteration=_noting(checkpoint.notes["losses"], telling(*filter(None, (keep, on_iteration)))),
-        checkpoint=checkpoint,
-        pools=job.pools or job.path.parent / POOLS,
-    )
-    record = _leave(job, job.path, made, checkpoint, {})
-    checkpoint.remove()
-    return record
-
-
-def _leave(job: Job, path: Path, made: CondensedSet, checkpoint: Checkpoint, more: Json) -> Json:
-    """Writes a set, its picture and its record, which it returns."""
-    made = made.coded(job.config.codec)
-    made = replace(made, recipe={**made.recipe, **more})
-    record = {
-        **job.identity(),
-        **more,
-        **job.read(),
-        "recipe": made.recipe,
-        "images": len(made),
-        "bytes": made.nbytes,
-        "losses": checkpoint.notes["losses"],
-        "seconds": round(checkpoint.seconds, 3),
-        **origin(job.device),
-    }
-    config_file.write(job.files()["options"], job.options())  # first: what lies beside them is of this job
-    made.save_png(path.with_suffix(".png"))
-    with atomic(path.with_suffix(".json")) as temporary:
-        temporary.write_text(json.dumps(record, indent=2) + "\n")
-    made.save(path)  # last: where the set is, all is
-    return record
-
-
 def _noting(losses: list[list[float]], on_iteration: OnProgress) -> OnProgress:
     """What adds points to a loss curve, and tells ``on_iteration``."""
 
@@ -291,6 +321,23 @@ def _noting(losses: list[list[float]], on_iteration: OnProgress) -> OnProgress:
         on_iteration(progress)
 
     return note
+
+
+def _method(job: Job, real: ImageSet) -> tuple[Method, int]:
+    """What condenses, and its seed.
+
+    Raises:
+        ValueError: for a budget, a set to go on from or a checkpoint that does not fit.
+    """
+    c = job.config
+    check_ipc(c.ipc or 0, real)
+    method = method_for(c)
+    if isinstance(method, Recipe):
+        job.done()  # a checkpoint that cannot go on
+        return _start(job, method, real)
+    if job.start:
+        raise ValueError(f"{c.method} selects real images: there is nothing to go on with from {job.start}")
+    return method, c.seed
 
 
 def _start(job: Job, recipe: Recipe, real: ImageSet) -> tuple[Recipe, int]:

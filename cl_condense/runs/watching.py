@@ -10,16 +10,17 @@ from cl_condense.common.recorder import Recorder
 from cl_condense.runs.records import row_name
 
 if TYPE_CHECKING:
-    from cl_condense.runs.incremental import Event
+    from cl_condense.runs.events import Event
 
 _NUMBERS = "accuracy stored_images stored_bytes condense_seconds train_seconds".split()
 _DOING = {"condense": "condensing", "train": "training", "done": "evaluated"}
 
 
-def in_units(missing: int, on_progress: OnProgress) -> Callable[[Event], None]:
+def in_units(missing: int, on_progress: OnProgress, where: str = "") -> Callable[[Event], None]:
     """What a run calls with its events: it tells the units that are done, of those that were missing.
 
-    The unit at work counts by its share, and the stage says which it is: ``dm, order 1, step 2: training``.
+    The unit at work counts by its share, and the stage says which it is: ``dm, order 1, step 2: training``; or
+    ``where`` several are at work at a time.
     """
     done = 0
 
@@ -27,7 +28,7 @@ def in_units(missing: int, on_progress: OnProgress) -> Callable[[Event], None]:
         nonlocal done
         unit, doing = event.unit, _DOING.get(event.phase, event.phase)
         stage = f"{row_name(unit._asdict())}, order {unit.order + 1}, step {unit.step}: {doing}"
-        on_progress(Progress(stage, done + event.share, missing))
+        on_progress(Progress(f"on {where}" if where else stage, done + event.share, missing))
         done += event.record is not None
 
     return on_event

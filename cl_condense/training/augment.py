@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
 from typing import cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from cl_condense.common.devices import upload
@@ -16,6 +14,7 @@ from cl_condense.common.kinds import check_flag, check_kind
 from cl_condense.common.numbers import finite
 from cl_condense.common.rng import Purpose, fold, uniform
 from cl_condense.common.suggest import hint
+from cl_condense.training.warping import GROUPS, Operations, apply, settle
 
 _DRAWS = 3  # the colour group takes three numbers, no other group more
 _EVERY = (("flip",), ("color",), ("crop", "scale", "rotate"), ("cutout",))  # in IDC's order
@@ -40,11 +39,13 @@ class Warp:
         groups: one word of the strategy a row, or the same number of words joined by ``_`` for every row, which
             its images go through in that order.
         u: float32 in [0, 1), three for each word of a row; ``[r, 1, 3 * words]`` shared by all images of a row,
-            or ``[r, m, 3 * words]``, one set an image.
+            or ``[r, m, 3 * words]``, one set an image. On the device of the images, or on the host.
+        settled: what was worked out for images of one kind, so that others like them need not wait for it.
     """
 
     groups: tuple[str, ...]
     u: Tensor
+    settled: dict[Hashable, list[Operations]] = field(default_factory=dict, init=False, repr=False)
 
 
 def _seeds(rows: int, keys: Sequence[int | Sequence[int]]) -> list[int]:
@@ -103,9 +104,9 @@ class DSA:
         check_flag("every", self.every)
         words = self.groups
         for word in () if words == ("none",) else words:
-            if word not in _OPERATIONS:
-                allowed = f"words of {', '.join(_OPERATIONS)} joined by '_', or 'none' alone"
-                raise ValueError(f"augmentation {word!r} is unknown: {hint(word, _OPERATIONS)}give {allowed}")
+            if word not in GROUPS:
+                allowed = f"words of {', '.join(GROUPS)} joined by '_', or 'none' alone"
+                raise ValueError(f"augmentation {word!r} is unknown: {hint(word, GROUPS)}give {allowed}")
             if words.count(word) > 1:
                 raise ValueError(f"augmentation {self.strategy!r} has {word!r} twice: give each word once")
         for name, bounds in _NUMBERS.items():
@@ -161,92 +162,11 @@ class DSA:
             )
         if self.strategy == "none":
             return x
-        layers = zip(*(row.split("_") for row in warp.groups), strict=True)
-        for groups, u in zip(layers, warp.u.split(_DRAWS, dim=-1), strict=True):
-            x = self._layer(x, groups, u)
+        key = self, x.shape[-2:], x.dtype, x.device
+        if key not in warp.settled:
+            layers = zip(*(row.split("_") for row in warp.groups), strict=True)
+            each = zip(layers, warp.u.split(_DRAWS, dim=-1), strict=True)
+            warp.settled[key] = [settle(self, groups, u, x) for groups, u in each]
+        for operations in warp.settled[key]:
+            x = apply(x, operations)
         return x
-
-    def _layer(self, x: Tensor, groups: Sequence[str], u: Tensor) -> Tensor:
-        """One operation a row."""
-        members: dict[str, list[int]] = {}
-        for i, group in enumerate(groups):
-            members.setdefault(group, []).append(i)
-        if len(members) == 1:
-            return _OPERATIONS[groups[0]](self, x, u)
-        # Stacks of views, not index tensors: nothing to upload, and the backward pass is a stack as well.
-        before, numbers, after = x.unbind(), u.unbind(), list(x.unbind())
-        for group, at in members.items():
-            part = torch.stack([before[i] for i in at]), torch.stack([numbers[i] for i in at])
-            for i, row in zip(at, _OPERATIONS[group](self, *part).unbind(), strict=True):
-                after[i] = row
-        return torch.stack(after)
-
-
-def _color(dsa: DSA, x: Tensor, u: Tensor) -> Tensor:
-    shift, s, k = u.to(x.dtype)[..., None, None, None, :].unbind(-1)
-    shift, s, k = (shift - 0.5) * dsa.brightness, s * dsa.saturation, k + dsa.contrast
-    grey = x.mean(2, keepdim=True)
-    # Brightness moves both means with the pixels, and saturation leaves the image's mean as it is.
-    rest = grey * (k - k * s) + (grey.mean((3, 4), keepdim=True) * (1 - k) + shift)
-    return torch.addcmul(rest, x, k * s)
-
-
-def _crop(dsa: DSA, x: Tensor, u: Tensor) -> Tensor:
-    # Nearest neighbour on whole-pixel shifts copies pixels exactly, and on a CPU it was the fastest of the ways
-    # that were tried: padding and one or two gathers, index tensors, strided windows.
-    axes = [int(size * dsa.ratio_crop_pad + 0.5) for size in x.shape[-2:]]
-    dy, dx = ((u[..., i] * (2 * s + 1)).floor() - s for i, s in enumerate(axes))
-    return _sample(x, _centres(x, -2, dy)[..., None], _centres(x, -1, dx)[..., None, :], "nearest")
-
-
-def _cutout(dsa: DSA, x: Tensor, u: Tensor) -> Tensor:
-    kept = []
-    for i, size in enumerate(x.shape[-2:]):
-        hole = int(size * dsa.ratio_cutout + 0.5)
-        first = (u[..., i, None] * (size + 1 - hole % 2)).floor() - hole // 2
-        at = torch.arange(size, device=x.device)
-        kept.append((at < first) | (at >= first + hole))
-    return x * (kept[0][..., None] | kept[1][..., None, :])[:, :, None].to(x.dtype)
-
-
-def _flip(dsa: DSA, x: Tensor, u: Tensor) -> Tensor:
-    return torch.where((u[..., 0] < dsa.prob_flip)[..., None, None, None], x.flip(-1), x)
-
-
-def _scale(dsa: DSA, x: Tensor, u: Tensor) -> Tensor:
-    low = 1 / dsa.ratio_scale
-    sx, sy = (low + (dsa.ratio_scale - low) * u.to(x.dtype)[..., :2])[..., None, None].unbind(2)
-    return _sample(x, sy * _centres(x, -2)[:, None], sx * _centres(x, -1), "bilinear")
-
-
-def _rotate(dsa: DSA, x: Tensor, u: Tensor) -> Tensor:
-    angle = (u[..., 0].to(x.dtype) * 2 - 1)[..., None, None] * math.radians(dsa.ratio_rotate)
-    cos, sin, down, across = angle.cos(), angle.sin(), _centres(x, -2)[:, None], _centres(x, -1)
-    return _sample(x, sin * across + cos * down, cos * across - sin * down, "bilinear")
-
-
-def _centres(x: Tensor, axis: int, shift: Tensor | None = None) -> Tensor:
-    """Pixel centres on an axis, shifted by whole pixels, in grid_sample's -1 to 1 (align_corners=False)."""
-    at = torch.arange(x.shape[axis], device=x.device)
-    moved = at if shift is None else at + shift[..., None]
-    return (2 * moved + 1).to(x.dtype) / x.shape[axis] - 1
-
-
-def _sample(x: Tensor, y_at: Tensor, x_at: Tensor, mode: str) -> Tensor:
-    """Images at grids that broadcast to ``[r, 1 or m, h, w]``; not affine_grid, whose bmm may run in TF32."""
-    grid = torch.stack(torch.broadcast_tensors(x_at, y_at), dim=-1)
-    # With one grid a row, its images are channels. On CUDA a thread takes a grid point and goes through the
-    # channels one after another, so there each image gets a copy of the grid.
-    grid = (grid.expand(-1, x.shape[1], -1, -1, -1) if x.is_cuda else grid).flatten(0, 1)
-    flat = x.reshape(len(grid), -1, *x.shape[-2:])
-    return F.grid_sample(flat, grid, mode=mode, padding_mode="zeros", align_corners=False).view(x.shape)
-
-
-_OPERATIONS: dict[str, Callable[[DSA, Tensor, Tensor], Tensor]] = {
-    "color": _color,
-    "crop": _crop,
-    "cutout": _cutout,
-    "flip": _flip,
-    "scale": _scale,
-    "rotate": _rotate,
-}

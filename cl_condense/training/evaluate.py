@@ -10,10 +10,12 @@ from torch import Tensor, nn
 from cl_condense.common.checkpoint import Checkpoint
 from cl_condense.common.progress import OnProgress, Progress
 from cl_condense.common.rng import Purpose, isolated
+from cl_condense.data.ahead import in_parts
 from cl_condense.data.imageset import ImageSet
 from cl_condense.networks.contract import MakeNetwork, at_once
 from cl_condense.networks.init import Initialiser
 from cl_condense.training.protocol import Training
+from cl_condense.training.shown import Shown
 from cl_condense.training.train import check_networks, forward_of, parts, train
 
 OnTrained = Callable[[Sequence[nn.Module]], None]
@@ -66,8 +68,8 @@ def count_right(
         net.eval()
     targets = places(test.labels, outputs or test.class_ids)
     right, done = torch.zeros(len(nets), dtype=torch.int64, device=device), 0
-    for part in rows.split(512):
-        logits = predict(nets, test.take(part).to(device), compiled=compiled)
+    for part, images in zip(rows.split(512), in_parts(test, rows, 512), strict=True):
+        logits = predict(nets, images.to(device), compiled=compiled)
         right += (logits.argmax(-1) == targets[part].to(device)).sum(1)
         done += len(part)
         if on_progress:
@@ -76,7 +78,7 @@ def count_right(
 
 
 def score(
-    images: Tensor,
+    images: Shown,
     labels: Tensor,
     test: ImageSet,
     *,
@@ -104,9 +106,10 @@ def score(
     """
     nets = fresh_networks(lambda: network(len(test.class_ids)), networks, keys=keys, device=test.device)
     ids = torch.tensor(test.class_ids, device=test.device)
+    labels = labels.to(test.device)
     targets = torch.searchsorted(ids, labels) if labels.ndim == 1 else labels
     train(nets, images, targets, training, keys=keys, on_progress=on_progress, checkpoint=checkpoint)
     if on_trained:
         on_trained(nets)
-    rows = torch.arange(len(test), device=test.device)
+    rows = test.every()
     return count_right(nets, test, rows, compiled=training.compiled, on_progress=on_progress) / len(test)

@@ -16,6 +16,7 @@ from cl_condense.common.kinds import check_call, check_kind, check_parts
 from cl_condense.common.numbers import whole
 from cl_condense.common.progress import OnProgress, Progress
 from cl_condense.common.rng import Key, Purpose, isolated, permutation
+from cl_condense.data.imageset import ImageSet
 from cl_condense.networks.contract import at_once
 from cl_condense.networks.convnet import ConvNet
 from cl_condense.networks.joined import forward_joined, joinable
@@ -23,6 +24,7 @@ from cl_condense.training.compiling import compiled_logits, plain_logits
 from cl_condense.training.cutmix import cutmix
 from cl_condense.training.distillation import distillation
 from cl_condense.training.protocol import Training
+from cl_condense.training.shown import Shown, Some, example, inputs, shape_of
 
 Momentum = list[Tensor]
 """SGD's momentum of a network that trains again and again: a tensor for each of its parameters."""
@@ -37,7 +39,7 @@ class TrainJob(NamedTuple):
     """Networks and what they learn, as ``train`` takes them."""
 
     nets: Sequence[nn.Module]
-    images: Tensor
+    images: Shown
     labels: Tensor
     keys: tuple[int, ...]
     momenta: Sequence[Momentum] = ()
@@ -47,7 +49,7 @@ class TrainJob(NamedTuple):
 
 def train(
     nets: Sequence[nn.Module],
-    images: Tensor,
+    images: Shown,
     labels: Tensor,
     training: Training,
     *,
@@ -60,7 +62,7 @@ def train(
 
     Args:
         nets: modules of one architecture that give logits ``[n, classes]``, on the device of the images.
-        images: ``[n, c, h, w]`` float32, normalised.
+        images: ``[n, c, h, w]`` float32, normalised, or an ImageSet, of which each mini-batch is gathered.
         labels: ``[n]`` int64, or soft: ``[n, classes]`` probabilities of the images' type.
         training: the protocol.
         keys: what shuffling, augmentation and mixing are drawn from, with the number of the network.
@@ -73,12 +75,14 @@ def train(
         float32 ``[len(nets)]``, on the device: the share of the images that each network got right in the last
         epoch, as augmented and mixed and before the step on their mini-batch; a mixed image's label is its own.
     """
-    check_networks(nets, images)
+    kind = images.dtype if isinstance(images, Tensor) else torch.float32
+    if not isinstance(images, ImageSet | Some):
+        check_networks(nets, images)
     check_kind("training", training, Training, "a Training, such as Training(epochs=300)")
     check_parts("keys", keys, int, "whole numbers, such as (0,)")
     check_call("on_progress", on_progress)
-    soft = labels.ndim == 2 and labels.dtype == images.dtype
-    if labels.shape[:1] != images.shape[:1] or not (soft or (labels.ndim == 1 and labels.dtype == torch.int64)):
+    soft = labels.ndim == 2 and labels.dtype == kind
+    if len(labels) != len(images) or not (soft or (labels.ndim == 1 and labels.dtype == torch.int64)):
         given = f"labels of shape {tuple(labels.shape)} and type {labels.dtype} for {len(images)} images"
         raise ValueError(f"{given}: give an int64 for each, or a row of probabilities")
     return train_together([TrainJob(nets, images, labels, keys, momenta)], training, on_progress, checkpoint)[0]
@@ -122,10 +126,12 @@ class Together:
     """Jobs that train together, batch by batch; they can be written down and taken up again."""
 
     def __init__(self, jobs: Sequence[TrainJob], training: Training) -> None:
-        joint = len(jobs) > 1 and joinable([net for each in jobs for net in each.nets], jobs[0].images)
+        tensors = all(isinstance(job.images, Tensor) for job in jobs)
+        nets = [net for each in jobs for net in each.nets]
+        joint = tensors and len(jobs) > 1 and joinable(nets, example(jobs[0].images))
         members: dict[object, list[int]] = {}
         for i, job in enumerate(jobs):
-            alike = job.images.shape, len(job.keys), len(job.teachers)
+            alike = shape_of(job.images), len(job.keys), len(job.teachers)
             members.setdefault(alike if joint else i, []).append(i)
         self._jobs, self._training, self._members = jobs, training, [*members.values()]
         self._groups = [_Rows([jobs[i] for i in own], training) for own in self._members]
@@ -155,7 +161,7 @@ class Together:
         """Of each job's networks the share of images that they got right in the last epoch, ``[r]``."""
         found: dict[int, Tensor] = {}
         for own, group in zip(self._members, self._groups, strict=True):
-            share = group.right / group.images.shape[1]
+            share = group.right / group.n
             found |= zip(own, share.split([len(self._jobs[i].nets) for i in own]), strict=True)
         return [found[i] for i in range(len(self._jobs))]
 
@@ -177,7 +183,10 @@ class _Rows:
         loss: of the last mini-batch, the mean over networks.
         right: how many images each network got right in the last epoch so far, ``[r]``.
         optimizer: the present one.
-        images, labels: ``[jobs, n, ...]``.
+        images: what they are shown.
+        labels: ``[jobs, n, ...]``.
+        n: images of each job.
+        device: of the networks and of what they are shown.
         job, number: of each network, ``[r, 1]``: its job, and its number in it.
         keys: integers, or where jobs differ a list of one for each network.
         device_keys: the same as draws on the device take them, ``[r, 1]`` for a list.
@@ -191,9 +200,9 @@ class _Rows:
         self.teachers = [teacher for job in jobs for teacher in job.teachers]
         self.forward = forward_of(self.nets, training.compiled)
         self.momenta = [pair for job in jobs for pair in _kept(job)]
-        self.images = _stacked([job.images for job in jobs])
+        self.n, self.images = shape_of(jobs[0].images)[0], inputs([job.images for job in jobs])
         self.labels = _stacked([job.labels for job in jobs])
-        device = self.images.device
+        self.device = device = jobs[0].images.device
         places = [(k, i) for k, job in enumerate(jobs) for i in range(len(job.nets))]
         self.numbers = [i for _, i in places]
         self.job, self.number = upload(places, device).T[..., None]
@@ -202,10 +211,18 @@ class _Rows:
         self.device_keys: tuple[Key, ...] = tuple(
             upload(k, device)[:, None] if isinstance(k, list) else k for k in self.keys
         )
-        self.most = training.epochs * -(-self.images.shape[1] // training.batch_size)
+        self.most = training.epochs * -(-self.n // training.batch_size)
         self.done, self.right = 0, torch.zeros(len(self.nets), dtype=torch.int64, device=device)
         self.loss = torch.zeros((), device=device)
         self.optimizer = _sgd(self, training, training.lr)
+
+    def order(self, epoch: int, device: torch.device) -> Tensor:
+        """In which each network sees the images in an epoch, ``[r, n]``."""
+        keys, number = self.device_keys, self.number
+        if device != self.device:
+            keys = tuple(torch.tensor(k)[:, None] if isinstance(k, list) else k for k in self.keys)
+            number = torch.tensor(self.numbers)[:, None]
+        return permutation(self.n, Purpose.SHUFFLE, *keys, epoch, number, device=device)
 
     def descend(self, loss: Tensor) -> None:
         """Adds the gradients of a part of a mini-batch, and its loss."""
@@ -253,7 +270,7 @@ def _stacked(x: list[Tensor]) -> Tensor:
 
 def _train(rows: _Rows, training: Training) -> Iterator[float]:
     """Trains all networks side by side, from where they are; yields the epochs done after every mini-batch."""
-    n, device = rows.images.shape[1], rows.images.device
+    device = rows.device
     batches = rows.most // training.epochs
     own = [key[0] if isinstance(key, list) else key for key in rows.keys]
     order: tuple[Tensor, ...] = ()
@@ -262,8 +279,9 @@ def _train(rows: _Rows, training: Training) -> Iterator[float]:
         if batch == 0:
             _begin(rows, training, epoch)
         if batch == 0 or not order:
-            drawn = permutation(n, Purpose.SHUFFLE, *rows.device_keys, epoch, rows.number, device=device)
+            drawn = rows.order(epoch, device)
             order = drawn.split(training.batch_size, dim=1)
+            rows.images.begin(drawn, partial(rows.order, epoch), training.batch_size)
         with isolated(Purpose.SHUFFLE, *own, epoch, batch, device=device):  # dropout draws from the generators
             rows.optimizer.zero_grad()
             rows.loss = torch.zeros((), device=device)
@@ -292,8 +310,11 @@ Mixed = tuple[Tensor, Tensor]
 
 
 def _backward(rows: _Rows, index: Tensor, training: Training, *keys: int) -> Tensor:
-    """Adds the gradients of a mini-batch ``[r, m]``; how many of it each network got right, ``[r]``."""
-    nets, x, y = rows.nets, rows.images[rows.job, index], rows.labels[rows.job, index]
+    """Adds the gradients of a mini-batch ``[r, m]``; how many of it each network got right, ``[r]``.
+
+    ``keys`` are the epoch and the number of the mini-batch in it.
+    """
+    nets, x, y = rows.nets, rows.images.taken(keys[-1], rows.job), rows.labels[rows.job, index]
     if training.augment:
         warp = training.augment.draw(rows.numbers, *rows.keys, *keys, images=x.shape[1], device=x.device)
         x = training.augment(x, warp)

@@ -29,6 +29,20 @@ def test_ours_launches_as_much_for_many_classes_and_the_plain_loop_more(count, l
     assert load("forms").FORMS["launches"][1](record) in printed
     assert len(few["ours"]["launches"]) == 2
     assert record["command"].endswith("--ipc 1 --iterations 2")
+    assert load("forms").FORMS["roofline"][1](record) in printed
+    (one, two) = (row["paper"] for row in record["rows"])
+    assert two == pytest.approx({name: 2 * number for name, number in one.items()}, rel=1e-3)
+
+
+@pytest.mark.parametrize(("method", "most"), [("dm", 150), ("ddm", 250)])
+def test_an_iteration_of_100_classes_launches_few_operations(load, method, most):
+    launches = load("launches")
+    sizes = {"size": 32, "width": 4, "real": 2, "images": 4, "ipc": 2}
+    job = launches.Small("cuda", 1, 8, 1, method=method, classes=100, **sizes)
+    found, each = launches.counted(job, "ours")
+    assert sum(found["launches"]) / 8 <= most
+    assert sum(found["waits"]) == 0
+    assert each["aten.convolution"] == 8 * 2 * 3, "three blocks, real and synthetic images"
 
 
 def test_a_method_without_a_plain_loop_is_counted_alone(count):
@@ -37,7 +51,7 @@ def test_a_method_without_a_plain_loop_is_counted_alone(count):
     assert row["reference"] is None
     assert min(row["ours"]["launches"]) > 100
     assert "| `dm+sam1` | 2 | - |" in printed
-    assert "dm+sam1, 2 classes: mul" in printed
+    assert "dm+sam1, 2 classes: div" in printed
 
 
 def test_what_is_no_optimising_method_is_a_line(load):

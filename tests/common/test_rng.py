@@ -5,7 +5,18 @@ import numpy as np
 import pytest
 import torch
 
-from cl_condense.common.rng import Purpose, bits, fold, isolated, normal, normals, permutation, uniform
+from cl_condense.common.rng import (
+    Purpose,
+    bits,
+    centred,
+    fold,
+    isolated,
+    normal,
+    normals,
+    permutation,
+    uniform,
+    unit,
+)
 
 N = 100_000
 MANY = torch.arange(N)
@@ -42,6 +53,16 @@ def test_numbers_are_those_of_the_records_that_were_published():
     assert permutation(8, Purpose.SHUFFLE, 0).tolist() == [2, 0, 7, 6, 1, 5, 3, 4]
     names = ["REAL_BATCH", "START", "AUGMENT", "NETWORK", "SHUFFLE", "SELECT", "RECONDENSE"]
     assert [Purpose[name].value for name in names] == list(range(1, 8))
+
+
+@pytest.mark.parametrize("rest", [(MANY,), (MANY, 1), (5, MANY), (5,)], ids=str)
+@pytest.mark.parametrize("first", [(7,), (7, torch.arange(3)[:, None]), (torch.tensor(-4), 2)], ids=str)
+def test_bits_go_on_from_those_of_the_first_keys(first, rest):
+    whole, start = (*first, *rest), bits(*first)
+    assert torch.equal(bits(*rest, start=start), bits(*whole))
+    assert torch.equal(unit(bits(*whole)), uniform(*whole))
+    for found in (centred(*whole), centred(*rest, start=start)):
+        assert torch.equal(found.double(), 2.0**24 * uniform(*whole).double() - 2**23)
 
 
 def test_uniform_fills_the_unit_interval_evenly():

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from cl_condense.condensation import objectives
+from cl_condense.condensation.objectives.gaps import block_gaps
 from cl_condense.condensation.view import View, statistics_of
 from cl_condense.networks.contract import Features
 from cl_condense.networks.convnet import ConvNet
@@ -473,3 +474,26 @@ def test_scaled_gaussians_of_many_images_at_one_distance_are_the_gap_of_the_mean
     real, syn = (view_of(Features(e, e), 1) for e in (x, x + shift * F.one_hot(torch.tensor(m)).double()))
     want = objectives.mean_matching(real, syn).item()
     assert objectives.scaled_gaussian_mmd(real, syn).item() == pytest.approx(want, rel=0.01)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("statistic", [s for s in READ if s.together], ids=lambda s: s.tap)
+def test_moments_of_all_blocks_together_are_those_of_each(statistic, dtype):
+    blocks = [torch.rand(2, 3, c, side, side).to(dtype) for c, side in ((4, 8), (6, 2), (4, 1))]
+    leaves = [[x.clone().requires_grad_() for x in blocks] for _ in range(2)]
+    found = statistic.together(leaves[0]), tuple(statistic.mean(x) for x in leaves[1])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+    for each in found:
+        sum((x * torch.arange(1.0, x.numel() + 1).view_as(x)).sum() for x in each[:2]).backward()
+    for one, other in zip(*(own[:2] for own in leaves), strict=True):
+        torch.testing.assert_close(one.grad, other.grad, rtol=1e-2, atol=1e-2)
+
+
+@pytest.mark.parametrize("averaged", [False, True])
+@pytest.mark.parametrize("channels", [(4, 4, 4), (4, 6)])
+def test_gaps_of_blocks_are_sums_of_squares_whatever_their_shapes(channels, averaged):
+    real, syn = ([torch.rand(3, 2, c) for c in channels] for _ in range(2))
+    squares = [(r - s) ** 2 for r, s in zip(real, syn, strict=True)]
+    want = [(x.mean(-1) if averaged else x).sum() for x in squares]
+    torch.testing.assert_close(block_gaps(real, syn, averaged=averaged), torch.stack(want))

@@ -91,3 +91,14 @@ def test_a_filled_set_goes_through_its_classes_again(real, m):
     for c in real.class_ids:
         own, more = (each.only([c]).images for each in (real, filled))
         assert torch.equal(more, own[torch.arange(len(more)) % len(own)])
+
+
+@given(sets(), st.integers(1, 30), SEEDS, st.booleans())
+def test_draws_of_several_batches_at_once_are_those_of_each_alone(real, m, seed, backwards):
+    rows = torch.arange(len(real.counts))
+    rows = rows.flip(0) if backwards else rows
+    numbers = torch.tensor([seed, 3, 0])
+    together = real.draw(m, 1, numbers.repeat_interleave(len(rows)), rows=rows.repeat(3))
+    alone = [real.draw(m, 1, int(number), rows=rows) for number in numbers]
+    assert torch.equal(together, torch.cat(alone))
+    assert torch.equal(alone[0], real.draw(m, 1, seed)[rows])

@@ -199,7 +199,7 @@ def test_a_weighted_draw_takes_each_image_as_often_as_its_share(distinct):
 
 
 def test_a_weighted_draw_of_exactly_zero_skips_images_of_no_weight(monkeypatch):
-    monkeypatch.setattr(imageset, "uniform", lambda *keys: torch.zeros(1, 1))
+    monkeypatch.setattr(imageset, "unit", lambda bits: torch.zeros(1, 1))
     real = ImageSet.of(torch.zeros(3, 1, 1, 1), [0, 0, 0], weights=torch.tensor([0.0, 2.0, 1.0]))
     assert all(0 not in real.draw(2, key) for key in range(20))
 

@@ -361,6 +361,17 @@ def test_a_damaged_file_is_read_right_or_named_in_one_line(name, tmp_path, pytes
     assert found == {}
 
 
+@pytest.mark.parametrize("number", [2457, 5598])
+def test_a_parquet_file_that_asks_for_more_memory_than_it_says_is_one_line(number, tmp_path):
+    """Damaged files 2,457 and 5,598 of this format: 2 GiB where a trial has one."""
+    pytest.importorskip("pyarrow")
+    path, (make, take, changes) = tmp_path / HUB, FORMATS[HUB]
+    path.parent.mkdir(parents=True)
+    make(path)
+    path.write_bytes(change(path.read_bytes(), changes, random.Random(f"{HUB} {number}")))
+    assert failures(lambda _: fault(path, take), [number]) == {}
+
+
 def test_a_report_is_written_whatever_is_damaged_in_its_folder(tmp_path, pytestconfig, tried):
     write_results(tmp_path / "results")
     good = {path: path.read_bytes() for path in sorted((tmp_path / "results").rglob("*.*"))}

@@ -27,7 +27,7 @@ from cl_condense.runs.single import Job, run
 REAL = pixels_of(1, 3, 10, n=8)
 JOB = CondenseConfig("digits", "dm", ipc=2, iterations=2, real_per_class=4, width=8, depth=1)
 RUN = TINY.changed(methods=("random",), orders=1, networks=1, epochs=1, steps=1)
-TIMES = ("seconds", "condense_seconds", "train_seconds")
+TIMES = ("seconds", "condense_seconds", "train_seconds", "peak_bytes")
 
 
 @pytest.fixture(scope="module")

@@ -353,6 +353,15 @@ def test_weights_depend_on_the_keys_and_on_nothing_else():
             assert not torch.isclose(other[name], first[name]).any()
 
 
+def test_weights_drawn_ahead_are_those_of_each_call_alone(monkeypatch):
+    monkeypatch.setattr("cl_condense.networks.init.how_many", lambda numbers, device: 3)
+    net = mixed()
+    initialise = Initialiser(net, ahead=True)
+    for keys in ((3, 4), (3, 5), (3, 6), (3, 7), (2, 8), (3, 5)):
+        initialise(*keys)
+        assert all(torch.equal(v, net.state_dict()[name]) for name, v in drawn(*keys).items())
+
+
 def test_layers_of_one_shape_get_weights_of_their_own():
     weights = drawn(1)
     assert not torch.isclose(weights["2.weight"], weights["4.weight"]).any()

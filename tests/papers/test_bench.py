@@ -48,7 +48,7 @@ def test_a_set_that_is_there_is_scored_and_not_made_again(bench, monkeypatch):
     work = bench.missing(cells("dm"))[0]
     (first,) = bench.do(work)
     (bench.folder / "scores.jsonl").unlink()
-    monkeypatch.setattr(set_work, "run", lambda *_: pytest.fail("condensed again"))
+    monkeypatch.setattr(set_work, "make", lambda *_: pytest.fail("condensed again"))
     (again,) = bench.do(bench.missing(cells("dm"))[0])
     assert again["accuracies"] == first["accuracies"]
 

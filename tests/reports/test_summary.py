@@ -181,8 +181,9 @@ def test_markup_in_a_name_is_only_text():
         runs(steps=1),
         [r for r in runs() if r["method"] == "random" or r["step"] == 1],
         runs([f"m{i}" for i in range(23)], orders=1, steps=2),
+        runs(["a\ud800$x", "_$^{y"], orders=1, steps=2),
     ],
-    ids=["curves", "one step", "partial", "many methods"],
+    ids=["curves", "one step", "partial", "many methods", "names of any kind"],
 )
 def test_the_plot_is_a_png_of_sensible_size(records, tmp_path):
     path = tmp_path / "plot.png"

@@ -72,6 +72,11 @@ def test_soft_labels_are_trained_on_declared_and_never_beside_hard_ones(small, t
     assert first["accuracies"] != second["accuracies"]
 
 
+def all_of(images):
+    """What networks get."""
+    return images.take(images.every())
+
+
 def test_whitening_is_that_of_the_singular_values():
     generator = torch.Generator().manual_seed(0)
     pixels = torch.randint(0, 256, (40, 3, 4, 4), dtype=torch.uint8, generator=generator)
@@ -80,22 +85,22 @@ def test_whitening_is_that_of_the_singular_values():
     _, s, v = np.linalg.svd(x - x.mean(0), full_matrices=True)
     s = np.concatenate([s**2 / 39, np.zeros(48 - len(s))])
     expected = (x - x.mean(0)) @ (v.T / np.sqrt(s + EPS)) @ v
-    found = Whitening.of(train)(train)
+    found = Whitening.of(train).of_set(train)
     order = torch.argsort(torch.arange(40) % 2, stable=True).numpy()
-    np.testing.assert_allclose(found.images.flatten(1).numpy(), expected[order], atol=1e-5)
-    floats = replace(train, images=train.take(torch.arange(40)))
-    torch.testing.assert_close(Whitening.of(train)(floats).images, found.images, atol=1e-4, rtol=1e-4)
+    np.testing.assert_allclose(all_of(found).flatten(1).numpy(), expected[order], atol=1e-5)
+    floats = train.with_images(all_of(train))
+    torch.testing.assert_close(all_of(Whitening.of(train).of_set(floats)), all_of(found), atol=1e-4, rtol=1e-4)
 
 
 def test_a_whitened_set_is_tested_on_whitened_images_and_says_so(small, tmp_path, monkeypatch):
     train, test = small
     monkeypatch.setattr(datasets, "load", lambda *_, **__: (train, test))
     white = Whitening.of(train)
-    images = white(train).images
+    images = all_of(white.of_set(train))
     torch.save(images, tmp_path / "images_best.pt")
     torch.save(train.labels, tmp_path / "labels_best.pt")
     own = Real(train, test).seen_as("whitened")
-    assert torch.equal(own.test.images, white(test).images)
+    assert torch.equal(all_of(own.test), all_of(white.of_set(test)))
     given = {"networks": 2, "epochs": 20, "width": 16, "depth": 1, "device": "cpu"}
     reached = {}
     for space in ("whitened", "auto"):
@@ -109,7 +114,7 @@ def test_a_whitened_set_is_tested_on_whitened_images_and_says_so(small, tmp_path
         reached[space] = record["accuracies"]
     made = CondensedSet.of(train, images.view(10, 8, *train.shape), {}, 0)
     config = training_config("digits", **{k: v for k, v in given.items() if k != "device"})
-    assert reached["whitened"] == evaluate_set(made, white(test), config, "cpu")["accuracies"]
+    assert reached["whitened"] == evaluate_set(made, white.of_set(test), config, "cpu")["accuracies"]
     assert reached["auto"] == evaluate_set(made, test, config, "cpu")["accuracies"] != reached["whitened"]
 
 

@@ -8,6 +8,7 @@ from small_runs import TINY, few
 from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.condensation.sources import pooled
 from cl_condense.data.datasets import load
+from cl_condense.papers.bench import Bench
 from cl_condense.papers.set_work import SetWork
 from cl_condense.papers.stream_work import StreamWork
 from cl_condense.runs.config import CondenseConfig, TrainConfig
@@ -114,10 +115,10 @@ def test_sets_of_a_folder_share_a_pool_beside_them_or_in_one_that_is_named(data,
 
 def test_works_of_a_table_share_pools_in_its_folder(data, trainings, tmp_path):
     train = TrainConfig("digits", epochs=2, networks=1, width=8, depth=1)
+    bench = Bench(tmp_path, lambda name: data, {})
     for ipc in (1, 2):
-        work = SetWork(replace(SET, ipc=ipc, data=""), train)
-        work.do(tmp_path, lambda name: data)
+        bench.do(SetWork(replace(SET, ipc=ipc, data=""), train))
     assert len(trainings) == len(pools(tmp_path / "pools")) == 1
-    StreamWork(RUN.changed(methods=("dance",))).do(tmp_path, lambda name: data)
+    bench.do(StreamWork(RUN.changed(methods=("dance",))))
     assert len(pools(tmp_path / "pools")) == 3
     assert len(pools(tmp_path)) == 3

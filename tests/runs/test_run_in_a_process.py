@@ -13,6 +13,7 @@ import tempfile
 import torch
 
 from cl_condense.data.imageset import ImageSet
+from cl_condense.data.store import Store
 from cl_condense.runs.incremental import Run
 from cl_condense.runs.run_config import RunConfig
 
@@ -23,7 +24,7 @@ def peak():
 
 def images(n):
     pixels = torch.randint(0, 256, (10 * n, 3, 32, 32), dtype=torch.uint8)
-    return ImageSet(pixels, tuple(range(10)), (n,) * 10, (0.5,) * 3, (0.25,) * 3)
+    return ImageSet(Store(pixels), tuple(range(10)), (n,) * 10, (0.5,) * 3, (0.25,) * 3)
 
 
 torch.set_num_threads(1)

@@ -15,7 +15,7 @@ from cl_condense.runs.incremental import Run
 from cl_condense.runs.records import Unit
 
 BOTH = TINY.changed(methods=("dm",), steps=3, trainers=("gdumb", "idc"), epochs=4)
-VARIES = ("condense_seconds", "train_seconds", "date")
+VARIES = ("condense_seconds", "train_seconds", "peak_bytes", "date")
 ONE = BOTH.changed(orders=1)
 
 

@@ -2,11 +2,13 @@
 
 import math
 import re
+from collections import Counter
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from cl_condense.training import augment
+from cl_condense.training import augment, warping
 from cl_condense.training.augment import DSA, Warp
 
 GROUPS = ("color", "crop", "cutout", "flip", "scale", "rotate")
@@ -285,25 +287,43 @@ def test_leaves_its_input_and_the_global_generator_alone(groups):
     assert torch.equal(x, before)
 
 
-def test_each_operation_runs_once_and_equal_groups_are_not_copied(monkeypatch):
+class Operations(TorchDispatchMode):
+    """Counts them by name."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.found[func.overloadpacket.__name__] += 1
+        return func(*args, **(kwargs or {}))
+
+    def __enter__(self):
+        self.found = Counter()
+        super().__enter__()
+        return self.found
+
+
+def test_each_kind_of_operation_runs_once_and_equal_groups_are_not_copied():
+    x, mixed, alike = images(len(MIXED), 2, 3, 8, 8), warp_of(MIXED), warp_of(["scale"] * len(MIXED))
+    for warp in (mixed, alike):
+        DSA()(x, warp)
+    with Operations() as found:
+        DSA()(x, mixed)
+    assert (found["grid_sampler_2d"], found["addcmul"], found["stack"]) == (2, 1, 2)
+    assert found.total() - sum(found[view] for view in ("split_with_sizes", "unbind", "view", "unsqueeze")) < 25
+    with Operations() as found:
+        DSA()(x, alike)
+    assert (found["grid_sampler_2d"], found["stack"]) == (1, 0)
+
+
+def test_what_a_draw_comes_to_is_worked_out_once_for_all_images_of_a_kind(monkeypatch):
     calls = []
-
-    def recorded(name, operation):
-        def run(dsa, x, u):
-            calls.append((name, x))
-            return operation(dsa, x, u)
-
-        return run
-
-    for name in GROUPS:
-        monkeypatch.setitem(augment._OPERATIONS, name, recorded(name, augment._OPERATIONS[name]))
+    monkeypatch.setattr(augment, "settle", lambda *args: calls.append(args) or warping.settle(*args))
+    warp = warp_of(MIXED)
+    for x in (images(len(MIXED), m, 3, 8, 8) for m in (2, 3)):
+        assert torch.equal(DSA()(x, warp), DSA()(x, warp_of(MIXED)))
+    assert len(calls) == 1 + 2
+    for other in (images(len(MIXED), 2, 3, 8, 9), images(len(MIXED), 2, 3, 8, 8, dtype=torch.float32)):
+        assert torch.equal(DSA()(other, warp), DSA()(other, warp_of(MIXED)))
     x = images(len(MIXED), 2, 3, 8, 8)
-    DSA()(x, warp_of(MIXED))
-    assert sorted((name, len(part)) for name, part in calls) == sorted((g, MIXED.count(g)) for g in GROUPS)
-    calls.clear()
-    DSA()(x, warp_of(["scale"] * len(MIXED)))
-    assert [name for name, _ in calls] == ["scale"]
-    assert calls[0][1] is x
+    assert not torch.equal(DSA(ratio_rotate=90.0)(x, warp), DSA()(x, warp))
 
 
 def test_draws_are_those_of_earlier_records():

@@ -70,7 +70,7 @@ def _read(source: Source, asked: Asked) -> Reading:
 
 def _rows(file: Path) -> tuple[list[Json], dict[bytes, bytes]]:
     """The rows of a file, and what its header says."""
-    _, parquet = _arrow()
+    arrow, parquet = _arrow()
     with reading(file, "a parquet file", _REMEDY, MOST):
         with parquet.ParquetFile(io.BytesIO(file.read_bytes())) as opened:
             about = opened.metadata
@@ -79,7 +79,10 @@ def _rows(file: Path) -> tuple[list[Json], dict[bytes, bytes]]:
                 raise ValueError(f"{about.num_rows:,} rows")
             schema = opened.schema_arrow
             wanted = [name for name in ("image", "label", "soft_label") if name in schema.names]
-            rows = opened.read(columns=wanted, use_threads=False).to_pylist()
+            try:
+                rows = opened.read(columns=wanted, use_threads=False).to_pylist()
+            except arrow.ArrowMemoryError:  # what it says it needs was there
+                raise ValueError("it takes more memory than it says") from None
         if not all(isinstance(row.get("image"), dict) and type(row.get("label")) is int for row in rows):
             held = ", ".join(f"{name} ({kind})" for name, kind in zip(schema.names, schema.types, strict=True))
             raise ValueError(f"it holds {held[:150]}")

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from cl_condense.condensation.objectives.gaps import squares
 from cl_condense.condensation.view import Statistic, View, reading
 
 
@@ -41,5 +42,5 @@ def plain_attention_matching(real: View, syn: View) -> Tensor:
 def _gap(real: View, syn: View, attention: Statistic) -> Tensor:
     gaps = [real.embedding.new_zeros(())]  # a network of one block has no earlier ones
     for r, s in zip(real.blocks(attention)[:-1], syn.blocks(attention)[:-1], strict=True):
-        gaps.append((r - s).square().sum())
+        gaps.append(squares(r, s).sum())
     return torch.stack(gaps).sum()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from cl_condense.condensation.objectives.gaps import block_gaps, squares
 from cl_condense.condensation.view import Statistic, View, reading
 
 MEAN_MAPS = Statistic("maps", lambda maps: maps.mean(1, dtype=torch.promote_types(maps.dtype, torch.float32)))
@@ -15,7 +16,7 @@ def mean_matching(real: View, syn: View) -> Tensor:
 
     DM, arXiv:2110.04181; DDM, eq. 3. As in DM's code a plain sum: lr 1.0 belongs to that scale.
     """
-    return (real.embedding.mean(1) - syn.embedding.mean(1)).square().sum()
+    return squares(real.embedding.mean(1), syn.embedding.mean(1)).sum()
 
 
 def second_moments(real: View, syn: View) -> Tensor:
@@ -24,12 +25,12 @@ def second_moments(real: View, syn: View) -> Tensor:
     The second-order regulariser of M3D's table 1 (arXiv:2312.15927); the paper gives neither its formula nor
     its weight. Biased variances, so that one image per class has one: zero.
     """
-    return (_central(real.embedding, 2) - _central(syn.embedding, 2)).square().sum()
+    return squares(_central(real.embedding, 2), _central(syn.embedding, 2)).sum()
 
 
 def third_moments(real: View, syn: View) -> Tensor:
     """The same for third central moments, which two images do not have: its third-order regulariser."""
-    return (_central(real.embedding, 3) - _central(syn.embedding, 3)).square().sum()
+    return squares(_central(real.embedding, 3), _central(syn.embedding, 3)).sum()
 
 
 @reading(MEAN_MAPS)
@@ -39,9 +40,8 @@ def layer_matching(real: View, syn: View) -> Tensor:
     CAFE's layer-wise alignment (arXiv:2203.01531) with the weights of the authors' code: 1 for the last
     block and 0.1 for those before it. Its last layer, the embedding, is matched by ``mean_matching``.
     """
-    both = zip(real.blocks(MEAN_MAPS), syn.blocks(MEAN_MAPS), strict=True)
-    gaps = [(r - s).square().sum() for r, s in both]
-    return 0.1 * torch.stack(gaps).sum() + 0.9 * gaps[-1]
+    gaps = block_gaps(real.blocks(MEAN_MAPS), syn.blocks(MEAN_MAPS))
+    return 0.1 * gaps.sum() + 0.9 * gaps[-1]
 
 
 def _central(e: Tensor, order: int) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from cl_condense.condensation.objectives.gaps import squares
 from cl_condense.condensation.view import View
 
 
@@ -25,7 +26,7 @@ def covariance_matching(real: View, syn: View) -> Tensor:
     pooled maps as channels x positions, Zbar their class mean. Without gradient for one image per class, whose
     S is zero.
     """
-    return (_covariance(real) - _covariance(syn)).square().sum()
+    return squares(_covariance(real), _covariance(syn)).sum()
 
 
 def _covariance(view: View) -> Tensor:

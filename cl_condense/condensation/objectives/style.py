@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from cl_condense.condensation.objectives.gaps import block_gaps, squares
 from cl_condense.condensation.objectives.means import MEAN_MAPS
 from cl_condense.condensation.view import Statistic, View, reading
 
@@ -26,6 +28,17 @@ def _moments(maps: Tensor, correction: int = 1) -> Tensor:
     return torch.stack([mean.mean(1), (var + _EPS).sqrt().mean(1)], 1)
 
 
+def _moments_of_blocks(blocks: Sequence[Tensor], correction: int = 1) -> tuple[Tensor, ...]:
+    """``_moments`` of each: one pass over the maps of each block, and the rest for all of them at once."""
+    found = []
+    for maps in blocks:
+        x = maps.flatten(3).to(torch.promote_types(maps.dtype, torch.float32))
+        found.append(torch.var_mean(x, 3, correction=min(correction, x.shape[3] - 1)))
+    var, mean = (torch.cat(each, 2) for each in zip(*found, strict=True))
+    both = torch.stack([mean, (var + _EPS).sqrt()], 2).mean(1)
+    return both.split([maps.shape[2] for maps in blocks], 2)
+
+
 def _gram(maps: Tensor) -> Tensor:
     """Class means ``[k, c, c]`` of F F^T / (C N), F an image's maps; products in the precision of the maps."""
     f = maps.movedim(2, 4)
@@ -36,8 +49,10 @@ def _gram(maps: Tensor) -> Tensor:
     return grams.mean(1, dtype=torch.promote_types(maps.dtype, torch.float32)) / f[0].numel()
 
 
-MOMENTS, GRAM = Statistic("maps", _moments), Statistic("maps", _gram)
-CONV_MOMENTS = Statistic("convs", functools.partial(_moments, correction=0))
+MOMENTS, GRAM = Statistic("maps", _moments, _moments_of_blocks), Statistic("maps", _gram)
+CONV_MOMENTS = Statistic(
+    "convs", functools.partial(_moments, correction=0), functools.partial(_moments_of_blocks, correction=0)
+)
 CONV_GRAM = Statistic("convs", _gram)
 
 
@@ -51,8 +66,7 @@ def style_moments(real: View, syn: View) -> Tensor:
     moments the target does not shrink with the number of images it is computed from, as it does in the
     authors' first code, ``mean_map_moments``.
     """
-    both = zip(real.blocks(MOMENTS), syn.blocks(MOMENTS), strict=True)
-    return torch.stack([(a - b).square().mean(2).sum() for a, b in both]).sum()
+    return block_gaps(real.blocks(MOMENTS), syn.blocks(MOMENTS), averaged=True).sum()
 
 
 @reading(GRAM)
@@ -63,7 +77,7 @@ def gram_matrices(real: View, syn: View) -> Tensor:
     (C channels, N positions): the normalisation of Gatys et al. (arXiv:1508.06576), which the paper cites. The
     authors' first code is ``mean_gram_matrices``.
     """
-    return _gram_gaps(real, syn, GRAM).sum() / 4
+    return block_gaps(real.blocks(GRAM), syn.blocks(GRAM)).sum() / 4
 
 
 @reading(MEAN_MAPS)
@@ -76,9 +90,8 @@ def mean_map_moments(real: View, syn: View) -> Tensor:
     class i from the end counts 1.5 (1 - 3^-i) times with three layers. That depends on the order of the classes
     and is not here; its mean over them is part of the weight (``methods.ddm``).
     """
-    both = zip(real.blocks(MEAN_MAPS), syn.blocks(MEAN_MAPS), strict=True)
-    gaps = [(_of_class(a) - _of_class(b)).square().mean(2).sum() for a, b in both]
-    return torch.stack(gaps).mean() / 2  # of the mean's part and the deviation's
+    one, other = ([_of_class(x) for x in view.blocks(MEAN_MAPS)] for view in (real, syn))
+    return block_gaps(one, other, averaged=True).mean() / 2  # of the mean's part and the deviation's
 
 
 def _of_class(maps: Tensor) -> Tensor:
@@ -96,7 +109,7 @@ def mean_gram_matrices(real: View, syn: View) -> Tensor:
     sum over classes of the mean over layers of |G_real - G_syn|_F^2 with G = F F^T / (C N) of the maps after
     ReLU. Classes count as in ``mean_map_moments``.
     """
-    return _gram_gaps(real, syn, GRAM).mean()
+    return block_gaps(real.blocks(GRAM), syn.blocks(GRAM)).mean()
 
 
 def intra_class_diversity(real: View, syn: View) -> Tensor:
@@ -122,7 +135,8 @@ def _diversity(e: Tensor, near: int) -> Tensor:
         return e.sum() * 0.0
     near = max(1, min(ipc - 1, near))
     with torch.no_grad():
-        apart = torch.cdist(e, e) + torch.diag(torch.full((ipc,), torch.inf, device=e.device, dtype=e.dtype))
+        apart = torch.cdist(e, e)
+        apart.diagonal(dim1=1, dim2=2).fill_(torch.inf)
         index = apart.topk(near, largest=False).indices
     rows = torch.arange(len(e), device=e.device)[:, None, None]
     log_p, log_q = F.log_softmax(e, -1), F.log_softmax(e[rows, index].mean(2), -1)
@@ -137,7 +151,7 @@ def relative_moments(real: View, syn: View) -> Tensor:
     sigma, per-image moments of the convolutions' outputs, averaged over the class; variances are biased here.
     """
     both = zip(real.blocks(CONV_MOMENTS), syn.blocks(CONV_MOMENTS), strict=True)
-    gaps = [((a - b).square().mean(2) / (a.square().mean(2) + 1e-8)).sum() for a, b in both]
+    gaps = [(squares(a, b).mean(2) / (a.square().mean(2) + 1e-8)).sum() for a, b in both]
     return torch.stack(gaps).mean() / 2  # of the mean's part and the deviation's
 
 
@@ -147,7 +161,7 @@ def conv_gram_matrices(real: View, syn: View) -> Tensor:
 
     sum over classes of the mean over layers of |G_real - G_syn|_F^2, with G = F F^T / (C N).
     """
-    return _gram_gaps(real, syn, CONV_GRAM).mean()
+    return block_gaps(real.blocks(CONV_GRAM), syn.blocks(CONV_GRAM)).mean()
 
 
 def principal_spread(real: View, syn: View) -> Tensor:
@@ -172,9 +186,3 @@ def principal_spread(real: View, syn: View) -> Tensor:
     spread = ((s @ axes).var(1) + 1e-12).sqrt()  # plain std has no gradient where images coincide
     gap = (spread - target).square().mean(1) / (target.square().mean(1) + 1e-8)
     return gap.sum()
-
-
-def _gram_gaps(real: View, syn: View, gram: Statistic) -> Tensor:
-    """Of each block the sum over classes of |G_real - G_syn|_F^2."""
-    both = zip(real.blocks(gram), syn.blocks(gram), strict=True)
-    return torch.stack([(r - s).square().sum() for r, s in both])

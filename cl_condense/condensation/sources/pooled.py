@@ -119,9 +119,8 @@ class Pooled:
         for number in range(self._size):
             self._initialise(Purpose.POOL, self._pool.seed, number)
             self._nets.append(copy.deepcopy(self._blank).requires_grad_(True))
-        images = real.take(torch.arange(len(real), device=real.device))
         keys = (Purpose.TRAIN_NET, Purpose.POOL, self._pool.seed)
-        return Together([TrainJob(self._nets, images, real.targets, keys)], self._training)
+        return Together([TrainJob(self._nets, real, real.targets, keys)], self._training)
 
     def _end(self) -> None:
         for net in self._nets:

@@ -22,6 +22,7 @@ from cl_condense.condensation.sources.untrained import fit
 from cl_condense.networks.contract import make_feature_net
 from cl_condense.networks.init import Initialiser
 from cl_condense.training.protocol import Training
+from cl_condense.training.shown import Some
 from cl_condense.training.train import Momentum, at_rest
 
 _MOST_PUSHED = 10**6  # networks that a state may say were drawn; the published runs draw 700
@@ -93,7 +94,7 @@ class _Queue:
         index, targets = real.sample(count, Purpose.TRAIN_NET, seed, iteration)
         training = self._scene.fast(Training(1, batch_size=self._batch, augment=None, decay=1.0))
         members, momenta = [self.members[i] for i in chosen], [self.momenta[i] for i in chosen]
-        found = fit(members, real.take(index), targets, training, seed, iteration, momenta=momenta)
+        found = fit(members, Some(real, index), targets, training, seed, iteration, momenta=momenta)
         for i, accuracy in zip(chosen, found, strict=True):
             self.visits[i] = self.visits[i] + 1 if self._meter else 1
             self.accuracies[i] = self.accuracies[i].lerp(accuracy, 1 / self.visits[i])

@@ -18,9 +18,11 @@ from cl_condense.condensation.sources.contract import (
     SourceContext,
 )
 from cl_condense.condensation.sources.untrained import Redrawn, fit
+from cl_condense.data.ahead import in_parts
 from cl_condense.networks.contract import across_images
 from cl_condense.training.augment import DSA
 from cl_condense.training.protocol import Training
+from cl_condense.training.shown import Some
 from cl_condense.training.train import at_rest
 
 
@@ -118,7 +120,7 @@ class _Dynamic:
         index = real.draw(self._nets.real_per_class, Purpose.TRAIN_NET, self._scene.seed, *keys)
         targets = torch.arange(len(index), device=real.device).repeat_interleave(index.shape[1])
         size = index.numel() if across_images(self._redrawn.net) else 1024
-        guesses = [self._redrawn.net(real.take(part)).argmax(1) for part in index.flatten().split(size)]
+        guesses = [self._redrawn.net(x).argmax(1) for x in in_parts(real, index.flatten(), size)]
         return float((torch.cat(guesses) == targets).float().mean())
 
 
@@ -174,7 +176,7 @@ class _RealTraining:
             index, targets = self._real.sample(
                 settled(self._nets.images), Purpose.TRAIN_NET, self._seed, iteration
             )
-            nets, x, keys = [self._redrawn.net], self._real.take(index), (self._seed, iteration)
+            nets, x, keys = [self._redrawn.net], Some(self._real, index), (self._seed, iteration)
             fit(nets, x, targets, self._training, *keys, momenta=[self._momentum])
 
     def state(self) -> State:

@@ -20,6 +20,7 @@ from cl_condense.condensation.sources.contract import (
 from cl_condense.networks.contract import make_feature_net
 from cl_condense.networks.init import Initialiser
 from cl_condense.training.protocol import Training
+from cl_condense.training.shown import Shown
 from cl_condense.training.train import Momentum, train
 
 
@@ -28,7 +29,7 @@ class Redrawn:
 
     def __init__(self, context: SourceContext) -> None:
         self.net = make_feature_net(context.network, len(context.real.class_ids), context.real.device)
-        self._initialise = Initialiser(self.net.requires_grad_(False))
+        self._initialise = Initialiser(self.net.requires_grad_(False), ahead=True)
         self._seed, self._number, self._age = context.seed, -1, 0
 
     def draw(self, number: int) -> SampledNetwork:
@@ -55,7 +56,7 @@ class Redrawn:
 
 def fit(
     nets: list[nn.Module],
-    x: Tensor,
+    x: Shown,
     y: Tensor,
     training: Training,
     *keys: int,

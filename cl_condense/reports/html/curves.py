@@ -9,10 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, NullLocator
 
+from cl_condense.common.lettering import label
 from cl_condense.methods.expressions import names_of, parse
 from cl_condense.papers.beside import Pair
 from cl_condense.papers.stream_work import CLASSES
-from cl_condense.reports.html.plots import COLOURS, DPI, WIDTH, label, png
+from cl_condense.reports.html.plots import COLOURS, DPI, WIDTH, png
 
 _NAMES = {"blocks"}  # settings whose numbers are names
 _WIDE = 20  # times between the ends of an axis from which on it is logarithmic

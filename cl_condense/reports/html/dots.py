@@ -8,9 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from cl_condense.common.lettering import label
 from cl_condense.common.plain import Json
 from cl_condense.papers.beside import Pair, axis, panels
-from cl_condense.reports.html.plots import COLOURS, DPI, WIDTH, label, png
+from cl_condense.reports.html.plots import COLOURS, DPI, WIDTH, png
 
 _ROW, _REST, _HEAD = 0.24, 0.62, 0.45  # inches: of a row, of an axis with its heading, of the legend
 _LOOKS: dict[str, Json] = {

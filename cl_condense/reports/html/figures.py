@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from cl_condense.common.lettering import drawable, families
+from cl_condense.common.lettering import drawable, families, label
 from cl_condense.common.plain import Json
 from cl_condense.reports.html import tsne
 from cl_condense.reports.html.drift import MEASURES
 from cl_condense.reports.html.measuring import Measured
 from cl_condense.reports.html.parts import Beside, Block, Command, Facts, Grid, Section
 from cl_condense.reports.html.pictures import Picture
-from cl_condense.reports.html.plots import COLOURS, DPI, WIDTH, Line, label, plot, png
+from cl_condense.reports.html.plots import COLOURS, DPI, WIDTH, Line, plot, png
 from cl_condense.reports.html.probe import SEED
 from cl_condense.reports.html.words import cite, seconds_words, shell
 

@@ -12,6 +12,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from cl_condense.common.lettering import label
+
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 WIDTH, DPI = 5.4, 192  # inches; a page shows 96 of the pixels in an inch
 _LONG = 26  # characters of a legend that has a line to itself
@@ -90,9 +92,3 @@ def _show_marks(axes: Axes, marks: Sequence[Mark], end: float) -> None:
                 )
     if marks:
         axes.set_xlim(right=end * (1.08 + 0.42 * len({mark.group for mark in marks})))
-
-
-def label(text: str, most: int = 60) -> str:
-    """Text as matplotlib shows it and does not read it as mathematics; a leading underscore would hide it."""
-    shown = text if len(text) <= most else text[: most - 1] + "…"
-    return " " * shown.startswith("_") + shown.replace("$", r"\$")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -69,7 +70,7 @@ class Probe:
     @property
     def _each(self) -> int:
         """Real images of a class that the network is trained on; where there are fewer, all of them in turn."""
-        many = min(_TRAINED_ON, _VALUES // self.real.images[0].numel()) // len(self.real.class_ids)
+        many = min(_TRAINED_ON, _VALUES // math.prod(self.real.shape)) // len(self.real.class_ids)
         return max(1, min(max(self.real.counts), many))
 
     @property
