@@ -142,7 +142,9 @@ def _do(task: Run, logs: tuple[str, ...], remake: bool, kept: Sequence[str]) -> 
     from cl_condense.common.drawing import stderr  # noqa: PLC0415
 
     errors = stderr()
-    _announce(task, errors, kept)
+    _announce(task, errors)
+    for line in kept:
+        say(errors, line)
     _work(task, errors, logs)
     if remake:
         _remake(task, errors)
@@ -168,7 +170,7 @@ def _config(dataset: str, methods: Sequence[str], given: Json) -> RunConfig:
     return RunConfig.of(dataset, methods, **defaults(dataset, methods, given["economy"]) | chosen)
 
 
-def _announce(task: Run, console: Console, kept: Sequence[str]) -> None:
+def _announce(task: Run, console: Console) -> None:
     from cl_condense.runs.ways import ways  # noqa: PLC0415
     from cl_condense.training.trainers import DEFAULT  # noqa: PLC0415
 
@@ -184,7 +186,7 @@ def _announce(task: Run, console: Console, kept: Sequence[str]) -> None:
     ways_to_train = "" if s.stream.trainers == (DEFAULT,) else f", trained by {' and '.join(s.stream.trainers)}"
     steps = f"{s.dataset}: {count(s.stream.steps, 'step')} ({split})"
     say(console, f"{steps}, {memory}, {repeats}{ways_to_train}, {s.device}")
-    for line in [*kept, *ways(s.condense)]:
+    for line in ways(s.condense):
         say(console, line)
     left, units = len(task.missing()), len(task.units)
     if left < units:
