@@ -121,7 +121,7 @@ def run(dataset: str, data: Path | None, out: Path | None, *, remake: bool, **gi
         given["orders"] = given["orders"] or len(orders)
     chosen = _config(dataset, compared, {**given, "data": fingerprint(train, test)})
     default = Path("runs") / f"{dataset}-{'-'.join(chosen.methods)}-{chosen.digest()}"
-    task = Run(chosen, train, test, out or default, prepared.options(), pools)
+    task = Run(chosen, train, test, out or default, prepared.options(), pools, shared.present())
     console, errors = standard_output(), stderr()
     with writing(task.out, folder=True):  # the pictures too
         written_paths = (("data", data), ("order-file", order_file), ("pools", pools))

@@ -19,6 +19,7 @@ from cl_condense.common.numbers import MOST, whole
 from cl_condense.common.peaks import peaks
 from cl_condense.common.plain import Json
 from cl_condense.common.progress import OnProgress, Progress
+from cl_condense.common.ranks import ALONE, Ranks
 from cl_condense.common.rng import subseed
 from cl_condense.condensation.sources.pool_file import SUFFIX
 from cl_condense.condensation.sources.pooled import STAGE
@@ -68,6 +69,8 @@ class Run:
 
     One process writes in a folder at a time, see ``writing``.
 
+    Of several ``ranks`` the leader calls it, and the others condense with it; it alone trains and evaluates.
+
     ``preparation`` is how the images were prepared, in options, for ``settings.json``; the fingerprint in
     ``settings`` is of what came out.
 
@@ -82,6 +85,7 @@ class Run:
     out: Path
     preparation: Json = field(default_factory=dict)
     pools: Path | None = None
+    ranks: Ranks = ALONE
     records: Records = field(init=False)
 
     def __post_init__(self) -> None:
@@ -227,6 +231,7 @@ class Run:
             network=network,
             device=s.device,
             seed=subseed(s.seed, start.order),
+            ranks=self.ranks,
         )
         stream = ClassStream.of(self.train, self.test, self.sizes, self._class_order(start.order))
         files = self.memory_file, self.networks_file, self._condensing
@@ -297,6 +302,7 @@ class Run:
             **memory.images_lay,
             **peaks(self.settings.device),
             **origin(self.settings.device),
+            **self.ranks.record(),
         }
 
     def _open(self) -> Records:

@@ -19,6 +19,7 @@ from cl_condense.common.numbers import whole
 from cl_condense.common.peaks import peaks
 from cl_condense.common.plain import Json
 from cl_condense.common.progress import OnProgress, Progress
+from cl_condense.common.ranks import ALONE, Ranks
 from cl_condense.common.rng import subseed
 from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.condensation.formats.reading import normalised
@@ -166,8 +167,10 @@ class Saved:
         return {"factor": self.factor, "of": self.condensed.recipe.get("name")}
 
 
-def run(job: Job, real: ImageSet, on_iteration: OnProgress | None = None) -> Json:
+def run(job: Job, real: ImageSet, on_iteration: OnProgress | None = None, ranks: Ranks = ALONE) -> Json:
     """Condenses, writes set, picture and record, and returns the record; an interrupted job goes on.
+
+    Of several ranks the leader does it, and the others condense with it.
 
     Raises:
         ValueError: before any work, where the set is there already, a checkpoint is of other settings, another
@@ -189,7 +192,7 @@ def run(job: Job, real: ImageSet, on_iteration: OnProgress | None = None) -> Jso
             sweep(file)
         checkpoint = job.checkpoint()
         with using_threads(checkpoint.threads or torch.get_num_threads()):
-            return _write(job, method, seed, real, checkpoint=checkpoint, on_iteration=on_iteration)
+            return _write(job, method, seed, real, checkpoint, on_iteration=on_iteration, ranks=ranks)
 
 
 def check_path(path: Path) -> None:
@@ -224,9 +227,10 @@ def _write(
     method: Method,
     seed: int,
     real: ImageSet,
-    *,
     checkpoint: Checkpoint,
+    *,
     on_iteration: OnProgress | None,
+    ranks: Ranks,
 ) -> Json:
     c, files = job.config, job.files()
     commit()  # of the code that is loaded now
@@ -240,6 +244,7 @@ def _write(
         on_iteration=_noting(losses, on_iteration),
         checkpoint=checkpoint,
         pools=job.pools or job.path.parent / POOLS,
+        ranks=ranks,
     ).coded(c.codec)
     record = {
         **job.identity(),
@@ -252,6 +257,7 @@ def _write(
         **lying(real),
         **peaks(job.device),
         **origin(job.device),
+        **ranks.record(),
     }
     config_file.write(files["options"], job.options())  # first: what lies beside them is of this job
     made.save_png(files["picture"])
