@@ -119,6 +119,7 @@ class Joined(Ranks):
             try:
                 called: object = self.told(None)
                 if isinstance(called, int):
+                    dist.destroy_process_group()
                     return called
                 work, args = cast("tuple[Callable[..., None], tuple[object, ...]]", called)
                 work(self, *args)
@@ -140,6 +141,7 @@ class Joined(Ranks):
         else:
             with suppress(Lost, ValueError):
                 self.told(code)
+            dist.destroy_process_group()
 
     @staticmethod
     def _leave(name: str, text: str) -> None:

@@ -44,8 +44,11 @@ LESS = {
         RealTraining(steps=4, images=64),
     )
 }
-LARGE = "large "
-"""Begins what is done with images on which networks of a CPU train one by one."""
+SIDE = {"large": 20}
+"""Of images; of the large ones networks of a CPU train one by one."""
+
+NORM = {"mixing": "batch"}
+"""Of networks, in which the images of a batch may depend on one another."""
 
 
 class Enough(Exception):
@@ -70,9 +73,11 @@ def small(name):
 
 
 def images(folder, stop, name, ranks=ALONE):
-    """The images that a method makes; None where it was stopped."""
-    real = few(20 if name.startswith(LARGE) else 8)
-    method, calls = small(name.removeprefix(LARGE)), 0
+    """The images that a method makes; None where it was stopped. Words before its name say what is other."""
+    *other, method = name.split()
+    real = few(next((SIDE[word] for word in other if word in SIDE), 8))
+    norm = next((NORM[word] for word in other if word in NORM), "instance")
+    calls = 0
 
     def on_iteration(progress):
         nonlocal calls
@@ -80,11 +85,17 @@ def images(folder, stop, name, ranks=ALONE):
         if stop and calls >= stop:
             raise Enough
 
-    network = MakeConvNet(real.shape, width=8, depth=2)
+    network = MakeConvNet(real.shape, width=8, depth=2, norm=norm)
     checkpoint = Checkpoint(folder / f"{name}.checkpoint", {"name": name})
     try:
         made = condense(
-            real, method, ipc=2, network=network, ranks=ranks, checkpoint=checkpoint, on_iteration=on_iteration
+            real,
+            small(method),
+            ipc=2,
+            network=network,
+            ranks=ranks,
+            checkpoint=checkpoint,
+            on_iteration=on_iteration,
         )
     except Enough:
         return None
