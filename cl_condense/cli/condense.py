@@ -106,7 +106,7 @@ def condense(
             tell(progress)
             limit.check()
 
-        record = run(job, placed(train, device), on_iteration)
+        record = run(job, placed(train, device), on_iteration, shared.present())
     click.echo(
         f"{record['images']} images of {len(train.class_ids)} classes in {record['seconds']:.0f} s: {path}"
     )

@@ -19,6 +19,7 @@ from cl_condense.common.numbers import whole
 from cl_condense.common.peaks import peaks
 from cl_condense.common.plain import Json
 from cl_condense.common.progress import OnProgress, Progress
+from cl_condense.common.ranks import ALONE, Ranks
 from cl_condense.common.rng import subseed
 from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.condensation.formats.reading import normalised
@@ -179,8 +180,10 @@ class Made:
         return self
 
 
-def run(job: Job, real: ImageSet, on_iteration: OnProgress | None = None) -> Json:
+def run(job: Job, real: ImageSet, on_iteration: OnProgress | None = None, ranks: Ranks = ALONE) -> Json:
     """Condenses, writes set, picture and record, and returns the record; an interrupted job goes on.
+
+    Of several ranks the leader does it, and the others condense with it.
 
     Raises:
         ValueError: before any work, where the set is there already, a checkpoint is of other settings, another
@@ -192,12 +195,12 @@ def run(job: Job, real: ImageSet, on_iteration: OnProgress | None = None) -> Jso
         absent(job)  # another process may have been here since
         for file in job.files().values():
             sweep(file)
-        made = make(job, real, on_iteration)
+        made = make(job, real, on_iteration, ranks)
         write(job, made)
         return made.record
 
 
-def make(job: Job, real: ImageSet, on_iteration: OnProgress | None = None) -> Made:
+def make(job: Job, real: ImageSet, on_iteration: OnProgress | None = None, ranks: Ranks = ALONE) -> Made:
     """Condenses, from where a checkpoint was left; writes nothing but that.
 
     Raises:
@@ -218,6 +221,7 @@ def make(job: Job, real: ImageSet, on_iteration: OnProgress | None = None) -> Ma
             on_iteration=_noting(losses, on_iteration),
             checkpoint=checkpoint,
             pools=job.pools or job.path.parent / POOLS,
+            ranks=ranks,
         ).coded(c.codec)
         record = {
             **job.identity(),
@@ -230,6 +234,7 @@ def make(job: Job, real: ImageSet, on_iteration: OnProgress | None = None) -> Ma
             **lying(real),
             **peaks(job.device),
             **origin(job.device),
+            **ranks.record(),
         }
     return Made(made, record)
 
