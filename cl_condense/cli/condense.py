@@ -135,7 +135,7 @@ def _do(job: Job, train: ImageSet, logs: tuple[str, ...]) -> None:
             tell(progress)
             limit.check()
 
-        record = run(job, placed(train, job.device), on_iteration)
+        record = run(job, placed(train, job.device), on_iteration, shared.present())
     classes = len(train.class_ids)
     click.echo(f"{record['images']} images of {classes} classes in {record['seconds']:.0f} s: {path}")
     if job.checkpoints:

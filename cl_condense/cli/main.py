@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import warnings
+from importlib import import_module
 
 import click
 
@@ -18,6 +20,7 @@ from cl_condense.cli.streams import Streams, broken_pipe
 from cl_condense.cli.table import table
 from cl_condense.cli.types import Bad
 from cl_condense.common.foreign import out_of_memory, reason
+from cl_condense.common.ranks import ALONE, Lost, Ranks
 from cl_condense.common.suggest import hint
 
 _LESS = "take fewer or smaller images, narrower networks or a machine with more; the same command goes on"
@@ -65,7 +68,7 @@ def _code(args: list[str] | None, streams: Streams) -> int:
     """Does the command; the exit code."""
     try:
         with streams.kept():
-            code = _done(args)
+            code = _as_rank(args)
     except ValueError as error:
         return _fail(str(error))
     lost = streams.fault()
@@ -74,9 +77,28 @@ def _code(args: list[str] | None, streams: Streams) -> int:
     return 1 if broken_pipe(lost) else _fail(f"the standard output did not take all ({lost.strerror})")
 
 
-def _done(args: list[str] | None) -> int:
+def _as_rank(args: list[str] | None) -> int:
+    """Does the command, or, of the ranks that torchrun started, follows the one that does; the exit code."""
+    if not {"RANK", "WORLD_SIZE", "MASTER_ADDR"} <= os.environ.keys():
+        return _done(args, ALONE)
+    from cl_condense.common.joined import joined  # noqa: PLC0415 - it takes seconds
+
+    ranks = joined()
     try:
-        code = cli.main(args=args, prog_name="cl-condense", standalone_mode=False)
+        if ranks and not ranks.leads:
+            import_module("cl_condense.methods.condense")  # while the leader reads the data
+            return ranks.follow()
+        code = _done(args, ranks or ALONE)
+    except Lost as error:
+        return _fail(str(error), error.code)
+    if ranks:
+        ranks.end(code)
+    return code
+
+
+def _done(args: list[str] | None, ranks: Ranks) -> int:
+    try:
+        code = cli.main(args=args, prog_name="cl-condense", standalone_mode=False, obj=ranks)
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted.", err=True)  # what keeps its state says how to go on
         return 130
@@ -114,6 +136,7 @@ def _clicked(error: click.ClickException) -> str:
     return f"{message}: {remedy}"
 
 
-def _fail(message: str) -> int:
-    click.echo("Error: " + " ".join(message.split()), err=True)
-    return 2
+def _fail(message: str, code: int = 2) -> int:
+    if message:
+        click.echo("Error: " + " ".join(message.split()), err=True)
+    return code

@@ -130,7 +130,7 @@ def run(dataset: str, data: Path | None, out: Path | None, *, remake: bool, **gi
     written_paths = (("data", data), ("order-file", order_file), ("pools", pools))
     repeats = {k: str(path) for k, path in written_paths if path} | config_file.reading_options(prepared)
     with executor(*cluster) as units:
-        task = Run(chosen, train, test, out or default, prepared.options(), pools, units)
+        task = Run(chosen, train, test, out or default, prepared.options(), pools, units, shared.present())
         with writing(task.out, folder=True):  # the pictures too
             config_file.write(task.out / "config.toml", config_file.options(task.settings) | repeats)
             loading.say(notes, loading.write_skipped(notes, task.out))

@@ -8,6 +8,13 @@ from typing import Any
 import click
 
 from cl_condense.cli import types
+from cl_condense.common.ranks import ALONE, Ranks
+
+
+def present() -> Ranks:
+    """The ranks that the running command has, by torchrun."""
+    return click.get_current_context().find_object(Ranks) or ALONE
+
 
 Decorator = Callable[[Any], Any]
 """What click makes of a command, or of the function that is to be one."""

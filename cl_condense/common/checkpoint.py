@@ -6,7 +6,8 @@ import glob
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -17,7 +18,6 @@ from cl_condense.common.files import sweep
 from cl_condense.common.foreign import reading, shown
 from cl_condense.common.numbers import MOST, finite, whole
 from cl_condense.common.plain import Json
-from cl_condense.common.progress import OnProgress, Progress
 
 State = dict[str, Tensor]
 """What the rest of some work depends on, by name."""
@@ -28,7 +28,7 @@ EVERY = 30.0
 _SOONEST = 2.0  # the same of writes that take no time: what is killed twice a minute comes to its end too
 _SHARE = 0.02  # of the time that writes may take
 
-_FORMAT = "cl-condense checkpoint 4"
+_FORMAT = "cl-condense checkpoint 5"
 _WHAT = "a checkpoint", "remove it to begin again"
 _OWN = "own."  # begins the names of the owner's tensors
 
@@ -78,10 +78,9 @@ class Checkpoint:
         """Whether it is time to write the state again: the sooner, the less that takes."""
         return time.monotonic() - self._written >= min(EVERY, max(_SOONEST, self._cost / _SHARE))
 
-    def end(self, state: State) -> None:
-        """Keeps the last state, unless it was a matter of seconds: what comes after may fail, too."""
-        if time.monotonic() - self._written >= EVERY / 10:
-            self.write(state)
+    def due_at_the_end(self) -> bool:
+        """Whether the last state is to be written, since what comes after may fail, too: not one of seconds."""
+        return time.monotonic() - self._written >= EVERY / 10
 
     def write(self, state: State) -> None:
         """Writes the file in one step."""
@@ -99,15 +98,15 @@ class Checkpoint:
         self.path.unlink(missing_ok=True)
         sweep(self.path)
 
-    def take_up(self, restore: Callable[[State], None]) -> None:
-        """Gives the state, if there is one, to what goes on with it.
+    @contextmanager
+    def fitting(self) -> Iterator[None]:
+        """Inside, something goes on with the state.
 
         Raises:
-            ValueError: where it does not fit.
+            ValueError: where it does not fit, naming the file.
         """
-        if self.state is not None:
-            with reading(self.path, *_WHAT):
-                restore(self.state)
+        with reading(self.path, *_WHAT):
+            yield
 
     def _read(self) -> None:
         if not os.path.lexists(self.path):
@@ -158,31 +157,6 @@ class Checkpoints:
         for path in self.folder.glob(f"{glob.escape(self.name)}.*.checkpoint"):
             path.unlink(missing_ok=True)
             sweep(path)
-
-
-def keeping(
-    checkpoint: Checkpoint | None, state: Callable[[], State], on_progress: OnProgress | None = None
-) -> OnProgress:
-    """What work calls where its state is one to go on from: it tells ``on_progress``, and writes the state.
-
-    That is when it is due, and at once where ``on_progress`` raises, which ends the work. Without a checkpoint
-    it only tells.
-    """
-
-    def tell(progress: Progress) -> None:
-        if checkpoint:
-            checkpoint.share = progress.done / progress.total
-        try:
-            if on_progress:
-                on_progress(progress)
-        except BaseException:
-            if checkpoint:
-                checkpoint.write(state())
-            raise
-        if checkpoint and checkpoint.due():
-            checkpoint.write(state())
-
-    return tell
 
 
 def under(name: str, state: State) -> State:

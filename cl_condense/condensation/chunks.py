@@ -23,37 +23,44 @@ class Chunk(NamedTuple):
         rows: positions of the classes in the set, ``[k]``, where the images are.
         places: the same on the host.
         class_ids: their labels.
+        own: positions among the classes of this rank, ``[k]``, where the images are.
     """
 
     images: int
     rows: Tensor
     places: Tensor
     class_ids: tuple[int, ...]
+    own: Tensor
 
     def size(self) -> int:
         """Real images in all."""
         return self.images * len(self.class_ids)
 
 
-def chunks(real: ImageSet, real_per_class: int, size: int, *, joint: bool = False) -> list[Chunk]:
+def chunks(
+    real: ImageSet, real_per_class: int, size: int, share: range | None = None, *, joint: bool = False
+) -> list[Chunk]:
     """Splits the classes, ``size`` at a time, or all together where they are ``joint``.
 
     Args:
         real: the images.
         real_per_class: real images in a step, or all of a class that has fewer.
         size: classes of a chunk.
+        share: positions of the classes of this rank; None: all.
         joint: one chunk, every class with as many images as the largest has.
     """
     batches = [batch_of(n, real_per_class) for n in real.counts]
     if joint:
         batches, size = [max(batches)] * len(batches), len(batches)
-    found = []
+    found, share = [], share or range(len(batches))
     for images in sorted(set(batches)):
-        rows = [i for i, n in enumerate(batches) if n == images]
+        rows = [i for i in share if batches[i] == images]
         for start in range(0, len(rows), size):
             places = torch.tensor(rows[start : start + size])
             ids = tuple(real.class_ids[i] for i in rows[start : start + size])
-            found.append(Chunk(images, places.to(real.device), places, ids))
+            where = places.to(real.device)
+            own = where - share.start if share.start else where
+            found.append(Chunk(images, where, places, ids, own))
     return found
 
 

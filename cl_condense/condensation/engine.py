@@ -10,17 +10,30 @@ from PIL.Image import Image
 from torch import Tensor
 
 from cl_condense.common import numbers
-from cl_condense.common.checkpoint import Checkpoint, State, keeping
+from cl_condense.common.agreement import keeping, taking_up
+from cl_condense.common.checkpoint import Checkpoint, State
 from cl_condense.common.devices import upload
 from cl_condense.common.draws import Draws
 from cl_condense.common.progress import OnProgress, Progress
+from cl_condense.common.ranks import ALONE, Ranks
 from cl_condense.common.rng import Purpose, bits
-from cl_condense.condensation.chunks import Chunk, Memory, chunks, few, fitting, memory_of, real_batches
+from cl_condense.condensation.chunks import (
+    Chunk,
+    Memory,
+    batch_of,
+    chunks,
+    few,
+    fitting,
+    memory_of,
+    real_batches,
+)
 from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.condensation.optimizer import PixelStep
 from cl_condense.condensation.paper_settings import settled
 from cl_condense.condensation.phases import Phase
 from cl_condense.condensation.recipe import Recipe, Term
+from cl_condense.condensation.shares import Share, shared_out
+from cl_condense.condensation.soundness import ABSURD, check_alike, check_finite
 from cl_condense.condensation.sources.contract import NetworkSource, Preparing, SampledNetwork, SourceContext
 from cl_condense.condensation.sources.untrained import RandomNets
 from cl_condense.condensation.storage import decode
@@ -31,7 +44,6 @@ from cl_condense.networks.contract import MakeNetwork, across_images, make_featu
 from cl_condense.training.augment import Warp
 from cl_condense.training.compiling import compiled
 
-_ABSURD = 1e4  # normalised pixels of real images stay below 10
 _CHECK_EVERY = 500  # iterations between looks at the pixels, which wait for the device
 
 
@@ -44,6 +56,11 @@ class Condensation:
     take all classes at once, and so do networks in which the images of a batch depend on one another.
     Batch norm's statistics are those of the real images of all classes, or of the synthetic ones, as in DM.
 
+    Ranks share the classes out: each steps the pixels of its own, by the same draws, and what is made does not
+    depend on their number (but for rounding). Between them go what a joint term compares, networks that one of
+    them has trained, pixels where networks train on these, and the finished ones; under untrained networks the
+    last alone. Where the images of a batch depend on one another every rank does all classes.
+
     Args:
         real: the images, on the device to compute on or bound for it (``placing.placed``); normalised when
             they are gathered.
@@ -55,6 +72,7 @@ class Condensation:
             take about half of the free memory on a GPU. Where memory runs out they become fewer.
         pools: folder of trained pools of networks: one that is there is taken from it, to the bit what training
             would give, and others are left there. None: each condensation trains its own.
+        ranks: the processes that do it together, all with the same arguments; no more than there are classes.
 
     Raises:
         ValueError: for a budget that does not fit the classes, pixels that stopped being finite, or too little
@@ -74,22 +92,27 @@ class Condensation:
         seed: int = 0,
         chunk: int | None = None,
         pools: Path | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
         check_ipc(ipc, real)
         seed = numbers.seed(seed)
-        self._real, self._ahead, self._seed = real, Ahead(real), seed
+        self._real, self._ahead, self._seed, self._ranks = real, Ahead(real), seed, ranks
         self.recipe = recipe = recipe.settled(ipc)
         self.iteration, self.iterations = 0, settled(recipe.iterations)
-        context = SourceContext(real, network, recipe.augment, seed, recipe.precision, recipe.compiled, pools)
+        context = SourceContext(
+            real, network, recipe.augment, seed, recipe.precision, recipe.compiled, pools, ranks
+        )
         self._sources = {source: source.start(context) for source in recipe.sources()}
         self._see = compiled(see) if recipe.compiled else see
-        self._pixels = recipe.synthetic.start(real, ipc, seed).contiguous()
+        decoded = ipc * recipe.synthetic.factor**2
+        self._looked_at = min(decoded, recipe.syn_per_class or decoded)
+        self._share = _share(recipe, network, real, self._looked_at, ranks)
+        self._pixels = self._share.cut(recipe.synthetic.start(real, ipc, seed)).contiguous()
         self._step = PixelStep(real, recipe, self._pixels)
         self._joint, self._size = _together(recipe, network), chunk
         self._kept: dict[tuple[int, ...], dict[NetworkSource, View]] = {}
-        decoded = ipc * recipe.synthetic.factor**2
-        self._looked_at = min(decoded, recipe.syn_per_class or decoded)
         self._on_part: OnProgress | None = None
+        self._loss: Tensor | None = None  # of all ranks
         self._enter(recipe.phase(0))
 
     def step(self) -> Tensor:
@@ -113,7 +136,7 @@ class Condensation:
         self.iteration += 1
         last = self.iteration == self.iterations
         if last or self.iteration % _CHECK_EVERY == 1:
-            _check_finite(self._pixels, self.recipe, self.iteration)
+            check_finite(self._pixels, self.recipe, self.iteration)
         if not last:
             for source in self._sources.values():
                 source.advance(self.iteration - 1, self._images)
@@ -133,23 +156,31 @@ class Condensation:
         With a ``checkpoint`` it goes on where that is, and leaves its states there, the last one too. Where an
         iteration itself is interrupted, the last state that was written is where it goes on.
         """
-        if checkpoint:
-            checkpoint.take_up(self.restore)
-        tell, begun = keeping(checkpoint, self.state, on_iteration), self.iteration
+        taking_up(checkpoint, self.restore, self._ranks)
+        tell, begun = keeping(checkpoint, self.state, on_iteration, self._ranks), self.iteration
         self.prepare(tell)
-        self._on_part = on_iteration
+        self._on_part = tell.only
         while self.iteration < self.iterations:
             loss = self.step()
             self._on_part = None
-            now = Progress("condensing", self.iteration, self.iterations, loss, "", self._picture, self.result)
-            tell(now)
-        if checkpoint and self.iteration > begun:
-            checkpoint.end(self.state())
+            tell(self._progress(loss))
+        if self.iteration > begun:
+            tell.end()
         return self.result()
 
     def state(self) -> State:
-        """All that the rest depends on, by name: what ``restore`` takes."""
-        state = {"iteration": torch.tensor(self.iteration), "pixels": self._pixels, **self._step.state()}
+        """All that the rest depends on, by name: what ``restore`` takes, on whatever number of ranks.
+
+        It is whole on the leader of the ranks, which all ask for it.
+        """
+        return self._beside({name: self._share.collected(each) for name, each in self._own().items()})
+
+    def _own(self) -> State:
+        """Of the classes of this rank."""
+        return {"pixels": self._pixels, **self._step.state()}
+
+    def _beside(self, state: State) -> State:
+        state = {"iteration": torch.tensor(self.iteration), **state}
         for i, source in enumerate(self._sources.values()):
             state |= {f"networks.{i}.{name}": value for name, value in source.state().items()}
         return state
@@ -161,29 +192,46 @@ class Condensation:
             ValueError: for the state of another condensation.
         """
         try:
-            if not bool((state["pixels"].abs() < _ABSURD).all()):
-                raise ValueError(f"pixels beyond {_ABSURD:g} or NaN")
+            state = state | {k: self._share.cut(state[k]) for k in ("pixels", "momentum") if k in state}
+            if not bool((state["pixels"].abs() < ABSURD).all()):
+                raise ValueError(f"pixels beyond {ABSURD:g} or NaN")
             self._pixels.copy_(state["pixels"])
             self.iteration = numbers.whole("iteration", state["iteration"].item(), 0, self.iterations)
             self._step.restore(state, begun=self.iteration > 0)
             for i, source in enumerate(self._sources.values()):
                 own = f"networks.{i}."
                 source.restore({k[len(own) :]: v for k, v in state.items() if k.startswith(own)})
-            _check_alike(state, self.state())  # a copy takes tensors of other shapes and types too
+            taken = self._beside(self._own())
+            if self._ranks.leads:
+                check_alike(state, taken)  # a copy takes tensors of other shapes and types too
         except (KeyError, IndexError, RuntimeError, ValueError, TypeError) as error:
             reason = f"no {error}" if isinstance(error, KeyError) else str(error).splitlines()[0]
             raise ValueError(f"the state of another condensation does not fit this one: {reason}") from None
 
     def result(self) -> CondensedSet:
-        """The images as they are now, on the CPU."""
-        factor = self.recipe.synthetic.factor
-        return CondensedSet.of(self._real, self._pixels, self.recipe.settings(), self._seed, factor)
+        """The images as they are now, on the CPU; of ranks the leader alone gets those of all classes."""
+        real, pixels = self._real, self._share.collected(self._pixels)
+        if len(pixels) < len(real.class_ids):
+            real = self._share.of(real)
+        return CondensedSet.of(real, pixels, self.recipe.settings(), self._seed, self.recipe.synthetic.factor)
+
+    def _progress(self, loss: Tensor) -> Progress:
+        """What an iteration tells; of ranks the loss of all at points of a curve, the picture at the end."""
+        now = Progress("condensing", self.iteration, self.iterations, loss)
+        told = now._replace(picture=self._picture, made=self.result)
+        if self._share.ranks.size == 1:
+            return told
+        if told.on_curve:
+            self._loss = self._share.ranks.total(loss)
+        picture = self.result().picture if told.over else None
+        return told._replace(loss=self._loss, picture=picture, made=None)
 
     def _picture(self) -> Image:
         return self.result().picture()
 
     def _images(self) -> Tensor:
-        return decode(self._pixels, self.recipe.synthetic.factor)
+        """Decoded, on all ranks, which all ask for them."""
+        return decode(self._share.gathered(self._pixels), self.recipe.synthetic.factor)
 
     def _enter(self, phase: Phase) -> None:
         """Begins a phase, whose number of real images decides which classes go through the network together."""
@@ -194,7 +242,7 @@ class Condensation:
 
     def _split(self, size: int) -> list[Chunk]:
         self._batches: dict[tuple[int, ...], Draws] = {}
-        return chunks(self._real, self._phase.real_per_class, size, joint=self._joint)
+        return chunks(self._real, self._phase.real_per_class, size, self._share.rows, joint=self._joint)
 
     def _gradient(self, terms: list[Term], looks: dict[NetworkSource, SampledNetwork]) -> Tensor:
         """Fills the step's gradient, in chunks that fit the memory; the loss."""
@@ -230,7 +278,7 @@ class Condensation:
 
         fast, self._see = self._see, see  # not compiled for every number of classes
         try:
-            self._chunks = self._split(fitting(trial, len(self._real.class_ids), memory))
+            self._chunks = self._split(fitting(trial, self._share.size, memory))
         except torch.cuda.OutOfMemoryError:
             raise ValueError(self._too_large(1)) from None
         finally:
@@ -251,13 +299,22 @@ class Condensation:
         real = self._kept.get(part.class_ids) or self._look(part, looks, self._batch(part, warp, turn))
         if recipe.reuse > 1 or any(term.apart for term in recipe.terms):
             self._kept[part.class_ids] = real
-        leaf = self._pixels[part.rows].requires_grad_()
+        leaf = self._pixels[part.own].requires_grad_()
         images = self._some(part, decode(leaf, recipe.synthetic.factor))
         syn = self._look(part, looks, recipe.augment(images, warp))
-        nets = [term.source or recipe.source for term in terms]
-        loss = _total([t.of(real[n], syn[n]) for t, n in zip(terms, nets, strict=True)])
-        self._step.gradient[part.rows] = torch.autograd.grad(loss, leaf)[0]
-        return loss.detach()
+        losses = [self._loss_of(term, real, syn) for term in terms]
+        loss = _total(losses)
+        self._step.gradient[part.own] = torch.autograd.grad(loss, leaf)[0]
+        if self._share.ranks.leads:
+            return loss.detach()
+        apart = [each.detach() for term, each in zip(terms, losses, strict=True) if not term.joint]
+        return torch.stack([*apart, loss.new_zeros(())]).sum()  # of what is joint every rank has the whole
+
+    def _loss_of(self, term: Term, real: dict[NetworkSource, View], syn: dict[NetworkSource, View]) -> Tensor:
+        nets = term.source or self.recipe.source
+        if not term.joint:
+            return term.of(real[nets], syn[nets])
+        return term.of(self._share.together(real[nets]), self._share.together(syn[nets]))
 
     def _some(self, part: Chunk, images: Tensor) -> Tensor:
         """Those of the decoded images ``[k, m, c, h, w]`` that this iteration looks at."""
@@ -325,27 +382,16 @@ def _total(losses: list[Tensor]) -> Tensor:
 
 def _together(recipe: Recipe, network: MakeNetwork) -> bool:
     """Whether all classes have to go through the network in one batch."""
-    if any(term.joint for term in recipe.terms):
-        return True
+    return any(term.joint for term in recipe.terms) or _mixing(network)
+
+
+def _mixing(network: MakeNetwork) -> bool:
+    """Whether the images of a batch depend on one another."""
     return across_images(make_feature_net(network, 1, torch.device("cpu"))) is not None
 
 
-def _check_alike(given: State, taken: State) -> None:
-    """Raises ValueError for a state that is another one once it has been taken over."""
-    if odd := given.keys() ^ taken.keys():
-        raise ValueError(f"{min(odd)!r} is in one of them alone")
-    for name, value in given.items():
-        (own, theirs) = ((tensor.dtype, tuple(tensor.shape)) for tensor in (taken[name], value))
-        if own != theirs:
-            raise ValueError("{} is {} of shape {}, not {} of shape {}".format(name, *theirs, *own))
-        # A network may have diverged while the pixels are well, and then goes on as it would have.
-        if not name.startswith("networks.") and not bool(value.isfinite().all()):
-            raise ValueError(f"{name} is NaN or infinite")
-
-
-def _check_finite(pixels: Tensor, recipe: Recipe, iteration: int) -> None:
-    if not bool((pixels.abs() < _ABSURD).all()):  # false for NaN too
-        raise ValueError(
-            f"{recipe.name} diverged: pixels beyond {_ABSURD:g} or NaN by iteration {iteration}; "
-            f"lower the learning rate (now {recipe.lr}) or the weights of its terms"
-        )
+def _share(recipe: Recipe, network: MakeNetwork, real: ImageSet, looked_at: int, ranks: Ranks) -> Share:
+    """The classes of this rank, by the images that go through the network."""
+    if ranks.size == 1 or _mixing(network):
+        return Share((len(real.class_ids),))
+    return shared_out([batch_of(n, recipe.phase(0).real_per_class) + looked_at for n in real.counts], ranks)

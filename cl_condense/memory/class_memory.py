@@ -15,6 +15,7 @@ from cl_condense.common.kinds import check_call, check_flag, check_kind
 from cl_condense.common.paths import path_of
 from cl_condense.common.plain import Json
 from cl_condense.common.progress import OnProgress, within
+from cl_condense.common.ranks import ALONE, Ranks
 from cl_condense.common.rng import Purpose, subseed
 from cl_condense.condensation import codecs
 from cl_condense.condensation.condensed_set import SHRINK, CondensedSet
@@ -73,6 +74,7 @@ class ClassMemory:
         pools: folder where trained pools of networks are looked for and kept, for methods that have one: so
             memories share them. Without it each condensation trains its own.
         on_iteration: called with a Progress after every iteration, for example ``ProgressBar()``.
+        ranks: the processes that condense together, as ``condense`` takes them.
 
     Attributes:
         condensed: the CondensedSet, or None before the first experience.
@@ -103,6 +105,7 @@ class ClassMemory:
         shrink: str = "recondense",
         pools: str | Path | None = None,
         on_iteration: OnProgress | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
         if shrink not in SHRINK:
             raise ValueError(f"shrink {shrink!r}: use {' or '.join(SHRINK)}")
@@ -123,7 +126,7 @@ class ClassMemory:
                 self.method = replace(self.method, iterations=iterations)
         self.network, self.device, self.seed = network, str(pick_device(device)), numbers.seed(seed)
         self.pools = None if pools is None else path_of("pools", pools)
-        self.on_iteration = on_iteration
+        self.on_iteration, self._ranks = on_iteration, ranks
         self.condensed: CondensedSet | None = None
         self.seen: dict[int, int] = {}
         self.experiences = 0
@@ -225,7 +228,7 @@ class ClassMemory:
         return saved.extra
 
     def __getstate__(self) -> Json:
-        return self.__dict__ | {"on_iteration": None}
+        return self.__dict__ | {"on_iteration": None, "_ranks": ALONE}
 
     def _check(self, real: ImageSet) -> None:
         """Refuses what would not mean the same beside the stored images."""
@@ -271,6 +274,7 @@ class ClassMemory:
                 on_iteration=within(of, self.on_iteration),
                 checkpoint=checkpoint,
                 pools=self.pools,
+                ranks=self._ranks,
             )
             return made.coded(self.codec)
 

@@ -202,7 +202,7 @@ class MakeAndScore:
                     sets[found.after] = found.set
 
             job = work.job(folder)
-            keep(make(job, placed(train, work.device), part(job.path.stem), keep))
+            keep(make(job, placed(train, work.device), part(job.path.stem), keep=keep))
             made = sets[work.after]
         told, checkpoint = part(work.scoring()), work.checkpoint(folder)
         scored = evaluate_set(made, test, work.train, work.device, on_progress=told, checkpoint=checkpoint)

@@ -9,6 +9,7 @@ from pathlib import Path
 from cl_condense.common.devices import using_threads
 from cl_condense.common.peaks import peaks
 from cl_condense.common.progress import Progress
+from cl_condense.common.ranks import ALONE, Ranks
 from cl_condense.common.rng import subseed
 from cl_condense.memory.class_memory import ClassMemory
 from cl_condense.runs.build import method_for, network_for, training_for
@@ -36,6 +37,7 @@ class Chain:
         threads: CPU threads that the run began with.
         home: folder of the run.
         pools: folder of trained pools, for who can see ``home``.
+        ranks: that condense together.
     """
 
     settings: RunConfig
@@ -44,6 +46,7 @@ class Chain:
     threads: int
     home: Path
     pools: Path
+    ranks: Ranks = ALONE
 
     def __call__(self, folder: Path, tell: Tell) -> None:
         """Tells how far it is, and each record once its unit is finished."""
@@ -127,6 +130,7 @@ class _Steps:
             network=network,
             device=s.device,
             seed=subseed(s.seed, start.order),
+            ranks=self.chain.ranks,
         )
         sizes = step_sizes(len(self.train.class_ids), s.stream.steps)
         stream = ClassStream.of(self.train, self.test, sizes, self._class_order(start.order))
@@ -196,4 +200,5 @@ class _Steps:
             **memory.images_lay,
             **peaks(self.settings.device),
             **origin(self.settings.device),
+            **self.chain.ranks.record(),
         }

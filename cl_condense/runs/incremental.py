@@ -13,6 +13,7 @@ from cl_condense.common.files import atomic, unused, writing
 from cl_condense.common.foreign import read_object, reading, shown
 from cl_condense.common.numbers import MOST, whole
 from cl_condense.common.plain import Json
+from cl_condense.common.ranks import ALONE, Ranks
 from cl_condense.data.imageset import ImageSet
 from cl_condense.runs.chain import Chain, Lost
 from cl_condense.runs.checks import check_run, fingerprint
@@ -46,6 +47,8 @@ class Run:
 
     One process writes in a folder at a time, see ``writing``.
 
+    Of several ``ranks`` the leader calls it, and the others condense with it; it alone trains and evaluates.
+
     ``preparation`` is how the images were prepared, in options, for ``settings.json``; the fingerprint in
     ``settings`` is of what came out.
 
@@ -61,6 +64,7 @@ class Run:
     preparation: Json = field(default_factory=dict)
     pools: Path | None = None
     executor: Executor = field(default_factory=Local)
+    ranks: Ranks = ALONE
     records: Records = field(init=False)
 
     def __post_init__(self) -> None:
@@ -129,7 +133,7 @@ class Run:
             left = self.missing()
             wanted = tuple(unit for unit in units if lost or unit in left)
             pools = self.pools or self.out / POOLS
-            chain = Chain(self.settings, data, wanted, self._threads, self.out, pools)
+            chain = Chain(self.settings, data, wanted, self._threads, self.out, pools, self.ranks)
             return Lost(chain) if lost else chain
 
         device, heard = self.settings.device, partial(self._heard, name, on_event)

@@ -22,6 +22,7 @@ from cl_condense.common.numbers import whole
 from cl_condense.common.peaks import peaks
 from cl_condense.common.plain import Json
 from cl_condense.common.progress import OnProgress, Progress, telling
+from cl_condense.common.ranks import ALONE, Ranks
 from cl_condense.common.rng import subseed
 from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.condensation.formats.reading import normalised
@@ -197,26 +198,34 @@ Keep = Callable[[Made], None]
 """What gets the sets that are made on the way."""
 
 
-def run(job: Job, real: ImageSet, on_iteration: OnProgress | None = None) -> Json:
+def run(job: Job, real: ImageSet, on_iteration: OnProgress | None = None, ranks: Ranks = ALONE) -> Json:
     """Condenses, writes set, picture and record, and returns the record; an interrupted job goes on.
+
+    Of several ranks the leader does it, and the others condense with it.
 
     Raises:
         ValueError: before any work, where the set is there already, a checkpoint is of other settings, another
-            process writes the set, and where it cannot be written.
+            process writes the set, and where it cannot be written; for sets on the way of several ranks.
     """
+    if job.checkpoints and ranks.size > 1:
+        raise ValueError(f"--checkpoints on {ranks.size} ranks: leave it out, or take one process")
     absent(job)
     _method(job, real)
     with writing(job.path):
         absent(job)  # another process may have been here since
         for file in job.files().values():
             sweep(file)
-        made = make(job, real, on_iteration, partial(write, job))
+        made = make(job, real, on_iteration, ranks, partial(write, job))
         write(job, made)
         return made.record
 
 
 def make(
-    job: Job, real: ImageSet, on_iteration: OnProgress | None = None, keep: Keep = lambda made: None
+    job: Job,
+    real: ImageSet,
+    on_iteration: OnProgress | None = None,
+    ranks: Ranks = ALONE,
+    keep: Keep = lambda made: None,
 ) -> Made:
     """Condenses, from where a checkpoint was left; writes nothing but that. ``keep`` gets the sets on the way.
 
@@ -245,8 +254,10 @@ def make(
             ),
             checkpoint=checkpoint,
             pools=job.pools or job.path.parent / POOLS,
+            ranks=ranks,
         )
-        return _made(job, real, made, checkpoint)
+        found = _made(job, real, made, checkpoint)
+        return replace(found, record=found.record | ranks.record())
 
 
 def _made(

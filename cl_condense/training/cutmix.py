@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from cl_condense.common.rng import Key, Purpose, permutation, uniform
@@ -46,3 +47,18 @@ def cutmix(
     box = (inside[0] & (coin < probability))[:, :, None] & inside[1][:, None, :]
     mixed = torch.where(box[:, None, None], x[place, partner], x)
     return mixed, partner, 1 - box.to(x.dtype).mean((1, 2))
+
+
+Mixed = tuple[Tensor, Tensor]
+"""Labels of what is mixed in, as of a mini-batch, and the share of pixels that are an image's own, ``[r]``."""
+
+
+def mixed_loss(logits: Tensor, y: Tensor, mixed: Mixed | None) -> Tensor:
+    """Mean cross-entropy of each network's images, summed over networks."""
+    if mixed is None:
+        # A mean over all would divide every network's gradient by their number.
+        return F.cross_entropy(logits.flatten(0, 1), y.flatten(0, 1)) * len(logits)
+    (other, share), each = mixed, logits.transpose(1, 2)
+    targets = (y, other) if y.ndim == 2 else (y.transpose(1, 2), other.transpose(1, 2))
+    own, others = (F.cross_entropy(each, t, reduction="none").mean(1) for t in targets)
+    return (share * own + (1 - share) * others).sum()

@@ -7,10 +7,10 @@ from functools import partial
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cl_condense.common.checkpoint import Checkpoint, State, keeping, under
+from cl_condense.common.agreement import keeping, taking_up
+from cl_condense.common.checkpoint import Checkpoint, State, under
 from cl_condense.common.devices import upload
 from cl_condense.common.kinds import check_call, check_kind, check_parts
 from cl_condense.common.numbers import whole
@@ -21,7 +21,7 @@ from cl_condense.networks.contract import at_once
 from cl_condense.networks.convnet import ConvNet
 from cl_condense.networks.joined import forward_joined, joinable
 from cl_condense.training.compiling import compiled_logits, plain_logits
-from cl_condense.training.cutmix import cutmix
+from cl_condense.training.cutmix import cutmix, mixed_loss
 from cl_condense.training.distillation import distillation
 from cl_condense.training.protocol import Training
 from cl_condense.training.shown import Shown, Some, example, inputs, shape_of
@@ -45,6 +45,17 @@ class TrainJob(NamedTuple):
     momenta: Sequence[Momentum] = ()
     teachers: Sequence[nn.Module] = ()
     """Frozen, of each network one, whose answers for the first outputs are kept; see ``distillation``."""
+    numbers: Sequence[int] = ()
+    """Of the networks, where they are some of more; what is random for a network has its number as a key."""
+
+    def only(self, numbers: Sequence[int]) -> TrainJob:
+        """Some of the networks, which train as they would among all."""
+        return self._replace(
+            nets=[self.nets[i] for i in numbers],
+            momenta=[self.momenta[i] for i in numbers if self.momenta],
+            teachers=[self.teachers[i] for i in numbers if self.teachers],
+            numbers=numbers,
+        )
 
 
 def train(
@@ -112,13 +123,12 @@ def train_together(
     network draws the same numbers. ``on_progress`` counts the epochs of all groups.
     """
     together = Together(jobs, training)
-    if checkpoint:
-        checkpoint.take_up(together.restore)
+    taking_up(checkpoint, together.restore)
     tell, begun = keeping(checkpoint, together.state, on_progress), together.done
     for progress in together.run():
         tell(progress)
-    if checkpoint and together.done > begun:
-        checkpoint.end(together.state())
+    if together.done > begun:
+        tell.end()
     return together.shares()
 
 
@@ -188,6 +198,7 @@ class _Rows:
         n: images of each job.
         device: of the networks and of what they are shown.
         job, number: of each network, ``[r, 1]``: its job, and its number in it.
+        names: of each network, in the state: its number in a single job, whoever trains the others.
         keys: integers, or where jobs differ a list of one for each network.
         device_keys: the same as draws on the device take them, ``[r, 1]`` for a list.
         teachers: of each network, or none.
@@ -203,8 +214,9 @@ class _Rows:
         self.n, self.images = shape_of(jobs[0].images)[0], inputs([job.images for job in jobs])
         self.labels = _stacked([job.labels for job in jobs])
         self.device = device = jobs[0].images.device
-        places = [(k, i) for k, job in enumerate(jobs) for i in range(len(job.nets))]
+        places = [(k, i) for k, job in enumerate(jobs) for i in job.numbers or range(len(job.nets))]
         self.numbers = [i for _, i in places]
+        self.names = self.numbers if len(jobs) == 1 else [*range(len(places))]
         self.job, self.number = upload(places, device).T[..., None]
         columns = zip(*(jobs[k].keys for k, _ in places), strict=True)
         self.keys = tuple(each[0] if len({*each}) == 1 else list(each) for each in columns)
@@ -233,29 +245,30 @@ class _Rows:
         """What the rest of the training depends on; nothing before it begins."""
         if not self.done:
             return {}
-        own = {"done": torch.tensor(self.done), "right": self.right}
+        own = {"done": torch.tensor(self.done)}
         own["rate"] = torch.tensor(self.optimizer.param_groups[0]["lr"], dtype=torch.float64)
-        for i, net in enumerate(self.nets):
+        for i, net, right in zip(self.names, self.nets, self.right, strict=True):
+            own[f"right.{i}"] = right.clone()  # files hold no views
             own |= {f"net.{i}.{name}": value for name, value in net.state_dict().items()}
-        for i, p in enumerate(self.optimizer.param_groups[0]["params"]):
-            if (momentum := self.optimizer.state[p].get("momentum_buffer")) is not None:
-                own[f"momentum.{i}"] = momentum
+            for j, p in enumerate(net.parameters()):
+                if (momentum := self.optimizer.state[p].get("momentum_buffer")) is not None:
+                    own[f"momentum.{i}.{j}"] = momentum
         return own
 
     def restore(self, state: State) -> None:
         """Goes on where another training of the same networks was; it ends bit-equal."""
         if not state:
             return
-        for i, net in enumerate(self.nets):
+        for i, net, right in zip(self.names, self.nets, self.right, strict=True):
             net.load_state_dict(under(f"net.{i}.", state))
-        for i, p in enumerate(self.optimizer.param_groups[0]["params"]):
-            if (kept := state.get(f"momentum.{i}")) is not None:
-                # in place, where it is the job's own; laid out as the parameter
-                own = self.optimizer.state[p].setdefault("momentum_buffer", torch.empty_like(p.detach()))
-                own.copy_(kept)
+            right.copy_(state[f"right.{i}"])
+            for j, p in enumerate(net.parameters()):
+                if (kept := state.get(f"momentum.{i}.{j}")) is not None:
+                    # in place, where it is the job's own; laid out as the parameter
+                    own = self.optimizer.state[p].setdefault("momentum_buffer", torch.empty_like(p.detach()))
+                    own.copy_(kept)
         for group in self.optimizer.param_groups:
             group["lr"] = float(state["rate"])
-        self.right.copy_(state["right"])
         self.done = whole("mini-batches", state["done"].item(), 1, self.most)
 
 
@@ -305,10 +318,6 @@ def _begin(rows: _Rows, training: Training, epoch: int) -> None:
         rows.optimizer = _sgd(rows, training, training.lr / (1 / training.decay))
 
 
-Mixed = tuple[Tensor, Tensor]
-"""Labels of what is mixed in, as of a mini-batch, and the share of pixels that are an image's own, ``[r]``."""
-
-
 def _backward(rows: _Rows, index: Tensor, training: Training, *keys: int) -> Tensor:
     """Adds the gradients of a mini-batch ``[r, m]``; how many of it each network got right, ``[r]``.
 
@@ -324,7 +333,7 @@ def _backward(rows: _Rows, index: Tensor, training: Training, *keys: int) -> Ten
         mixed = y[torch.arange(len(y), device=y.device)[:, None], partner], share
     if joinable(nets, x):
         logits = _logits(lambda x: forward_joined(nets, x), x, training)
-        loss = _loss(logits, y, mixed)
+        loss = mixed_loss(logits, y, mixed)
         if rows.teachers:
             loss = loss + _taught(logits, lambda x: forward_joined(rows.teachers, x), x, training)
         rows.descend(loss)
@@ -336,7 +345,7 @@ def _backward(rows: _Rows, index: Tensor, training: Training, *keys: int) -> Ten
             targets = y[row, part]
             logits = _logits(forward, filled, training)[None, : targets.shape[1]]
             also = mixed and (mixed[0][row, part], mixed[1][row])
-            loss = _loss(logits, targets, also)
+            loss = mixed_loss(logits, targets, also)
             if rows.teachers:
                 loss = loss + _taught(logits, partial(rows.forward, rows.teachers[i]), filled, training)
             rows.descend(loss * (targets.shape[1] / x.shape[1]))
@@ -366,17 +375,6 @@ def _logits(net: Callable[[Tensor], Tensor], x: Tensor, training: Training) -> T
         return net(x)
     with torch.autocast(x.device.type, torch.bfloat16):
         return net(x).float()
-
-
-def _loss(logits: Tensor, y: Tensor, mixed: Mixed | None) -> Tensor:
-    """Mean cross-entropy of each network's images, summed over networks."""
-    if mixed is None:
-        # A mean over all would divide every network's gradient by their number.
-        return F.cross_entropy(logits.flatten(0, 1), y.flatten(0, 1)) * len(logits)
-    (other, share), each = mixed, logits.transpose(1, 2)
-    targets = (y, other) if y.ndim == 2 else (y.transpose(1, 2), other.transpose(1, 2))
-    own, others = (F.cross_entropy(each, t, reduction="none").mean(1) for t in targets)
-    return (share * own + (1 - share) * others).sum()
 
 
 def _taught(logits: Tensor, teachers: Callable[[Tensor], Tensor], x: Tensor, training: Training) -> Tensor:

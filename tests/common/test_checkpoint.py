@@ -7,7 +7,8 @@ import torch
 from safetensors.torch import save_file
 
 from cl_condense.common import checkpoint
-from cl_condense.common.checkpoint import Checkpoint, Checkpoints, keeping, under
+from cl_condense.common.agreement import keeping
+from cl_condense.common.checkpoint import Checkpoint, Checkpoints, under
 from cl_condense.common.progress import Progress
 
 JOB = {"method": "dm", "ipc": 2, "start": None, "factors": (1, 2)}
@@ -134,10 +135,11 @@ def test_a_last_state_is_kept_unless_it_was_a_matter_of_seconds(tmp_path, monkey
     now = [0.0]
     monkeypatch.setattr("time.monotonic", lambda: now[0])
     kept = Checkpoint(tmp_path / "a", JOB)
-    kept.end(STATE)
+    tell = keeping(kept, lambda: STATE)
+    tell.end()
     assert not kept.path.exists()
     now[0] += checkpoint.EVERY / 5
-    kept.end(STATE)
+    tell.end()
     assert kept.path.exists()
 
 

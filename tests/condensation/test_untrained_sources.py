@@ -119,7 +119,7 @@ def test_the_synthetic_images_are_labelled_class_by_class_and_get_no_gradients(m
     seen = []
     monkeypatch.setattr(
         "cl_condense.condensation.sources.untrained.fit",
-        lambda nets, x, y, *rest: seen.append((nets, x, y, rest)),
+        lambda nets, x, y, *rest, ranks: seen.append((nets, x, y, rest)),
     )
     images = torch.arange(6.0).view(3, 2, 1, 1, 1).expand(3, 2, 1, 8, 8).clone().requires_grad_()
     redrawn, training = Redrawn(context(seed=9)), Training(1)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from cl_condense.common.checkpoint import State
 from cl_condense.common.progress import OnProgress
+from cl_condense.common.ranks import ALONE, Ranks
 from cl_condense.data.imageset import ImageSet
 from cl_condense.networks.contract import MakeNetwork, Precision
 from cl_condense.training.augment import DSA
@@ -21,7 +22,10 @@ Images = Callable[[], Tensor]
 
 
 class SourceContext(NamedTuple):
-    """What networks may be made from and trained on, and how; in the folder ``pools`` trained ones are kept."""
+    """What networks may be made from and trained on, and how; in the folder ``pools`` trained ones are kept.
+
+    All of the ``ranks`` have all networks; each that trains is trained by one of them, and then spread.
+    """
 
     real: ImageSet
     network: MakeNetwork
@@ -30,6 +34,7 @@ class SourceContext(NamedTuple):
     precision: Precision = "float32"
     compiled: bool = False
     pools: Path | None = None
+    ranks: Ranks = ALONE
 
     def fast(self, training: Training) -> Training:
         """A protocol at the precision of the context, compiled where it is."""

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from cl_condense.common.checkpoint import State, under
-from cl_condense.common.progress import OnProgress
+from cl_condense.common.progress import OnProgress, Progress
 from cl_condense.common.rng import Purpose, fold, uniform
 from cl_condense.condensation.paper_settings import Tuned, settled
 from cl_condense.condensation.sources.contract import Images, SampledNetwork, SourceContext
 from cl_condense.condensation.sources.pool_file import PoolFile
+from cl_condense.condensation.sources.untrained import own_of, trainers
 from cl_condense.networks.contract import MakeNetwork, make_feature_net
 from cl_condense.networks.init import Initialiser
 from cl_condense.training.protocol import Training
@@ -41,8 +43,30 @@ class Pool(Protocol):
         ...
 
 
+class Idle:
+    """What ``Together`` is for a rank that has no network to train: it keeps step."""
+
+    def __init__(self, epochs: int, batches: int) -> None:
+        self._epochs, self._batches, self._done = epochs, batches, 0
+
+    def state(self) -> State:
+        return {}
+
+    def restore(self, state: State) -> None:
+        """Goes on in step with the ranks whose training it is."""
+        self._done = int(state["0.done"])
+
+    def run(self) -> Iterator[Progress]:
+        """As often as the others."""
+        while self._done < self._epochs * self._batches:
+            self._done += 1
+            yield Progress("training", self._done / self._batches, self._epochs)
+
+
 class Pooled:
     """The networks of a pool: trained side by side before the first is wanted, or taken from a file.
+
+    Ranks train some of them each, in step.
 
     Attributes:
         members: the trained ends; empty before they are there.
@@ -50,6 +74,7 @@ class Pooled:
 
     def __init__(self, pool: Pool, context: SourceContext, *, blended: bool, steps: int = 1) -> None:
         self._pool, self._scene, self._size, self._steps = pool, context, settled(pool.size), steps
+        self._ranks = context.ranks
         self._training, self._make = context.fast(pool.training()), pool.network(context)
         self._blank = self._net()
         self._blend = copy.deepcopy(self._blank) if blended else None
@@ -57,22 +82,27 @@ class Pooled:
         self._starts: dict[int, list[Tensor]] = {}
         self.members: list[nn.Module] = []
         self._nets: list[nn.Module] = []  # in training
-        self._work: Together | None = None
+        self._owners = [0] * self._size  # the ranks that train them
+        self._work: Together | Idle | None = None
         self._file: PoolFile | None = None  # where the members are kept, so that the state does without them
 
     def prepare(self, on_progress: OnProgress) -> None:
         if self.members:
             return
-        file = PoolFile.of(self._scene, self._make, self._training, self._size, self._pool.seed)
+        file = self._ranks.leads and PoolFile.of(
+            self._scene, self._make, self._training, self._size, self._pool.seed
+        )
         found = [copy.deepcopy(self._blank) for _ in range(self._size)]
-        if file and file.load(found):
-            self.members, self._work, self._file = found, None, file
+        if self._ranks.once(lambda: bool(file and file.load(found))):
+            self.members, self._work, self._file = found, None, file or None
+            self._spread([0] * self._size)
             return
         self._work = self._work or self._begin()
         with torch.enable_grad():
             for progress in self._work.run():
                 on_progress(progress._replace(stage=STAGE))
         self._end()
+        self._spread(self._owners)
         if file:
             file.keep(self.members)
             self._file = file
@@ -95,7 +125,8 @@ class Pooled:
     def state(self) -> State:
         """Of the training, while it goes on; then the networks, unless a file has them."""
         if self._work:
-            return {f"training.{name}": value for name, value in self._work.state().items()}
+            whole = self._ranks.union(self._work.state())
+            return {f"training.{name}": value for name, value in whole.items()}
         kept = [] if self._file else self.members
         return {f"{i}.{k}": value for i, net in enumerate(kept) for k, value in net.state_dict().items()}
 
@@ -113,14 +144,22 @@ class Pooled:
         real = self._scene.real
         return make_feature_net(self._make, len(real.class_ids), real.device).requires_grad_(False)
 
-    def _begin(self) -> Together:
+    def _begin(self) -> Together | Idle:
         """Training from the start."""
         real, self._nets = self._scene.real, []
         for number in range(self._size):
             self._initialise(Purpose.POOL, self._pool.seed, number)
             self._nets.append(copy.deepcopy(self._blank).requires_grad_(True))
         keys = (Purpose.TRAIN_NET, Purpose.POOL, self._pool.seed)
-        return Together([TrainJob(self._nets, real, real.targets, keys)], self._training)
+        self._owners = trainers(self._nets, real, self._ranks)
+        own = own_of(self._owners, self._ranks)
+        if not own:
+            return Idle(self._training.epochs, -(-len(real) // self._training.batch_size))
+        return Together([TrainJob(self._nets, real, real.targets, keys).only(own)], self._training)
+
+    def _spread(self, owners: list[int]) -> None:
+        for net, owner in zip(self.members, owners, strict=True):
+            self._ranks.spread([*net.state_dict().values()], owner)
 
     def _end(self) -> None:
         for net in self._nets:

@@ -35,7 +35,7 @@ class ModelQueue:
     It starts with ``start_with`` random networks. Before every ``push_every``-th iteration one is pushed,
     and once there are ``size`` the oldest is popped. Each iteration looks through one of them, and then trains
     ``trained`` of them for ``train_steps`` steps of ``batch`` real images. As in the authors' code: the paper
-    trains the network that was looked through, and pushes at every iteration.
+    trains the network that was looked through, and pushes at every iteration. Ranks train one of them each.
 
     Each keeps its momentum from one visit to the next, until it is popped.
 
@@ -94,7 +94,8 @@ class _Queue:
         index, targets = real.sample(count, Purpose.TRAIN_NET, seed, iteration)
         training = self._scene.fast(Training(1, batch_size=self._batch, augment=None, decay=1.0))
         members, momenta = [self.members[i] for i in chosen], [self.momenta[i] for i in chosen]
-        found = fit(members, Some(real, index), targets, training, seed, iteration, momenta=momenta)
+        x, ranks = Some(real, index), self._scene.ranks
+        found = fit(members, x, targets, training, seed, iteration, momenta=momenta, ranks=ranks)
         for i, accuracy in zip(chosen, found, strict=True):
             self.visits[i] = self.visits[i] + 1 if self._meter else 1
             self.accuracies[i] = self.accuracies[i].lerp(accuracy, 1 / self.visits[i])

@@ -94,14 +94,14 @@ class _Dynamic:
         return self._redrawn.draw(self._count)
 
     def advance(self, iteration: int, images: Images) -> None:
-        span = self._outer.span(self._real_accuracy(iteration, 0))
+        span = self._outer.span(self._accuracy(iteration, 0))
         if span is not None and span < self._nets.settled:
             self._count, self._outer = self._count + 1, _Watcher(self._nets.window)
             return
         inner = _Watcher(self._nets.window)
         for epoch in range(1, self._nets.epochs + 1):
             self._redrawn.fit(images(), self._training, iteration, epoch)
-            span = inner.span(self._real_accuracy(iteration, epoch))
+            span = inner.span(self._accuracy(iteration, epoch))
             if span is not None and span > self._nets.moved:
                 return
 
@@ -113,6 +113,10 @@ class _Dynamic:
         self._redrawn.restore(state)
         self._count = int(state["count"])
         self._outer = _Watcher(self._nets.window, state["accuracies"].tolist())
+
+    def _accuracy(self, *keys: int) -> float:
+        """The leader's of the ranks, so that all decide alike."""
+        return self._scene.ranks.once(lambda: self._real_accuracy(*keys))
 
     @torch.no_grad()
     def _real_accuracy(self, *keys: int) -> float:
@@ -160,6 +164,7 @@ class RealTraining:
 class _RealTraining:
     def __init__(self, nets: RealTraining, context: SourceContext) -> None:
         self._nets, self._real, self._seed, self._redrawn = nets, context.real, context.seed, Redrawn(context)
+        self._ranks = context.ranks
         training = Training(1, batch_size=64, decay=1.0, cutmix=nets.cutmix, augment=nets.augment)
         self._training = context.fast(training)
         self._momentum = at_rest(self._redrawn.net)
@@ -177,7 +182,7 @@ class _RealTraining:
                 settled(self._nets.images), Purpose.TRAIN_NET, self._seed, iteration
             )
             nets, x, keys = [self._redrawn.net], Some(self._real, index), (self._seed, iteration)
-            fit(nets, x, targets, self._training, *keys, momenta=[self._momentum])
+            fit(nets, x, targets, self._training, *keys, momenta=[self._momentum], ranks=self._ranks)
 
     def state(self) -> State:
         return self._redrawn.state() | {f"momentum.{i}": m for i, m in enumerate(self._momentum)}

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from cl_condense.common.checkpoint import State
+from cl_condense.common.devices import upload
 from cl_condense.common.numbers import whole
+from cl_condense.common.ranks import ALONE, Ranks
 from cl_condense.common.rng import Purpose
 from cl_condense.condensation.sources.contract import (
     Images,
@@ -19,9 +21,10 @@ from cl_condense.condensation.sources.contract import (
 )
 from cl_condense.networks.contract import make_feature_net
 from cl_condense.networks.init import Initialiser
+from cl_condense.networks.joined import joinable
 from cl_condense.training.protocol import Training
-from cl_condense.training.shown import Shown
-from cl_condense.training.train import Momentum, train
+from cl_condense.training.shown import Shown, shape_of
+from cl_condense.training.train import Momentum, TrainJob, train_together
 
 
 class Redrawn:
@@ -30,7 +33,7 @@ class Redrawn:
     def __init__(self, context: SourceContext) -> None:
         self.net = make_feature_net(context.network, len(context.real.class_ids), context.real.device)
         self._initialise = Initialiser(self.net.requires_grad_(False), ahead=True)
-        self._seed, self._number, self._age = context.seed, -1, 0
+        self._seed, self._ranks, self._number, self._age = context.seed, context.ranks, -1, 0
 
     def draw(self, number: int) -> SampledNetwork:
         """The network of this number: drawn when the number changes."""
@@ -51,7 +54,8 @@ class Redrawn:
     def fit(self, images: Tensor, training: Training, *keys: int) -> None:
         """Trains it on synthetic images ``[k, m, c, h, w]``."""
         targets = torch.arange(len(images), device=images.device).repeat_interleave(images.shape[1])
-        fit([self.net], images.detach().flatten(0, 1), targets, training, self._seed, *keys)
+        x = images.detach().flatten(0, 1)
+        fit([self.net], x, targets, training, self._seed, *keys, ranks=self._ranks)
 
 
 def fit(
@@ -61,16 +65,44 @@ def fit(
     training: Training,
     *keys: int,
     momenta: Sequence[Momentum] = (),
+    ranks: Ranks = ALONE,
 ) -> Tensor:
-    """Trains networks whose weights otherwise take no gradients; their accuracy in the last epoch, ``[r]``."""
-    for net in nets:
+    """Trains networks whose weights otherwise take no gradients; their accuracy in the last epoch, ``[r]``.
+
+    Each network is trained by one of the ranks, and spread with its momentum.
+    """
+    owners = trainers(nets, x, ranks)
+    job = TrainJob(nets, x, y, (Purpose.TRAIN_NET, *keys), momenta).only(own_of(owners, ranks))
+    for net in job.nets:
         net.requires_grad_(True)
-    with torch.enable_grad():
-        accuracy = train(nets, x, y, training, keys=(Purpose.TRAIN_NET, *keys), momenta=momenta)
-    for net in nets:
+    accuracy = torch.zeros(len(nets), device=x.device)
+    if job.nets:
+        with torch.enable_grad():
+            found = train_together([job], training)[0]
+        accuracy = (
+            found if len(found) == len(nets) else accuracy.index_copy(0, upload(job.numbers, x.device), found)
+        )
+    for net in job.nets:
         net.requires_grad_(False)
         net.zero_grad()  # gradients would take as much memory as the networks
+    for i, (net, owner) in enumerate(zip(nets, owners, strict=True)):
+        momentum = momenta[i] if momenta else ()
+        ranks.spread([accuracy[i : i + 1], *net.state_dict().values(), *momentum], owner)
     return accuracy
+
+
+def trainers(nets: Sequence[nn.Module], images: Shown, ranks: Ranks) -> list[int]:
+    """Which of the ranks trains each network, on ``images``.
+
+    On a CPU the leader trains those that run joined: they are small, and round otherwise in other company.
+    """
+    together = images.device.type == "cpu" and joinable(nets, torch.empty(1, *shape_of(images)[1:]))
+    return [0 if together else number % ranks.size for number in range(len(nets))]
+
+
+def own_of(owners: Sequence[int], ranks: Ranks) -> list[int]:
+    """The numbers of the networks that this rank trains."""
+    return [number for number, owner in enumerate(owners) if owner == ranks.rank]
 
 
 @dataclass(frozen=True)
