@@ -7,8 +7,10 @@ from dataclasses import replace
 from cl_condense.common.suggest import choice
 from cl_condense.condensation.recipe import Method, Recipe
 from cl_condense.condensation.sources.untrained import RandomNets
+from cl_condense.data.domain_names import base_of
 from cl_condense.methods.coresets import Coreset
 from cl_condense.methods.economy import economical
+from cl_condense.methods.hybrid import made_of
 from cl_condense.methods.registry import build
 from cl_condense.networks.contract import MakeNetwork
 from cl_condense.networks.convnet import MakeConvNet
@@ -24,11 +26,12 @@ def method_for(c: CondenseConfig) -> Method:
     Raises:
         ValueError: for an unknown method, and for settings that it does not have.
     """
-    method = build(c.method, c.dataset)
+    method = build(made_of(c.method), base_of(c.dataset))
     if isinstance(method, Coreset):
         return replace(method, iterations=c.iterations) if method.iterations and c.iterations else method
     if not isinstance(method, Recipe):
         return method
+    method = replace(method, name=c.method)  # of a hybrid memory its own
     given = {k: getattr(c, k) for k in ("iterations", "real_per_class", "precision", "compiled")}
     given = {k: v for k, v in given.items() if v is not None}
     # Of the method's own augmentation what fits the data set: no flips for digits.
