@@ -15,9 +15,12 @@ from .condensation.storage import Partition as Partition
 from .condensation.storage import Pixels as Pixels
 from .condensation.view import View as View
 from .data.datasets import load as load
+from .data.domains import load_domains as load_domains
 from .data.imageset import ImageSet as ImageSet
 from .memory.class_memory import ClassMemory as ClassMemory
+from .memory.hybrid import HybridMemory as HybridMemory
 from .memory.mammoth import MammothBuffer as MammothBuffer
+from .memory.online import OnlineMemory as OnlineMemory
 from .memory.replay import ReplayMemory as ReplayMemory
 from .methods.condense import condense as condense
 from .methods.coresets import Coreset as Coreset

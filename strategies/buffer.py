@@ -24,7 +24,10 @@ from cl_condense.condensation.condensed_set import CondensedSet, read_header
 from cl_condense.condensation.recipe import Method
 from cl_condense.data.image_checks import check_constants
 from cl_condense.data.imageset import ImageSet
+from cl_condense.data.parts import label_and_domain
 from cl_condense.memory.class_memory import ClassMemory
+from cl_condense.memory.contract import Memory
+from cl_condense.memory.online import OnlineMemory
 from cl_condense.networks.contract import MakeNetwork
 from cl_condense.strategies.groups import MemoryGroup, Shown
 from cl_condense.strategies.needs import check_strategy, wants_task_labels
@@ -33,7 +36,6 @@ from cl_condense.strategies.tensors import (
     ItemFormat,
     Items,
     Theirs,
-    label_and_task,
     memory_dataset,
     pair_names,
     read_items,
@@ -43,8 +45,9 @@ from cl_condense.strategies.tensors import (
 class CondensedBuffer(ExemplarsBuffer):
     """A class-balanced memory that holds condensed images of every class the stream has shown.
 
-    At each experience its classes are condensed; the real images are not kept. Use it wherever Avalanche takes
-    a storage policy: ``ReplayPlugin(mem_size=200, storage_policy=CondensedBuffer(200))``, or overwrite the
+    At each experience its classes are condensed; the real images are not kept. With ``staging`` experiences may
+    be as small as those of ``split_online_stream``, see ``OnlineMemory``. Use it wherever Avalanche takes a
+    storage policy: ``ReplayPlugin(mem_size=200, storage_policy=CondensedBuffer(200))``, or overwrite the
     ``storage_policy`` of a GDumbPlugin or an ER_ACE. What Avalanche's ``ClassBalancedBuffer`` has means the
     same here. Budgets, classes that return and all that is not said here are those of ``ClassMemory``. A label
     that comes under two task labels counts as two classes, and their names are ``(task, label)``.
@@ -58,6 +61,8 @@ class CondensedBuffer(ExemplarsBuffer):
         total_num_classes: how many classes the whole stream has, (task, label) pairs where there are tasks.
         codec, dataset, network, device, seed, papers, iterations, shrink, pools, on_iteration: as in
             ``ClassMemory``.
+        staging, enough: as in ``OnlineMemory``; without ``staging`` online experiences are refused. Where the
+            stream says its boundaries (``access_task_boundaries``), what waits is condensed there.
         transform: augments memory images when they are trained on: a function of one image tensor, such as
             ``as_stream(benchmark.train_stream)``. Default: none. Stored images have been through the stream's
             evaluation transform, and are given as the network should see them: a condensed image is optimised
@@ -79,12 +84,10 @@ class CondensedBuffer(ExemplarsBuffer):
             float tensors of one size, and for a strategy that wants more of a memory than images and labels.
     """
 
-    memory = OfMemory[CondensedSet | None]("condensed")
     recipe = OfMemory[Json]()
     experiences = OfMemory[int]()
     seconds = OfMemory[float]()
     per_class = OfMemory[int | None]()
-    max_bytes = OfMemory[int | None]()
     total_num_classes = OfMemory[int | None]()
     method = OfMemory[Method]()
     codec = OfMemory[str]()
@@ -113,6 +116,8 @@ class CondensedBuffer(ExemplarsBuffer):
         iterations: int | None = None,
         shrink: str = "recondense",
         pools: str | Path | None = None,
+        staging: float | None = None,
+        enough: int = 500,
         transform: Callable[[Tensor], Tensor] | None = None,
         task_labels: bool | None = None,
         normalisation: tuple[tuple[float, ...], tuple[float, ...]] | None = None,
@@ -137,6 +142,9 @@ class CondensedBuffer(ExemplarsBuffer):
             pools=pools,
             on_iteration=on_iteration,
         )
+        self.held: Memory = self.class_memory
+        if staging is not None:
+            self.held = OnlineMemory(self.class_memory, staging=staging, enough=enough)
         _check_sharing(adaptive_size, total_num_classes)
         check_call("transform", transform)
         check_kind("task_labels", task_labels, bool | None, "True, False or None")
@@ -157,16 +165,25 @@ class CondensedBuffer(ExemplarsBuffer):
         return True
 
     def __repr__(self) -> str:
-        memory = self.class_memory
-        budgets = {name: getattr(memory, name) for name in ("max_size", "per_class", "max_bytes")}
+        budgets = {name: getattr(self.held.budget, name) for name in ("max_size", "per_class", "max_bytes")}
         budget = ", ".join(f"{name}={value}" for name, value in budgets.items() if value is not None)
-        held = f"{len(self)} images of {len(memory.seen)} classes"
-        return f"CondensedBuffer({budget}, method={memory.method.name!r}): {held}"
+        held = f"{len(self)} images of {len(self.held.seen)} classes"
+        return f"CondensedBuffer({budget}, method={self.method.name!r}): {held}"
 
     @property
     def max_size(self) -> int:
         """Images in all, which ReplayPlugin and GDumbPlugin read; 0 where the budget is another."""
-        return self.class_memory.max_size or 0
+        return self.held.budget.max_size or 0
+
+    @property
+    def max_bytes(self) -> int | None:
+        """Bytes in all, or None where the budget is another."""
+        return self.held.budget.max_bytes
+
+    @property
+    def memory(self) -> CondensedSet | None:
+        """All images that are held, or None before the first."""
+        return self.held.condensed
 
     @property
     def buffer(self) -> Items:
@@ -186,7 +203,7 @@ class CondensedBuffer(ExemplarsBuffer):
     @property
     def seen_classes(self) -> set[int]:
         """The labels that the stream has shown."""
-        return {label_and_task(i)[0] for i in self.class_memory.seen}
+        return {label_and_domain(i)[0] for i in self.held.seen}
 
     @property
     def adaptive_size(self) -> bool:
@@ -208,28 +225,37 @@ class CondensedBuffer(ExemplarsBuffer):
         """Condenses an experience's classes into the memory; after an error the memory is what it was.
 
         Raises:
-            ValueError: for online experiences, strategies that images and labels cannot serve, and what the
-                class raises.
+            ValueError: for online experiences without ``staging``, strategies that images and labels cannot
+                serve, and what the class raises.
         """
         check_strategy(agent_state)
-        if isinstance(exp, OnlineCLExperience):
+        online = isinstance(exp, OnlineCLExperience)
+        if online and not isinstance(self.held, OnlineMemory):
             raise ValueError(
-                "an online experience shows a few images at a time and condensation needs all of a class: "
-                "train on the original stream, or use Avalanche's ReservoirSamplingBuffer"
+                "an online experience shows a few images at a time, and condensation wants more of a class: "
+                "give the CondensedBuffer a share for real images that wait, such as staging=0.25"
             )
+        known = online and exp.access_task_boundaries
+        if known and exp.is_first_subexp:  # Avalanche 0.6 does not say the last one of those that divide evenly
+            self._condense_waiting()
         self.update_from_dataset(getattr(exp, "dataset", None), agent_state)
+        if not online or (known and exp.is_last_subexp):
+            self._condense_waiting()
 
     def update_from_dataset(self, new_data: Items | None, strategy: object = None) -> None:
-        """Condenses the classes of a dataset into the memory; one without images changes nothing."""
+        """Takes the classes of a dataset into the memory; one without images changes nothing."""
         start = time.perf_counter()
         check_kind("dataset of the experience", new_data, AvalancheDataset, "an AvalancheDataset of images")
         if not new_data:
             return
         images, ids, form = read_items(new_data, self.num_workers)
-        real = ImageSet.of(images, ids, normalisation=self.normalisation)
-        del images
         memory = self.class_memory
-        memory.update(real)
+        if isinstance(self.held, OnlineMemory):
+            self.held.observe(images, ids, normalisation=self.normalisation)
+        else:
+            real = ImageSet.of(images, ids, normalisation=self.normalisation)
+            del images
+            memory.update(real)
         if memory.condensed and (names := pair_names(memory.condensed.class_ids)):
             memory.condensed = replace(memory.condensed, names=names)
         tasks = form.task_labels or wants_task_labels(strategy)
@@ -239,24 +265,29 @@ class CondensedBuffer(ExemplarsBuffer):
 
     def resize(self, strategy: object, new_size: int) -> None:
         """Sets ``max_size`` and shrinks the memory to it; a larger size is filled by later experiences."""
-        self.class_memory.resize(new_size)
+        self.held.resize(new_size)
         self._shown = None
 
     def save(self, path: str | Path, **extra: object) -> None:
         """Writes the memory and what is needed to go on; ``load`` reads it into an equal buffer."""
-        self.class_memory.save(path, format=list(self._format), **extra)
+        self.held.save(path, format=list(self._format), **extra)
 
     def load(self, path: str | Path) -> Json:
-        """Takes over a saved memory, of a buffer or of a ``ClassMemory``, and returns the extra entries.
+        """Takes over a saved memory, of a buffer or one without Avalanche, and returns the extra entries.
 
         Raises:
             ValueError: as ``ClassMemory.load``.
         """
         form = _format(path, read_header(path))
-        extra = self.class_memory.load(path)
+        extra = self.held.load(path)
         extra.pop("format", None)
         self._format, self._shown = form, None
         return extra
+
+    def _condense_waiting(self) -> None:
+        if isinstance(self.held, OnlineMemory):
+            self.held.condense()
+            self._shown = None
 
     def _shows(self) -> Shown:
         if self.memory is None:
@@ -266,7 +297,7 @@ class CondensedBuffer(ExemplarsBuffer):
         return self._shown
 
     def __setstate__(self, state: Json) -> None:
-        if "class_memory" not in state:
+        if "held" not in state:
             raise ValueError("the pickled buffer is of an earlier version: make the memory again")
         self.__dict__.update(state)
 

@@ -17,10 +17,11 @@ from cl_condense.common.devices import pick_device
 from cl_condense.common.kinds import check_call, check_kind
 from cl_condense.common.progress import OnProgress, within
 from cl_condense.common.suggest import choice
+from cl_condense.data.parts import label_and_domain
 from cl_condense.networks.init import Initialiser
 from cl_condense.strategies.buffer import CondensedBuffer
 from cl_condense.strategies.outputs import arrived, going_on
-from cl_condense.strategies.tensors import Theirs, label_and_task
+from cl_condense.strategies.tensors import Theirs
 from cl_condense.training.evaluate import fresh_networks, predict
 from cl_condense.training.protocol import Training
 from cl_condense.training.train import TrainJob, train_together
@@ -117,7 +118,7 @@ class CondensedGDumb(SupervisedTemplate):
             raise ValueError("the first experience has no images: leave it out of the stream")
         start = time.perf_counter()
         images, ids = self.buffer.memory.decode()
-        labels = torch.tensor([label_and_task(int(i))[0] for i in ids], device=self.device)
+        labels = torch.tensor([label_and_domain(int(i))[0] for i in ids], device=self.device)
         keys = (self.seed, experience.current_experience)
         if not (self.trainer.goes_on and self._seen):
             self.networks = fresh_networks(
@@ -127,7 +128,7 @@ class CondensedGDumb(SupervisedTemplate):
         images = images.to(self.device)
         job = TrainJob(self.networks, images, labels, keys)
         if self.trainer.goes_on:
-            seen = arrived([label_and_task(i)[0] for i in self.buffer.class_memory.seen])
+            seen = arrived([label_and_domain(i)[0] for i in self.buffer.class_memory.seen])
             job = going_on(self.networks, images, labels, before=self._seen, seen=seen, keys=keys)
             self._seen = seen
         told = within(f"experience {experience.current_experience + 1}", self.on_progress)

@@ -8,8 +8,9 @@ from avalanche.training.plugins import AGEMPlugin, GEMPlugin
 
 from cl_condense.common.kinds import check_kind
 from cl_condense.common.numbers import whole
+from cl_condense.data.parts import label_and_domain
 from cl_condense.strategies.buffer import CondensedBuffer
-from cl_condense.strategies.tensors import Theirs, class_id, label_and_task
+from cl_condense.strategies.tensors import Theirs, class_id
 
 
 class CondensedAGEMPlugin(AGEMPlugin):
@@ -59,6 +60,6 @@ class CondensedGEMPlugin(GEMPlugin):
         images, ids = torch.stack([x for x, *_ in self.storage_policy.buffer]), memory.decode()[1]
         for number, classes in enumerate(self._classes):
             mine = torch.isin(ids, torch.tensor(sorted(classes)))
-            pairs = torch.tensor([label_and_task(int(i)) for i in ids[mine]])
+            pairs = torch.tensor([label_and_domain(int(i)) for i in ids[mine]])
             self.memory_x[number] = images[mine]
             self.memory_y[number], self.memory_tid[number] = pairs.unbind(1)

@@ -14,11 +14,7 @@ from avalanche.benchmarks.utils.classification_dataset import (
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from cl_condense.common.numbers import whole
-
-_TASK_BITS = 32  # a class of the memory is a label of a task: (task << 32) + label
-_LAST_LABEL, _LAST_TASK = 2**32 - 1, 2**31 - 1
-
+from cl_condense.data.parts import label_and_domain, part_of
 
 Theirs: TypeAlias = Any
 """What Avalanche gives: a strategy, an experience, an item; it types them in part only."""
@@ -40,18 +36,12 @@ def class_id(label: object, task: object = 0) -> int:
     Raises:
         ValueError: for labels and tasks that are no whole numbers, and out of range.
     """
-    y, t = whole("label", label, 0, _LAST_LABEL), whole("task label", task, 0, _LAST_TASK)
-    return (t << _TASK_BITS) + y
-
-
-def label_and_task(class_id: int) -> tuple[int, int]:
-    """The inverse of ``class_id``."""
-    return class_id & ((1 << _TASK_BITS) - 1), class_id >> _TASK_BITS
+    return part_of(label, task, "task label")
 
 
 def pair_names(class_ids: Iterable[int]) -> tuple[str, ...]:
     """``(task, label)`` of each class where there are tasks, for people and in files; else nothing."""
-    pairs = [label_and_task(i)[::-1] for i in class_ids]
+    pairs = [label_and_domain(i)[::-1] for i in class_ids]
     return tuple(map(str, pairs)) if any(task for task, _ in pairs) else ()
 
 
@@ -117,7 +107,7 @@ def memory_dataset(
 
     ``transform`` augments them in training; in evaluation they are what they are.
     """
-    pairs = [label_and_task(int(i)) for i in class_ids]
+    pairs = [label_and_domain(int(i)) for i in class_ids]
     labels, tasks = [y for y, _ in pairs], [t for _, t in pairs]
     # Without a transform there must be no groups at all: the stream may use names of its own.
     groups = TransformGroups({"train": (transform, None), "eval": (None, None)}) if transform else None

@@ -29,21 +29,27 @@ class Real(NamedTuple):
     notes: tuple[Note, ...]
 
 
-def read(dataset: str, data: Path | None, given: Json) -> Real:
+def read(dataset: str, data: Path | None, given: Json, domains: Json | None = None) -> Real:
     """A data set with a bar; takes out of the options of a command those that say how it is read.
+
+    Where ``domains`` is there, it is one of several domains, and it has what ``load_domains`` takes besides.
 
     Raises:
         ValueError: as ``load``.
     """
     from cl_condense.common.progress_bar import ProgressBar  # noqa: PLC0415
     from cl_condense.data import datasets  # noqa: PLC0415 - it takes seconds, and --help should not
+    from cl_condense.data.domains import load_domains  # noqa: PLC0415
 
     wanted = preparation(given)
     notes: list[Note] = []
     bar = ProgressBar(dataset)
     how: Json = {"download": given.pop("download"), "on_progress": bar, "on_note": notes.append}
     try:
-        train, test = datasets.load(dataset, data, **wanted.given(), **how)
+        if domains is None:
+            train, test = datasets.load(dataset, data, **wanted.given(), **how)
+        else:
+            train, test = load_domains(dataset, data, **domains, **wanted.given(), **how)
     finally:
         bar.close()  # before anything is said of what ended it
     return Real(train, test, wanted, tuple(notes))

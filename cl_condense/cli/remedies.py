@@ -27,10 +27,11 @@ def foreseeing(device: str, remedy: str) -> OnProgress:
 def of_condensing(configs: Sequence[CondenseConfig]) -> str:
     """Fewer iterations: economy's, where a method has one and is not at it, or as many as are wanted."""
     from cl_condense.methods.economy import why_not  # noqa: PLC0415
+    from cl_condense.methods.hybrid import made_of  # noqa: PLC0415
     from cl_condense.methods.registry import build  # noqa: PLC0415
 
     dear = [each for each in configs if each.optimises and not each.economy and not each.iterations]
-    if any(not why_not(build(each.method, each.dataset)) for each in dear):
+    if any(not why_not(build(made_of(each.method), each.dataset)) for each in dear):
         return "without --papers it condenses by economy, in fewer iterations"
     return f"shorter with fewer --iterations (now {max(map(_iterations, configs)):,})"
 

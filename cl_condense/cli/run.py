@@ -1,4 +1,4 @@
-"""``cl-condense run``: the class-incremental run."""
+"""``cl-condense run``: a run over a stream."""
 
 from __future__ import annotations
 
@@ -19,10 +19,12 @@ from cl_condense.common.plain import Json
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from cl_condense.data.imageset import ImageSet
     from cl_condense.runs.events import Event
     from cl_condense.runs.incremental import Run
     from cl_condense.runs.records import Record
     from cl_condense.runs.run_config import RunConfig
+
 
 _EXAMPLES = """
 \b
@@ -32,25 +34,35 @@ Examples:
   cl-condense run --method idm --sweep ce=0.001,0.005,0.02
   cl-condense run --dataset cifar100 --data ~/data --steps 10 \\
       --method ddm --out runs/ddm
+  cl-condense run --scenario domain --dataset rotated_mnist --data ~/data \\
+      --method random --method dm
+  cl-condense run --scenario online --dataset mnist --data ~/data \\
+      --method reservoir --method dm
   cl-condense run --config runs/ddm/config.toml --orders 10 --out runs/ddm
 """
 
 
 @click.command(epilog=_EXAMPLES)
 @config
-@shared.data
-@click.option("--steps", type=types.COUNT, help="Class-incremental steps.  [default: 5; cifar100: 10]")
+@shared.stream
+@click.option(
+    "--steps",
+    type=types.COUNT,
+    help="Of the stream; of rotated_ and permuted_ data the domains.  [default: 5; cifar100: 10]",
+)
 @click.option(
     "--method",
     "methods",
-    type=types.METHOD,
+    type=types.MEMORY,
     multiple=True,
-    help="Repeat to compare: ddm, dm, dm+sm, random, herding, ...  [default: random, ddm]",
+    help="Repeat to compare: ddm, dm, dm+sm, random, herding, ...; dm:herding:0.5 has a half of the memory for "
+    "real images.  [default: random, ddm]",
 )
 @click.option(
     "--ipc",
     type=types.COUNT,
-    help="Images per class: the memory grows.  [default: digits 2, cifar100 20, else 10]",
+    help="Images per class: the memory grows with the classes; with --scenario domain or online it has so many "
+    "for all of them from the start.  [default: digits 2, cifar100 20, else 10]",
 )
 @click.option("--budget", type=types.COUNT, help="Images in all instead, shared by the classes seen so far.")
 @click.option(
@@ -62,11 +74,12 @@ Examples:
     type=types.SHRINK,
     help="How a budget's classes shrink: recondense or prefix.  [default: recondense]",
 )
-@click.option("--orders", type=types.COUNT, help="Class orders.  [default: 5]")
+@shared.arriving
+@click.option("--orders", type=types.COUNT, help="Of the classes, or the domains.  [default: 5]")
 @click.option(
     "--order-seed",
     type=types.SEED,
-    help="Of the first class order; iCaRL and many since have 1993.  [default: --seed]",
+    help="Of the first order; iCaRL and many since have 1993.  [default: --seed]",
 )
 @click.option(
     "--order-file",
@@ -96,7 +109,7 @@ Examples:
 @shared.logs
 @click.option("--remake", is_flag=True, help="Make memories that were lost since again.")
 def run(dataset: str, data: Path | None, out: Path | None, *, remake: bool, **given: Any) -> None:
-    """Class-incremental run: condense each step's classes into memory, retrain on it, evaluate.
+    """Run over a stream: condense each step's classes into memory, retrain on it, evaluate.
 
     Writes records.jsonl, accuracy.png, memory.png, the memories and config.toml, which repeats it, to the
     output folder. Interrupted, the same command goes on where it was (after a crash, from the last half minute)
@@ -116,16 +129,18 @@ def run(dataset: str, data: Path | None, out: Path | None, *, remake: bool, **gi
     given = one_of(given, "ipc", "budget", "max_bytes")
     given = one_of(given, "order_seed", "order_file")
     order_file = given.pop("order_file")
-    refuse(written(), of_run(compared, dataset, given["network"], written()))
+    scenario = given["scenario"] or "class"
+    refuse(written(), of_run(compared, dataset, given["network"], written(), scenario))
+    domains = _domains(dataset, scenario, given["steps"])
     if out:
         writable(out, "--out", folder=True)
     if pools:
         writable(pools, "--pools", folder=True)
-    train, test, prepared, notes = loading.read(dataset, data, given)
+    train, test, prepared, notes = loading.read(dataset, data, given, domains)
     if order_file:
         given["class_orders"] = orders = read_orders(order_file, train)
         given["orders"] = given["orders"] or len(orders)
-    chosen = _config(dataset, compared, {**given, "data": fingerprint(train, test)})
+    chosen = _config(dataset, compared, {**given, "data": fingerprint(train, test)}, train)
     default = Path("runs") / f"{dataset}-{_all(chosen.methods)}-{chosen.digest()}"
     written_paths = (("data", data), ("order-file", order_file), ("pools", pools))
     repeats = {k: str(path) for k, path in written_paths if path} | config_file.reading_options(prepared)
@@ -157,40 +172,84 @@ def _all(methods: Sequence[str]) -> str:
     return named if len(named) <= 120 else f"{named[:100]}...-{len(methods)}-methods"
 
 
-def _config(dataset: str, methods: Sequence[str], given: Json) -> RunConfig:
+def _domains(dataset: str, scenario: str, steps: int | None) -> Json | None:
+    """What decides the domains of a data set; None where it has none.
+
+    Raises:
+        ValueError: for a data set that does not go with the scenario.
+    """
+    from cl_condense.common.numbers import whole  # noqa: PLC0415
+    from cl_condense.data.domain_names import is_domains  # noqa: PLC0415
+    from cl_condense.data.domains import check_domains  # noqa: PLC0415
+
+    if scenario == "class" and is_domains(dataset):
+        raise ValueError(f"--dataset {dataset} is of several domains: give --scenario domain, or online")
+    if scenario == "domain" or is_domains(dataset):
+        check_domains(dataset)
+        return {"domains": steps and whole("--steps", steps, 2)}
+    return None
+
+
+def _config(dataset: str, methods: Sequence[str], given: Json, train: ImageSet) -> RunConfig:
     """Of options, where those that are None are the data set's own, or the published."""
+    from cl_condense.runs.config import ONLINE_ITERATIONS, CondenseConfig  # noqa: PLC0415
     from cl_condense.runs.defaults import default_epochs, defaults  # noqa: PLC0415
     from cl_condense.runs.run_config import RunConfig  # noqa: PLC0415
+    from cl_condense.runs.stream import domains_in, labels_in  # noqa: PLC0415
 
     chosen = {k: v for k, v in given.items() if v not in (None, ())}
     if chosen.keys() & {"budget", "max_bytes"}:
         chosen.setdefault("ipc", None)
     if "evaluation" in chosen:
         chosen.setdefault("epochs", default_epochs(dataset, chosen["evaluation"]))
-    return RunConfig.of(dataset, methods, **defaults(dataset, methods, given["economy"]) | chosen)
+    chosen = defaults(dataset, methods, given["economy"]) | chosen
+    domains = len(domains_in(train))
+    chosen |= {"steps": domains} if domains > 1 else {}
+    if chosen.get("scenario") == "online":
+        chosen["iterations"] = given["iterations"] or ONLINE_ITERATIONS
+    fixed = chosen.get("scenario", "class") != "class"
+    if fixed and given["budget"] is None and given["max_bytes"] is None:
+        # So many for all classes from the start; every domain has one of each at least.
+        if given["ipc"] and given["ipc"] < domains:
+            said = f"--ipc {given['ipc']}: {domains} domains share the images of a class"
+            raise ValueError(f"{said}: give at least {domains}")
+        ipc = given["ipc"] or max(chosen.get("ipc") or 0, CondenseConfig.ipc or 0, domains)
+        chosen |= {"ipc": None, "budget": ipc * len(labels_in(train))}
+    return RunConfig.of(dataset, methods, **chosen)
 
 
 def _announce(task: Run, console: Console) -> None:
     from cl_condense.runs.ways import ways  # noqa: PLC0415
     from cl_condense.training.trainers import DEFAULT  # noqa: PLC0415
 
-    sizes, s = task.sizes, task.settings
-    even = len(set(sizes)) == 1
-    split = (
-        f"{sizes[0]} new class{'es' * (sizes[0] > 1)} each"
-        if even
-        else f"uneven: {', '.join(map(str, sizes))} new classes"
-    )
+    s = task.settings
     memory = f"{_budget(s)} as {s.main.codec}"
-    repeats = f"{count(s.stream.orders, 'class order')} x {count(s.train.networks, 'network')}"
+    repeats = f"{count(s.stream.orders, f'{_of(task)} order')} x {count(s.train.networks, 'network')}"
     ways_to_train = "" if s.stream.trainers == (DEFAULT,) else f", trained by {' and '.join(s.stream.trainers)}"
-    steps = f"{s.dataset}: {count(s.stream.steps, 'step')} ({split})"
+    steps = f"{s.dataset}: {count(s.stream.steps, 'step')} ({_split(task)})"
     say(console, f"{steps}, {memory}, {repeats}{ways_to_train}, {s.device}")
     for line in ways(s.condense):
         say(console, line)
     left, units = len(task.missing()), len(task.units)
     if left < units:
         say(console, f"{units - left} of {units} pieces of work are in {task.out}")
+
+
+def _of(task: Run) -> str:
+    """What comes in an order."""
+    from cl_condense.runs.stream import domains_in  # noqa: PLC0415
+
+    return "domain" if len(domains_in(task.train)) > 1 else "class"
+
+
+def _split(task: Run) -> str:
+    """What comes at each step."""
+    sizes = task.sizes
+    if _of(task) == "domain":
+        return "a domain each"
+    if len(set(sizes)) > 1:
+        return f"uneven: {', '.join(map(str, sizes))} new classes"
+    return f"{sizes[0]} new class{'es' * (sizes[0] > 1)} each"
 
 
 def _work(task: Run, console: Console, logs: tuple[str, ...]) -> None:
@@ -257,12 +316,12 @@ def _budget(s: RunConfig) -> str:
 
 
 def _line(record: Record, done: int, total: int) -> str:
-    from cl_condense.runs.records import row_name  # noqa: PLC0415
+    from cl_condense.runs.records import row_name, seen_in, several  # noqa: PLC0415
 
-    seen = record["classes_seen"]
+    seen, of = seen_in(record)
     return (
         f"[{done}/{total}] {row_name(record)} order {record['order'] + 1} step {record['step']}: "
-        f"{100 * record['accuracy']:.1f} % on {seen} class{'es' * (seen > 1)}"
+        f"{100 * record['accuracy']:.1f} % on {seen} {several(of) if seen > 1 else of}"
     )
 
 

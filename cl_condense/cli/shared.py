@@ -41,16 +41,12 @@ files = together(
     ),
     click.option("--download", is_flag=True, help="Fetch a data set into --data if it is not there."),
 )
-data = together(
-    click.option(
-        "--dataset",
-        type=types.DATASET,
-        default="digits",
-        show_default=True,
-        help="digits, mnist, fashion_mnist, svhn, cifar10, cifar100, folder, or of the ImageNet family: "
-        "tinyimagenet, imagenette, imagewoof, imagenet10, imagenet100, imagenet1k; of MedMNIST: pathmnist, ... "
-        "or npz, a file with train_images, train_labels, test_images, test_labels.",
-    ),
+_SETS = (
+    "digits, mnist, fashion_mnist, svhn, cifar10, cifar100, folder, or of the ImageNet family: "
+    "tinyimagenet, imagenette, imagewoof, imagenet10, imagenet100, imagenet1k; of MedMNIST: pathmnist, ... "
+    "or npz, a file with train_images, train_labels, test_images, test_labels."
+)
+_prepared = together(
     files,
     click.option(
         "--size",
@@ -74,6 +70,54 @@ data = together(
         help="Of each class for testing, where a data set has no test part.  [default: 0.2]",
     ),
     click.option("--skip-damaged", is_flag=True, help="Leave files of a folder out that cannot be read."),
+)
+data = together(
+    click.option("--dataset", type=types.DATASET, default="digits", show_default=True, help=_SETS), _prepared
+)
+stream = together(
+    click.option(
+        "--scenario",
+        type=types.SCENARIO,
+        help="What comes at each step: class, new classes; domain, all classes of another domain; online, "
+        "either of them in mini-batches.  [default: class]",
+    ),
+    click.option(
+        "--dataset",
+        type=types.STREAM,
+        default="digits",
+        show_default=True,
+        help=f"{_SETS} With --scenario domain or online: rotated_mnist, permuted_mnist and the like; several "
+        "with commas, digits,mnist; or, with domain, folder, a folder a domain.",
+    ),
+    _prepared,
+)
+arriving = together(
+    click.option(
+        "--blur",
+        type=types.AMOUNT,
+        help="Images come early or late by so many steps (standard deviation): classes come in several.  "
+        "[default: 0]",
+    ),
+    click.option(
+        "--batch",
+        type=types.COUNT,
+        help="Images of a mini-batch of an online stream.  [default: 10]",
+    ),
+    click.option(
+        "--staging",
+        type=types.SHARE,
+        help="Share of an online memory for real images that wait to be condensed.  [default: 0.25]",
+    ),
+    click.option(
+        "--enough",
+        type=types.COUNT,
+        help="Images that a class of an online stream shows until it is condensed.  [default: 500]",
+    ),
+    click.option(
+        "--boundaries/--no-boundaries",
+        default=None,
+        help="Whether an online memory is told where steps end, and condenses what waits.  [default: it is]",
+    ),
 )
 storing = click.option(
     "--codec", type=types.CODEC, help="How images are stored: uint8, float16, float32.  [default: uint8]"

@@ -71,6 +71,21 @@ class Share(Kind):
             raise Bad(f"{_option(param)} {shown(value)}: give a number above 0 and below 1", ctx) from None
 
 
+class Amount(Share):
+    """A number of at least 0; the message names the option."""
+
+    name = "number"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        found = value
+        with suppress(ValueError):
+            found = float(str(value))
+        try:
+            return finite(_option(param), found, at_least=0)
+        except ValueError:
+            raise Bad(f"{_option(param)} {shown(value)}: give a number of at least 0", ctx) from None
+
+
 class Channels(Whole):
     """Channels of images: 1 or 3."""
 
@@ -231,6 +246,15 @@ class MethodName(Name):
         return [CompletionItem(before + name) for name in names if name.startswith(last)]
 
 
+class MemoryName(MethodName):
+    """A method, or two of a hybrid memory with a share."""
+
+    def known(self, value: str) -> str:
+        from cl_condense.methods.hybrid import Hybrid  # noqa: PLC0415
+
+        return value if Hybrid.of(value) else super().known(value)
+
+
 class NetworkName(Name):
     """A network of the papers, or one of torchvision's with a prefix."""
 
@@ -251,6 +275,19 @@ class DatasetName(Name):
         from cl_condense.data.datasets import check_name  # noqa: PLC0415
 
         check_name(value)
+        return value
+
+
+class StreamName(DatasetName):
+    """A data set, or one of several domains."""
+
+    def known(self, value: str) -> str:
+        from cl_condense.data.domain_names import is_domains  # noqa: PLC0415
+        from cl_condense.data.domains import check_domains  # noqa: PLC0415
+
+        if not is_domains(value):
+            return super().known(value)
+        check_domains(value)
         return value
 
 
@@ -333,9 +370,11 @@ _modifiers, _datasets = _listed("methods.registry", "MODIFIERS"), _listed("data.
 COUNT, SEED, DURATION, PATH = Whole(), Whole(0, SEED_MAX), Duration(), Place()
 SWEEP, MOMENTS = Values(), Moments()
 ADDRESS = Address()
-SIZE, CHANNELS, SHARE, CLASSES = Size(), Channels(), Share(), Listed()
+SIZE, CHANNELS, SHARE, AMOUNT, CLASSES = Size(), Channels(), Share(), Amount(), Listed()
 METHOD, PRINTED_METHOD = MethodName("method", _methods), MethodName("method", _methods, strict=False)
+MEMORY = MemoryName("method", _methods)
 DATASET, PRINTED_DATASET = DatasetName("data set", _datasets), Name("data set", _datasets, strict=False)
+STREAM, SCENARIO = StreamName("data set", _datasets), Name("scenario", _listed("runs.stream", "SCENARIOS"))
 NETWORK = NetworkName("network", _networks)
 EVALUATION = Name("evaluation", _listed("runs.defaults", "EVALUATIONS"))
 TABLE = Name("table", _listed("papers.titles", "TITLES"))

@@ -66,9 +66,10 @@ def of_methods(methods: Sequence[str]) -> Reasons:
     from cl_condense.condensation.recipe import Recipe  # noqa: PLC0415
     from cl_condense.condensation.sources.pool import BlendedPool, TrainedPool  # noqa: PLC0415
     from cl_condense.methods.economy import lacking, why_not  # noqa: PLC0415
+    from cl_condense.methods.hybrid import made_of  # noqa: PLC0415
     from cl_condense.methods.registry import build  # noqa: PLC0415
 
-    built = [build(name) for name in methods]
+    built = [build(made_of(name)) for name in methods]
     selected = not any(method.optimises for method in built)
     unseen = selected and not any(method.settings().get("iterations") for method in built)
     only = f"with {', '.join(methods)} real images are only selected"
@@ -101,14 +102,29 @@ def _said(methods: Sequence[Method], setting: str) -> str:
     return f"{names} {'says' if len(having) == 1 else 'say'} it: leave it out"
 
 
-def of_run(methods: Sequence[str], dataset: str, network: str | None, options: Values) -> Reasons:
+def of_run(
+    methods: Sequence[str], dataset: str, network: str | None, options: Values, scenario: str = "class"
+) -> Reasons:
     """Of all options of ``run``: the other ones have an effect always."""
-    found = of_data(dataset) | of_methods(methods) | of_convnet(network) | of_budgets(options)
+    found = of_data(_read(dataset)) | of_methods(methods) | of_convnet(network) | of_budgets(options)
     found |= of_trainers(options) | of_ray(options)
-    if not {"--budget", "--bytes"} & options.keys():
+    if scenario != "online":
+        why = "it is of online streams: leave it out, or give --scenario online"
+        found |= dict.fromkeys(("--batch", "--staging", "--enough", "--boundaries", "--no-boundaries"), why)
+    if scenario == "domain" or _read(dataset) != dataset:
+        found["--order-file"] = "it has class orders, and what comes here are domains: leave it out"
+    if scenario == "class" and not {"--budget", "--bytes"} & options.keys():
         why = "a memory that grows does not shrink: leave it out, or give --budget or --bytes"
         return found | {"--shrink": why}
     return found
+
+
+def _read(dataset: str) -> str:
+    """The data set whose files are read; of several one that reads some, if any does."""
+    from cl_condense.data.domain_names import base_of  # noqa: PLC0415
+
+    names = [base_of(name) for name in dataset.split(",")]
+    return next((name for name in names if name != "digits"), names[0])
 
 
 def of_trainers(options: Values) -> Reasons:

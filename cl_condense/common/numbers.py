@@ -23,6 +23,8 @@ MOST = {
     "real_per_class": 10**8,
     "syn_per_class": 10**8,
     "batch_size": 10**8,
+    "batch": 10**8,
+    "enough": 10**9,
     "classes": 10**6,
     "ipc": 10**6,
     "per_class": 10**6,

@@ -40,6 +40,10 @@ class Purpose(IntEnum):
     SYN_BATCH = 12
     REPLAY = 13
     FREQUENCY = 14
+    DOMAIN = 15
+    RESERVOIR = 16
+    STAGING = 17
+    ARRIVAL = 18
 
 
 def _signed(x: int) -> int:

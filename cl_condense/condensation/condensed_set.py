@@ -182,12 +182,36 @@ class CondensedSet(Dataset[tuple[Tensor, int]]):
         cut = {c: {k: t[:n] for k, t in parts[c].items()} for c, n in counts.items() if c in parts}
         return self._of(cut, self._names())
 
+    def last(self, counts: dict[int, int]) -> CondensedSet:
+        """The last ``counts[c]`` images of each class c; errors as ``first``."""
+        parts = {c: {k: t.flip(0) for k, t in own.items()} for c, own in self._parts().items()}
+        turned = self._of(parts, self._names()).first(counts)
+        return turned._of(
+            {c: {k: t.flip(0) for k, t in own.items()} for c, own in turned._parts().items()}, turned._names()
+        )
+
     def merged(self, other: CondensedSet) -> CondensedSet:
         """Both sets in one; a class that both have is taken from ``other``, and so is all but the images.
 
         Raises:
             ValueError: where image size, partition factor or codec differ.
         """
+        self._check_joins(other)
+        return other._of(self._parts() | other._parts(), self._names() | other._names())
+
+    def joined(self, other: CondensedSet) -> CondensedSet:
+        """Both sets in one; a class that both have gets the images of both, those of this set first.
+
+        Raises:
+            ValueError: as ``merged``.
+        """
+        self._check_joins(other)
+        parts = self._parts()
+        for c, own in other._parts().items():
+            parts[c] = {k: torch.cat([parts[c][k], t]) for k, t in own.items()} if c in parts else own
+        return self._of(parts, other._names() | self._names())
+
+    def _check_joins(self, other: CondensedSet) -> None:
         check_kind("set", other, CondensedSet, "a CondensedSet")
         mine, theirs = ((s.shape, s.factor, s.codec) for s in (self, other))
         if BESIDE & (self.stored.keys() | other.stored.keys()):
@@ -197,7 +221,6 @@ class CondensedSet(Dataset[tuple[Tensor, int]]):
                 "images of shape {}, factor {} and codec {}".format(*theirs)
                 + " do not join a set of shape {}, factor {} and codec {}: condense them alike".format(*mine)
             )
-        return other._of(self._parts() | other._parts(), self._names() | other._names())
 
     def relabelled(self, labels: Sequence[int]) -> CondensedSet:
         """The same images and names with another label for each class, in the order of the new labels.

@@ -55,6 +55,58 @@ class Budget:
                 "one of them"
             )
 
+    @property
+    def amount(self) -> int:
+        """Images or bytes, in all or of each class."""
+        return self.max_size or self.max_bytes or self.per_class or 0
+
+    def joined(self, other: Budget) -> Budget:
+        """Both in one.
+
+        Raises:
+            ValueError: for budgets of two kinds.
+        """
+        mine, theirs = self._kind(), other._kind()
+        if mine != theirs:
+            raise ValueError(f"a budget in {mine} and one in {theirs}: give both in one of them")
+        return replace(self, **{mine: self.amount + other.amount})
+
+    def parted(self, share: float) -> tuple[Budget, Budget]:
+        """What is left of it, and a share, each at least 1.
+
+        Raises:
+            ValueError: for a budget of 1.
+        """
+        kind, every = self._kind(), self.amount
+        if every < 2:
+            raise ValueError(f"{kind}={every}: give at least 2, one of them for real images")
+        part = min(max(1, round(every * share)), every - 1)
+        return replace(self, **{kind: every - part}), replace(self, **{kind: part})
+
+    def _kind(self) -> str:
+        return next(name for name in ("max_size", "max_bytes", "per_class") if getattr(self, name) is not None)
+
+    def without(self, share: float) -> Budget:
+        """What is left of it when a share, of one image or byte at least, is for images that wait.
+
+        Raises:
+            ValueError: for images of each class, which share nothing, and where nothing is left.
+        """
+        if self.per_class is not None:
+            raise ValueError(
+                f"per_class={self.per_class} with a share for images that wait: give max_size or max_bytes"
+            )
+        name, every = self._kind(), self.amount
+        if every < 2:
+            raise ValueError(f"{name}={every}: give at least 2, one of them for images that wait")
+        return replace(self, **{name: every - max(1, int(every * share))})
+
+    def beside(self, images: int, nbytes: int) -> Budget:
+        """What is left of it beside images and bytes that are held."""
+        if self.max_bytes is not None:
+            return Budget(max_bytes=self.max_bytes - nbytes)
+        return Budget((self.max_size or 0) - images)
+
     def resized(self, max_size: int) -> Budget:
         """The same of another ``max_size``.
 
@@ -82,7 +134,7 @@ class Budget:
                 f"the stream shows {len(seen)} classes, the memory is shared by total_num_classes={classes}: "
                 "give as many as the whole stream has"
             )
-        size = self._images(classes, codec, shape)
+        size = self.images(classes, codec, shape)
         share, rest = divmod(size, classes)
         if share < 1:
             name, held = "max_size", f"{self.max_size} images"
@@ -96,7 +148,10 @@ class Budget:
             rest = 0  # else the memory would depend on which classes come first, and no part would be fixed
         return {c: min(share + (i < rest), n) for i, (c, n) in enumerate(seen.items())}
 
-    def _images(self, classes: int, codec: str, shape: Shape) -> int:
+    def images(self, classes: int, codec: str, shape: Shape) -> int:
+        """Images in all, of so many classes."""
+        if self.per_class is not None:
+            return self.per_class * classes
         if self.max_bytes is None:
             return self.max_size or 0
         return max(0, images_in(self.max_bytes, classes, codec, shape))

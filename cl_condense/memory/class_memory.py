@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from cl_condense.common import numbers
 from cl_condense.common.checkpoint import Checkpoint, Checkpoints
@@ -22,11 +24,13 @@ from cl_condense.condensation.condensed_set import SHRINK, CondensedSet
 from cl_condense.condensation.paper_settings import warn_borrowed
 from cl_condense.condensation.recipe import Method, Recipe
 from cl_condense.data.imageset import ImageSet
+from cl_condense.data.parts import in_domain, label_and_domain, labels_of
 from cl_condense.data.placing import lying, placed
-from cl_condense.memory.budgets import Budget
+from cl_condense.memory.budgets import Budget, Shape
 from cl_condense.memory.condensing import condensed_to
+from cl_condense.memory.reservoir import drawn
 from cl_condense.memory.returning import with_stored
-from cl_condense.memory.saved import Saved
+from cl_condense.memory.saved import Saved, check_extra
 from cl_condense.methods.condense import class_independent, condense
 from cl_condense.methods.coresets import Coreset
 from cl_condense.methods.economy import economical
@@ -44,8 +48,9 @@ class ClassMemory:
     class's part shrinks as classes come (the first classes of the stream get what does not divide evenly); or
     ``per_class`` images for every class, so that the memory grows: the protocol of the condensation papers.
     A class never gets more images than it has shown. A class that returns is condensed anew from its new images
-    and its memory, each stored image standing for its share of the images seen before. Every experience draws
-    random numbers of its own.
+    and its memory, each stored image standing for its share of the images seen before. Where experiences have
+    domains, a class of each domain has a share of its own, which is condensed from that domain's images alone.
+    Every experience draws random numbers of its own.
 
     Args:
         max_size: images in all, shared by the classes.
@@ -77,8 +82,10 @@ class ClassMemory:
         ranks: the processes that condense together, as ``condense`` takes them.
 
     Attributes:
-        condensed: the CondensedSet, or None before the first experience.
-        seen: how many images were seen of each class, in order of arrival.
+        budget: what the memory may hold.
+        condensed: the CondensedSet, or None before the first experience; its class ids are those of
+            ``data.parts`` where there are domains.
+        seen: how many images were seen of each class of each domain, in order of arrival.
         experiences: how many were taken in.
         seconds: what the last update took.
         images_lay: where the experience's images were meanwhile, as a record says it; see ``placed``.
@@ -110,7 +117,7 @@ class ClassMemory:
         if shrink not in SHRINK:
             raise ValueError(f"shrink {shrink!r}: use {' or '.join(SHRINK)}")
         codecs.codec(codec)  # raises for one that is not known
-        self._budget = Budget(max_size, max_bytes, per_class, total_num_classes)
+        self.budget = Budget(max_size, max_bytes, per_class, total_num_classes)
         check_kind("dataset", dataset, str, "the name of a data set, or ''")
         check_flag("papers", papers)
         check_network(network)
@@ -137,34 +144,60 @@ class ClassMemory:
     @property
     def max_size(self) -> int | None:
         """Images in all, or None where the budget is another."""
-        return self._budget.max_size
+        return self.budget.max_size
 
     @property
     def per_class(self) -> int | None:
         """Images of each class, or None where the budget is shared."""
-        return self._budget.per_class
+        return self.budget.per_class
 
     @property
     def max_bytes(self) -> int | None:
         """Bytes in all, or None where the budget is another."""
-        return self._budget.max_bytes
+        return self.budget.max_bytes
 
     @property
     def total_num_classes(self) -> int | None:
         """How many classes share the budget from the start, or None where those seen so far do."""
-        return self._budget.total_num_classes
+        return self.budget.total_num_classes
 
     @property
     def recipe(self) -> Json:
         """Name and settings of the method as the memory was last made; empty before the first experience."""
         return self.condensed.recipe if self.condensed else {}
 
-    def update(self, real: ImageSet, checkpoints: Checkpoints | None = None) -> None:
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all that is stored."""
+        return self.condensed.nbytes if self.condensed else 0
+
+    def decode(self) -> tuple[Tensor, Tensor]:
+        """Images ``[n, c, h, w]`` to train on, normalised, and their labels ``[n]``, of whatever domain.
+
+        Raises:
+            ValueError: before the first experience.
+        """
+        if self.condensed is None:
+            raise ValueError("the memory is empty: there is nothing to train on before the first experience")
+        images, class_ids = self.condensed.decode()
+        return images, labels_of(class_ids)
+
+    def update(
+        self,
+        real: ImageSet,
+        checkpoints: Checkpoints | None = None,
+        *,
+        domain: int | None = None,
+        shown: Mapping[int, int] | None = None,
+    ) -> None:
         """Condenses the classes of an experience into the memory; after an error the memory is what it was.
 
         Args:
             real: the experience's images, on any device; those of all experiences in one normalisation.
             checkpoints: where an interrupted update of the same memory goes on, and leaves its states.
+            domain: its number, from 0, where the same classes come in several domains. None: there are none, or
+                the class ids of ``real`` say them, see ``data.parts``.
+            shown: images of each class that the experience had, where ``real`` is a sample of them.
 
         Raises:
             ValueError: for more classes than the budget holds, images that do not fit those of the memory, and
@@ -173,16 +206,18 @@ class ClassMemory:
         start = time.perf_counter()
         check_kind("experience", real, ImageSet, "an ImageSet, such as ImageSet.of(images, labels)")
         parts = _Parts(checkpoints)
+        real = real if domain is None else in_domain(real, domain)
         self._check(real)
-        counts = dict(zip(real.class_ids, real.counts, strict=True))
+        counts = dict(shown or zip(real.class_ids, real.counts, strict=True))
         seen = self.seen | {c: n + self.seen.get(c, 0) for c, n in counts.items()}
-        quotas = self._budget.quotas(seen, self.codec, real.shape)
+        quotas = self._quotas(seen, counts, real.shape)
         kept = self._shrunk({c: q for c, q in quotas.items() if c not in counts}, parts)
         # A seed for each experience: with one for all, a class that returns would draw its old images again.
         seed = subseed(self.seed, self.experiences)
-        union = with_stored(real, self.condensed, self.seen)
-        fresh = self._condensed(union, {c: quotas[c] for c in counts}, seed, parts)
-        self.condensed = kept.merged(fresh) if kept else fresh
+        union = with_stored(real, self.condensed, self.seen, counts)
+        quotas = {c: q for c, q in quotas.items() if c in counts}
+        fresh = self._condensed(union, quotas, seed, parts) if quotas else None
+        self.condensed = kept.merged(fresh) if kept and fresh else kept or fresh
         self.seen, self.experiences = seen, self.experiences + 1
         self.seconds = time.perf_counter() - start + (checkpoints.spent if checkpoints else 0.0)
 
@@ -193,13 +228,13 @@ class ClassMemory:
             ValueError: for a size that does not hold an image of every class, and for a memory whose budget is
                 another.
         """
-        before, self._budget = self._budget, self._budget.resized(max_size)
+        before, self.budget = self.budget, self.budget.resized(max_size)
         try:
             if self.condensed:
-                quotas = self._budget.quotas(self.seen, self.codec, self.condensed.shape)
+                quotas = self._quotas(self.seen, {}, self.condensed.shape)
                 self.condensed = self._shrunk(quotas, _Parts())
         except ValueError:
-            self._budget = before
+            self.budget = before
             raise
 
     def save(self, path: str | Path, **extra: object) -> None:
@@ -210,8 +245,7 @@ class ClassMemory:
         """
         if self.condensed is None:
             raise ValueError("the memory is empty: nothing to save before the first experience")
-        if taken := extra.keys() & {"seen", "experiences"}:
-            raise ValueError(f"{min(taken)} is an entry of every memory: give it another name")
+        check_extra(extra)
         Saved(self.condensed, self.seen, self.experiences, extra).write(path)
 
     def load(self, path: str | Path) -> Json:
@@ -220,11 +254,21 @@ class ClassMemory:
         Raises:
             ValueError: for a file that is absent, damaged or not a memory, and for another codec.
         """
-        saved = Saved.read(path)
+        return self.take_over(Saved.read(path).checked(path), path)
+
+    def notes(self) -> Json:
+        """What a file says of it beside the images."""
+        return {}
+
+    def take_over(self, saved: Saved, path: str | Path) -> Json:
+        """What ``load`` does with a file that is read."""
+        if "real" in saved.extra:
+            raise ValueError(f"{path} has real images beside condensed ones: load it into a HybridMemory")
         codec = saved.condensed.codec
         if codec != self.codec:
             raise ValueError(f"{path} holds images as {codec}, not {self.codec}: give codec={codec!r} to go on")
-        self.condensed, self.seen, self.experiences = saved.condensed, saved.seen, saved.experiences
+        self.seen, self.experiences = saved.seen, saved.experiences
+        self.condensed = saved.condensed if saved.seen else None
         return saved.extra
 
     def __getstate__(self) -> Json:
@@ -252,13 +296,35 @@ class ClassMemory:
         over = {c: q for c, q in quotas.items() if q < has[c]}
         if not over or self.shrink == "prefix" or not self.method.optimises:
             return kept
-        x, y = self.condensed.only(list(quotas)).decode()
-        stored = ImageSet.of(x, y, normalisation=(self.condensed.mean, self.condensed.std))
         seed = subseed(Purpose.RECONDENSE, self.seed, self.experiences)
-        return kept.merged(self._condensed(stored, over, seed, parts))
+        for own in self._together(quotas):
+            if less := {c: q for c, q in over.items() if c in own}:
+                x, y = self.condensed.only(own).decode()
+                stored = ImageSet.of(x, y, normalisation=(self.condensed.mean, self.condensed.std))
+                kept = kept.merged(self._condensed(stored, less, seed, parts))
+        return kept
+
+    def _together(self, class_ids: Iterable[int]) -> list[list[int]]:
+        """Classes condensed again in one go: domain by domain where images of a class depend on others."""
+        domains: dict[int, list[int]] = {}
+        apart = class_independent(self.method, self._network(self.condensed.shape)) if self.condensed else True
+        for c in class_ids:
+            domains.setdefault(0 if apart else label_and_domain(c)[1], []).append(c)
+        return [*domains.values()]
+
+    def _quotas(self, seen: dict[int, int], counts: dict[int, int], shape: Shape) -> dict[int, int]:
+        """Images of each class that is to have some, when an experience has shown ``counts`` more."""
+        if getattr(self.method, "balanced", True):
+            return self.budget.quotas(seen, self.codec, shape)
+        has = dict(zip(self.condensed.class_ids, self.condensed.counts, strict=True)) if self.condensed else {}
+        size = self.budget.images(len(seen), self.codec, shape)
+        return drawn(size, self.seen, has, counts, subseed(Purpose.RESERVOIR, self.seed, self.experiences))
+
+    def _network(self, shape: Shape) -> MakeNetwork:
+        return self.network or MakeConvNet(shape)
 
     def _condensed(self, real: ImageSet, quotas: dict[int, int], seed: int, parts: _Parts) -> CondensedSet:
-        network = self.network or MakeConvNet(real.shape)
+        network = self._network(real.shape)
 
         def make(images: ImageSet, ipc: int) -> CondensedSet:
             if not self._warned:

@@ -1,4 +1,4 @@
-"""ReplayMemory: a ClassMemory for a training loop of plain PyTorch."""
+"""ReplayMemory: a memory for a training loop of plain PyTorch."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from cl_condense.common.numbers import seed as checked_seed
 from cl_condense.common.numbers import whole
 from cl_condense.common.rng import Purpose, permutation
 from cl_condense.condensation.condensed_set import CondensedSet
-from cl_condense.memory.class_memory import ClassMemory
+from cl_condense.memory.contract import Memory
 
 
 class ReplayMemory(Dataset[tuple[Tensor, int]]):
     """The images of a memory as they are at any time: to sample from, and a data set for a DataLoader.
 
-    It has no images of its own: what ``memory.update`` makes, it gives next. Images are normalised as those of
-    the experiences were.
+    It has no images of its own: what ``memory.update`` or ``observe`` makes, it gives next. Images are
+    normalised as those of the experiences were.
 
     Args:
-        memory: the memory.
+        memory: a ClassMemory, or an OnlineMemory.
         transform: augments, a function of one image ``[c, h, w]``.
         seed: ``sample`` draws from it and the number of the call; the global generators are left alone.
     """
 
     def __init__(
-        self, memory: ClassMemory, transform: Callable[[Tensor], Tensor] | None = None, seed: int = 0
+        self, memory: Memory, transform: Callable[[Tensor], Tensor] | None = None, seed: int = 0
     ) -> None:
-        check_kind("memory", memory, ClassMemory, "a ClassMemory, such as ClassMemory(200)")
+        check_kind("memory", memory, Memory, "a ClassMemory, such as ClassMemory(200)")
         check_call("transform", transform)
         self.memory, self.transform = memory, transform
         self._seed, self._calls = checked_seed(seed), 0
@@ -71,5 +71,5 @@ class ReplayMemory(Dataset[tuple[Tensor, int]]):
         if condensed is None:
             raise ValueError("the memory is empty: begin to replay when len(memory) is above 0")
         if self._decoded is None or self._decoded[0] is not condensed:
-            self._decoded = (condensed, *condensed.decode())
+            self._decoded = (condensed, *self.memory.decode())
         return self._decoded[1:]

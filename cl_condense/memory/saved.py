@@ -21,17 +21,34 @@ class Saved(NamedTuple):
         seen: images seen of each class, in order of arrival.
         experiences: how many were taken in.
         extra: entries of whoever saved it.
+        waiting: of an ``OnlineMemory``: for each class, how many of its last images wait, and how many images
+            they stand for.
+        taken: images that ever waited.
     """
 
     condensed: CondensedSet
     seen: dict[int, int]
     experiences: int
     extra: Json
+    waiting: dict[int, tuple[int, int]] = {}  # noqa: RUF012 - a tuple's default, which nothing changes
+    taken: int = 0
 
     def write(self, path: str | Path) -> None:
         """Writes the file in one step."""
         seen = [[c, n] for c, n in self.seen.items()]
-        self.condensed.save(path, seen=seen, experiences=self.experiences, **self.extra)
+        waiting = [[c, *both] for c, both in self.waiting.items()]
+        online = {"waiting": waiting, "taken": self.taken} if self.taken else {}
+        self.condensed.save(path, seen=seen, experiences=self.experiences, **online, **self.extra)
+
+    def checked(self, path: str | Path) -> Saved:
+        """Itself, for a memory in which nothing waits.
+
+        Raises:
+            ValueError: where something does.
+        """
+        if self.waiting:
+            raise ValueError(f"{path} holds images that wait to be condensed: load it into an OnlineMemory")
+        return self
 
     @staticmethod
     def read(path: str | Path) -> Saved:
@@ -50,7 +67,27 @@ class Saved(NamedTuple):
             )
         with reading(path, "a saved memory", "remove it, or make the memory again"):
             listed = [(whole("class", c, 0), whole("images seen", n, 1, _MOST)) for c, n in extra.pop("seen")]
-            seen = dict(listed)
-            if len(seen) < len(listed) or not set(condensed.class_ids) <= seen.keys():
+            seen, waiting = dict(listed), _waiting(extra.pop("waiting", []), condensed)
+            if len(seen) < len(listed) or not set(condensed.class_ids) <= seen.keys() | waiting.keys():
                 raise ValueError("its classes are not those it has seen")
-            return Saved(condensed, seen, whole("experiences", extra.pop("experiences"), 1, _MOST), extra)
+            taken = whole("images taken", extra.pop("taken", 0), len(waiting), _MOST)
+            experiences = whole("experiences", extra.pop("experiences"), int(not waiting), _MOST)
+            return Saved(condensed, seen, experiences, extra, waiting, taken)
+
+
+def _waiting(rows: object, condensed: CondensedSet) -> dict[int, tuple[int, int]]:
+    """What waits of each class; errors as those of its numbers, and of what is no such list."""
+    if not isinstance(rows, list):
+        raise ValueError("what waits is no list")
+    there = dict(zip(condensed.class_ids, condensed.counts, strict=True))
+    found = {}
+    for c, n, shown in rows:
+        n = whole("images that wait", n, 1, there[whole("class", c, 0)])  # noqa: PLW2901 - as it is checked
+        found[c] = n, whole("images shown", shown, n, _MOST)
+    return found
+
+
+def check_extra(extra: Json) -> None:
+    """Raises ValueError for entries of the names that a memory's own have."""
+    if taken := extra.keys() & {"seen", "experiences", "waiting", "taken", "real"}:
+        raise ValueError(f"{min(taken)} is an entry of every memory: give it another name")

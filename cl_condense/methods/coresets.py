@@ -120,6 +120,7 @@ class Coreset:
     Attributes:
         iterations: training steps of the network that is looked at; 0 where none is needed.
         chosen: what a method's expression set: options for several methods leave it as it is.
+        balanced: a memory has as many of every class; False: what a reservoir over the stream would have.
 
     Raises:
         ValueError: for iterations that are no whole number from 0.
@@ -129,6 +130,7 @@ class Coreset:
     select: Select
     iterations: int = 0
     chosen: tuple[str, ...] = ()
+    balanced: bool = True
 
     optimises: ClassVar[bool] = False
 
@@ -177,6 +179,14 @@ class Coreset:
 def random(real: ImageSet, ipc: int, seed: int, scorer: FeatureScorer) -> Tensor:
     """Images drawn from each class uniformly, or in proportion to weights where there are any; none twice."""
     return real.draw(ipc, Purpose.SELECT, seed, distinct=True)
+
+
+def reservoir(real: ImageSet, ipc: int, seed: int, scorer: FeatureScorer) -> Tensor:
+    """A uniform sample of all that a stream has shown, whatever its classes (Vitter, ACM TOMS 1985).
+
+    So it is in a memory over a stream. Of a set by itself, without a stream, it is what ``random`` draws.
+    """
+    return random(real, ipc, seed, scorer)
 
 
 def herding(real: ImageSet, ipc: int, seed: int, scorer: FeatureScorer) -> Tensor:

@@ -53,6 +53,7 @@ BASES: dict[str, Base] = {
     "dcc": Base(dcc, dcc.DCC),
     "idc": Base(idc, idc.IDC),
     "random": Base(coresets, Coreset("random", coresets.random)),
+    "reservoir": Base(coresets, Coreset("reservoir", coresets.reservoir, balanced=False)),
     "herding": Base(coresets, Coreset("herding", coresets.herding, iterations=800)),
     "k_center": Base(coresets, Coreset("k_center", coresets.k_center, iterations=800)),
     "forgetting": Base(coresets, Coreset("forgetting", coresets.forgetting, iterations=800)),

@@ -18,7 +18,7 @@ from cl_condense.common.files import atomic
 from cl_condense.common.lettering import label
 from cl_condense.common.plain import Values
 from cl_condense.reports.forgetting import accuracy_matrix, forgetting
-from cl_condense.runs.records import row_name
+from cl_condense.runs.records import row_name, seen_in, several
 
 Record = Values
 
@@ -32,12 +32,14 @@ _LINES = ("-", "--", ":")
 class Summary:
     """Accuracies of a method, and a trainer, after one step, pooled over orders and networks; fractions of 1.
 
-    Where orders differ in how many classes the step has seen, ``classes_seen`` is the rounded mean.
+    ``seen`` counts the classes, or the domains: ``of``. Where orders differ in how many the step has
+    seen, it is the rounded mean.
     """
 
     method: str
     step: int
-    classes_seen: int
+    seen: int
+    of: str
     mean: float
     std: float
     n: int
@@ -64,8 +66,11 @@ def summarise(records: Sequence[Record]) -> list[Summary]:
     for method, steps in _group(records).items():
         for step, group in sorted(steps.items()):
             pool = np.concatenate([np.asarray(r["accuracies"], dtype=np.float64) for r in group.values()])
-            seen = round(sum(r["classes_seen"] for r in group.values()) / len(group))
-            summaries.append(Summary(method, step, seen, float(pool.mean()), float(pool.std()), pool.size))
+            each = [seen_in(r) for r in group.values()]
+            seen = round(sum(n for n, _ in each) / len(group))
+            summaries.append(
+                Summary(method, step, seen, each[0][1], float(pool.mean()), float(pool.std()), pool.size)
+            )
     return summaries
 
 
@@ -95,33 +100,33 @@ def accuracy_table(records: Sequence[Record], width: int = 100) -> Table:
 
 
 def accuracy_plot(records: Sequence[Record], path: str | Path, title: str = "") -> None:
-    """Writes a PNG of accuracy against classes seen: a line a method, mean ± std as a band.
+    """Writes a PNG of accuracy against classes, or domains, seen: a line a method, mean ± std as a band.
 
     The legend gives the final accuracies, the best first, and then the methods that are not through yet.
     Errors as in ``summarise``.
     """
     curves = [list(curve.values()) for curve in _curves(records).values()]
     ns = {s.n for curve in curves for s in curve}
-    together = len({s.classes_seen for curve in curves for s in curve}) == 1
-    ticks = [s.classes_seen for s in max(curves, key=len)]
+    together = len({s.seen for curve in curves for s in curve}) == 1
+    ticks = [s.seen for s in max(curves, key=len)]
     last = max(curve[-1].step for curve in curves)
     lines = sum(1 if curve[-1].step == last else 2 for curve in curves)  # of the legend, lest it be clipped
     figure = Figure(figsize=(7.2, max(4.2, 1.4 + 0.21 * lines)), dpi=200, layout="constrained")
     canvas, axes = FigureCanvasAgg(figure), figure.add_subplot()
     for i, curve in sorted(enumerate(curves), key=lambda c: (c[1][-1].step, c[1][-1].mean), reverse=True):
-        x, y, std = np.array([(s.classes_seen, 100 * s.mean, 100 * s.std) for s in curve]).T
+        x, y, std = np.array([(s.seen, 100 * s.mean, 100 * s.std) for s in curve]).T
         if together:  # points at the same place would hide one another
             x = x + (i + 1) / (len(curves) + 1) - 0.5
         end, colour = curve[-1], _COLOURS[i % len(_COLOURS)]
         name = f"{label(end.method)}  {end}" + (f" (n = {end.n})" if len(ns) > 1 else "")
-        name += "" if end.step == last else f"\nat {end.classes_seen} classes"
+        name += "" if end.step == last else f"\nat {end.seen} {several(end.of)}"
         bars, line, marker = std if len(x) == 1 else None, _LINES[i // len(_COLOURS) % 3], _MARKERS[i % 8]
         axes.errorbar(x, y, bars, capsize=4, color=colour, ls=line, marker=marker, ms=5, label=name)
         axes.fill_between(x, y - std, y + std, color=colour, alpha=0.15, lw=0)
     what = "final mean ± std" + (f" (n = {ns.pop()})" if len(ns) == 1 else "")
     figure.legend(title=what, loc="outside right center", frameon=False)
     figure.suptitle(label(title, 200), x=0.01, ha="left", wrap=True)
-    axes.set(xlabel="classes seen", ylabel="accuracy (%)")
+    axes.set(xlabel=f"{several(curves[0][0].of)} seen", ylabel="accuracy (%)")
     low, high = axes.get_ylim()
     pad = max(0.0, 2.5 - (high - low) / 2)  # less than five points would magnify the noise
     axes.set_ylim(max(low - pad, -2), min(high + pad, 102))
@@ -177,10 +182,11 @@ def _table(
     caption += _economy(records)
     table = Table(title=f"{records[0]['dataset']}: accuracy (%)", caption=caption, pad_edge=False, box=None)
     table.add_column("method", overflow="fold")
-    seen = {step: _range([r["classes_seen"] for r in records if r["step"] == step]) for step in shown}
-    headers = [f"step {step}\n{seen[step]} {'class' if seen[step] == '1' else 'classes'}" for step in shown]
+    of = seen_in(records[0])[1]
+    seen = {step: _range([seen_in(r)[0] for r in records if r["step"] == step]) for step in shown}
+    headers = [f"step {step}\n{seen[step]} {of if seen[step] == '1' else several(of)}" for step in shown]
     own = {name: [r for r in records if row_name(r) == name] for name in curves}
-    lost = {name: forgets(of, len(steps)) for name, of in own.items()}
+    lost = {name: forgets(each, len(steps)) for name, each in own.items()}
     known = ["forgets"] if {*lost.values()} != {"-"} else []
     beside = ["average", *known, "images", "KiB", "seconds", *(["n"] if len(ns) > 1 else [])]
     beside = [header for header in beside if header not in without]

@@ -7,8 +7,10 @@ from dataclasses import replace
 from cl_condense.common.suggest import choice
 from cl_condense.condensation.recipe import Method, Recipe
 from cl_condense.condensation.sources.untrained import RandomNets
+from cl_condense.data.domain_names import base_of
 from cl_condense.methods.coresets import Coreset
 from cl_condense.methods.economy import economical
+from cl_condense.methods.hybrid import made_of
 from cl_condense.methods.registry import build
 from cl_condense.networks.contract import MakeNetwork
 from cl_condense.networks.convnet import MakeConvNet
@@ -24,9 +26,10 @@ def method_for(c: CondenseConfig) -> Method:
     Raises:
         ValueError: for an unknown method, and for settings that it does not have.
     """
-    method = build(c.method, c.dataset)
+    method = build(made_of(c.method), base_of(c.dataset))
     if not isinstance(method, Recipe | Coreset):
         return method
+    method = replace(method, name=c.method)  # of a hybrid memory its own
     given = {k: getattr(c, k) for k in ("iterations", "real_per_class", "precision", "compiled")}
     given = {k: v for k, v in given.items() if v is not None and k not in method.chosen}
     if isinstance(method, Coreset):

@@ -1,4 +1,4 @@
-"""What a class-incremental run does at a time: a method on class orders, step by step."""
+"""What a run does at a time: a method on orders of its stream, step by step."""
 
 from __future__ import annotations
 
@@ -10,16 +10,15 @@ from cl_condense.common.devices import using_threads
 from cl_condense.common.peaks import peaks
 from cl_condense.common.progress import Progress
 from cl_condense.common.ranks import ALONE, Ranks
-from cl_condense.common.rng import subseed
-from cl_condense.memory.class_memory import ClassMemory
-from cl_condense.runs.build import method_for, network_for, training_for
+from cl_condense.runs.build import network_for, training_for
 from cl_condense.runs.events import Event, shares
+from cl_condense.runs.memories import memory_for, stream_for
 from cl_condense.runs.provenance import origin
 from cl_condense.runs.records import Record, Unit
 from cl_condense.runs.run_config import RunConfig
 from cl_condense.runs.run_files import RunFiles
 from cl_condense.runs.single import POOLS
-from cl_condense.runs.stream import ClassStream, drawn_order, step_sizes
+from cl_condense.runs.stream import domains_in
 from cl_condense.runs.tasks import Shared, Tell
 from cl_condense.runs.trial import Trial
 from cl_condense.training.train import train_together
@@ -118,31 +117,12 @@ class _Steps:
     def _trial(self, due: list[Unit]) -> Trial:
         s, network, start = self.settings, network_for(self.settings.train, self.train.shape), due[0]
         at_home = self.files.out == self.chain.home
-        memory = ClassMemory(
-            s.stream.budget,
-            per_class=s.main.ipc,
-            max_bytes=s.stream.max_bytes,
-            codec=s.main.codec,
-            shrink=s.stream.shrink,
-            pools=self.chain.pools if at_home else self.files.out / POOLS,
-            dataset=s.dataset,
-            method=method_for(s.of_method(start.method)),
-            network=network,
-            device=s.device,
-            seed=subseed(s.seed, start.order),
-            ranks=self.chain.ranks,
-        )
-        sizes = step_sizes(len(self.train.class_ids), s.stream.steps)
-        stream = ClassStream.of(self.train, self.test, sizes, self._class_order(start.order))
+        pools = self.chain.pools if at_home else self.files.out / POOLS
+        memory = memory_for(s, s.of_method(start.method), start.order, network, pools, ranks=self.chain.ranks)
+        stream = stream_for(s, self.train, self.test, start.order)
         files = self.files.memory, self.files.networks, self.files.condensing
-        return Trial(due, stream, memory, network, s.train.networks, *files)
-
-    def _class_order(self, order: int) -> list[int]:
-        """Positions of the classes in a class order."""
-        s, ids = self.settings.stream, self.train.class_ids
-        if s.class_orders:
-            return [ids.index(c) for c in s.class_orders[order]]
-        return drawn_order(len(ids), (self.settings.seed if s.order_seed is None else s.order_seed) + order)
+        how = s.stream.batch, s.stream.boundaries
+        return Trial(due, stream, memory, network, s.train.networks, *files, *how)
 
     def _step(self, trials: list[Trial], step: int, trainer: str) -> None:
         """Condenses a step of each trial, trains their networks together, and evaluates each."""
@@ -164,7 +144,7 @@ class _Steps:
             record, left = None, len(trials) - done
             trial.keep(unit, job)
             if unit not in self.there:
-                record = self._record(unit, trial.memory, trial.accuracies(job, unit), seconds)
+                record = self._record(unit, trial, trial.accuracies(job, unit), seconds)
             self.tell(Event(unit, "done", left, record))
             self.there.add(unit)
             trial.leave(unit, memories=not {unit._replace(trainer=way) for way in ways} - self.there)
@@ -173,31 +153,33 @@ class _Steps:
     def _record(
         self,
         unit: Unit,
-        memory: ClassMemory,
+        trial: Trial,
         found: tuple[list[float], list[list[float]]],
         seconds: float,
     ) -> Record:
-        made, (accuracies, by_step) = memory.condensed, found
+        made, (accuracies, by_step) = trial.memory.condensed, found
         assert made is not None  # for the type checker: a step has filled it
+        domains = {"domains_seen": unit.step} if len(domains_in(self.train)) > 1 else {}
         return {
             "method": unit.method,
             "trainer": unit.trainer,
             "dataset": self.settings.dataset,
             "order": unit.order,
             "step": unit.step,
-            "classes_seen": len(made.class_ids),
+            "classes_seen": trial.stream.classes(unit.step),
+            **domains,
             "accuracy": sum(accuracies) / len(accuracies),
             "accuracies": accuracies,
             "by_step": by_step,
             "stored_images": len(made),
             "stored_bytes": made.nbytes,
             "codec": made.codec,
-            "condense_seconds": round(memory.seconds, 3),
+            "condense_seconds": round(trial.seconds, 3),
             "train_seconds": round(seconds, 3),
             "recipe": made.recipe,  # settled for its images per class
             "economy": self.settings.of_method(unit.method).economical,
             "seed": self.settings.seed,
-            **memory.images_lay,
+            **trial.memory.images_lay,
             **peaks(self.settings.device),
             **origin(self.settings.device),
             **self.chain.ranks.record(),

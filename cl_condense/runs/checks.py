@@ -14,10 +14,13 @@ from cl_condense.condensation.fitting import check_fits
 from cl_condense.condensation.recipe import Recipe
 from cl_condense.data import fingerprint as data
 from cl_condense.data.imageset import ImageSet
+from cl_condense.memory.hybrid import HybridMemory
+from cl_condense.memory.online import OnlineMemory
 from cl_condense.runs.build import method_for, network_for, training_for
 from cl_condense.runs.config import CondenseConfig, TrainConfig
+from cl_condense.runs.memories import memory_for, stream_for
 from cl_condense.runs.run_config import RunConfig
-from cl_condense.runs.stream import step_sizes
+from cl_condense.runs.stream import SCENARIOS, domains_in, labels_in
 from cl_condense.training.trainers import TRAINERS
 
 _LONGEST = 2**24  # bytes of a record
@@ -81,19 +84,58 @@ def check_training(t: TrainConfig, train: ImageSet, test: ImageSet) -> None:
 
 
 def check_run(run: RunConfig, train: ImageSet, test: ImageSet) -> None:
-    """The same for a class-incremental run."""
-    classes, stream = len(train.class_ids), run.stream
+    """The same for a run over a stream."""
+    stream = run.stream
     _check_classes(run.dataset, train)
-    if stream.steps > classes:
-        raise ValueError(f"{stream.steps} steps for {classes} classes of {run.dataset}: give at most {classes}")
+    choice("scenario", stream.scenario, SCENARIOS)
+    _check_steps(run, train)
     choice("shrink", stream.shrink, SHRINK)
     for trainer in stream.trainers:
         choice("trainer", trainer, TRAINERS)
     _check_orders(run, train)
     _check_budget(run, train)
     check_training(run.train, train, test)
+    together = min(map(len, stream_for(run, train, test, 0).steps))
     for each in run.condense:
-        check_condensing(each, train, min(step_sizes(classes, stream.steps)))
+        check_condensing(each, train, together)
+        _check_memory(run, each, train)
+
+
+def _check_memory(run: RunConfig, c: CondenseConfig, train: ImageSet) -> None:
+    """Whether a method's memory holds all classes, in every part and beside what waits."""
+    memory, classes = memory_for(run, c, 0, network_for(c, train.shape), Path()), len(train.class_ids)
+    within = memory.memory if isinstance(memory, OnlineMemory) else memory
+    for part in (within.made, within.real) if isinstance(within, HybridMemory) else (within,):
+        if (held := part.budget.images(classes, c.codec, train.shape)) < classes:
+            raise ValueError(
+                f"{c.method}: a part of the memory has room for {held} images of {classes} classes: give a "
+                "larger budget, or other shares of real and waiting images"
+            )
+
+
+def _check_steps(run: RunConfig, train: ImageSet) -> None:
+    classes, stream, domains = len(train.class_ids), run.stream, len(domains_in(train))
+    if stream.scenario != "class" and run.main.ipc is not None:
+        raise ValueError(
+            f"{run.main.ipc} images per class (ipc) with scenario {stream.scenario}: give budget or max_bytes, "
+            "which all that comes shares"
+        )
+    if stream.scenario == "class" or (stream.scenario == "online" and domains < 2):
+        if domains > 1:
+            raise ValueError(
+                f"{run.dataset} has {domains} domains: give scenario domain, or a set of one domain"
+            )
+        if stream.steps > classes:
+            raise ValueError(
+                f"{stream.steps} steps for {classes} classes of {run.dataset}: give at most {classes}"
+            )
+        return
+    if domains < 2:
+        raise ValueError(f"{run.dataset} is one domain: scenario domain wants 2 or more, as load_domains gives")
+    if stream.steps != domains:
+        raise ValueError(f"{stream.steps} steps for {domains} domains of {run.dataset}: a domain is a step")
+    if stream.class_orders:
+        raise ValueError("class orders of a stream of domains, which have an order themselves: leave them out")
 
 
 def _check_orders(run: RunConfig, train: ImageSet) -> None:
@@ -110,7 +152,7 @@ def _check_orders(run: RunConfig, train: ImageSet) -> None:
 
 
 def _check_classes(dataset: str, images: ImageSet) -> None:
-    if len(images.class_ids) < 2:
+    if len(labels_in(images)) < 2:
         raise ValueError(f"{dataset} has 1 class: give 2 or more, since networks tell classes apart")
 
 
@@ -131,7 +173,8 @@ def _check_budget(run: RunConfig, train: ImageSet) -> None:
     if stream.max_bytes is not None:
         ipc_within(stream.max_bytes, train, run.main.codec)
     if stream.budget is not None and not classes <= stream.budget <= len(train):
-        why = "below one image per class" if stream.budget < classes else "more than there are"
+        each = "class" if len(domains_in(train)) == 1 else "class of each domain"
+        why = f"below one image per {each}" if stream.budget < classes else "more than there are"
         raise ValueError(f"budget {stream.budget} is {why}: give {classes} to {len(train)}")
     if run.main.ipc is not None and run.main.ipc > (most := max(train.counts)):
         raise ValueError(

@@ -18,9 +18,13 @@ from cl_condense.common.plain import Json, Values
 from cl_condense.condensation import codecs
 from cl_condense.condensation.recipe import Method
 from cl_condense.methods.economy import why_not
+from cl_condense.methods.hybrid import made_of
 from cl_condense.methods.registry import build
 from cl_condense.training.augment import DSA
 from cl_condense.training.trainers.contract import DEFAULT
+
+ONLINE_ITERATIONS = 100
+"""Iterations of each condensation of an online stream, and of networks that coresets look through."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class CondenseConfig:
 
     Attributes:
         dataset: its name, which chooses among a method's published settings.
-        method: a name for ``build``.
+        method: a name for ``build``, or of a ``Hybrid`` memory of a stream.
         ipc: images per class; None where a budget that is shared decides.
         codec: how images are stored, see ``condensation.codecs``.
         economy: by economy, where the method has one; False: as in its paper.
@@ -139,16 +143,22 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class StreamConfig:
-    """How classes arrive, and what a memory of them holds.
+    """How classes and domains arrive, and what a memory of them holds.
 
     Attributes:
-        steps: experiences; classes that do not divide evenly go to the first ones.
-        orders: class orders; order i is numpy's RandomState(order_seed + i).permutation, as in the published
-            runs.
-        order_seed: of the first class order; None takes the seed of everything else.
+        scenario: of ``stream.SCENARIOS``: new classes at each step, or all classes of a new domain.
+            In mini-batches where it is online, of either.
+        steps: experiences; classes that do not divide evenly go to the first ones, and a domain is a step.
+        orders: of classes, or domains; order i is numpy's RandomState(order_seed + i).permutation, as in the
+            published runs.
+        order_seed: of the first order; None takes the seed of everything else.
         class_orders: class orders of one's own, each of all class ids; empty where they are drawn.
         trainers: how networks are trained on each memory, names of ``training.trainers``.
         budget, max_bytes: images or bytes in all, shared by the classes seen, in the place of images per class.
+        blur: by how many steps images come early or late, see ``ClassStream.in_order``.
+        batch, boundaries: of an online stream, the images of a mini-batch, and whether the memory is told where
+            steps end.
+        staging, enough: of the memory of an online stream, see ``OnlineMemory``.
         shrink: how images become fewer under a budget, see CondensedBuffer.
 
     Raises:
@@ -161,6 +171,12 @@ class StreamConfig:
     max_bytes: int | None = None
     shrink: str = "recondense"
     trainers: tuple[str, ...] = (DEFAULT,)
+    scenario: str = "class"
+    blur: float = 0.0
+    batch: int = 10
+    boundaries: bool = True
+    staging: float = 0.25
+    enough: int = 500
     order_seed: int | None = None
     class_orders: tuple[tuple[int, ...], ...] = ()
 
@@ -170,7 +186,9 @@ class StreamConfig:
         return cls(**_fields_of(cls, values))
 
     def __post_init__(self) -> None:
-        _numbers(self, "steps orders", optional="budget max_bytes")
+        _numbers(self, "steps orders batch enough", optional="budget max_bytes")
+        object.__setattr__(self, "blur", numbers.finite("blur", self.blur, at_least=0))
+        object.__setattr__(self, "staging", numbers.finite("staging", self.staging, above=0, below=1))
         if self.order_seed is not None:
             object.__setattr__(self, "order_seed", numbers.seed(self.order_seed, "order_seed"))
         object.__setattr__(self, "trainers", tuple(self.trainers))
@@ -186,7 +204,7 @@ def digest(values: Values) -> str:
 
 @cache
 def _of(method: str) -> Method:
-    return build(method)
+    return build(made_of(method))
 
 
 def _fields_of(config: type[Any], values: Values) -> Json:

@@ -12,7 +12,7 @@ from cl_condense.common.foreign import reading
 from cl_condense.common.plain import Json, Values
 from cl_condense.data.preparation import Preparation
 from cl_condense.runs.config import CondenseConfig, TrainConfig
-from cl_condense.runs.run_config import RunConfig
+from cl_condense.runs.run_config import LATER, RunConfig
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -28,6 +28,7 @@ _MADE = {"data", "class_orders"}  # of the images, and of a file: no option says
 def options(config: CondenseConfig | TrainConfig | RunConfig) -> Json:
     """The options that give this config, whatever the defaults of its data set are."""
     values = config.flat() if isinstance(config, RunConfig) else asdict(config)
+    values = {k: v for k, v in values.items() if k == "trainers" or v != LATER.get(k, _MADE)}
     return {_NAMES.get(k, k): v for k, v in values.items() if v is not None and k not in _MADE}
 
 

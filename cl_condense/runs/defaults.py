@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from cl_condense.common.plain import Json, Values
 from cl_condense.common.suggest import choice
+from cl_condense.data.domain_names import PERMUTED, base_of
 
 EPOCHS = {"augmented": 1000, "plain": 300}
 """The published number of epochs of the ways to evaluate that papers share; held-out comparisons do both."""
@@ -52,12 +53,23 @@ def defaults(dataset: str, methods: Sequence[str], economy: bool | None = None) 
     Raises:
         ValueError: for an unknown method.
     """
+    from cl_condense.methods.hybrid import made_of  # noqa: PLC0415
     from cl_condense.methods.registry import build  # noqa: PLC0415 - names of evaluations need no torch
 
-    condenses = any(build(name).optimises for name in methods)
+    condenses = any(build(made_of(name)).optimises for name in methods)
     left_out = set() if condenses else {"iterations"}
     left_out |= set() if economy is None else {"economy", "iterations", "real_per_class"}
-    return {k: v for k, v in DEFAULTS.get(dataset, {}).items() if k not in left_out}
+    return {k: v for k, v in own_numbers(dataset).items() if k not in left_out}
+
+
+def own_numbers(dataset: str) -> Json:
+    """What a data set has other than the usual: one of several domains what each of them has.
+
+    Pixels in another order have no neighbours, so that of augmentation colours alone make sense.
+    """
+    first, *others = [DEFAULTS.get(base_of(name), {}) for name in dataset.split(",")]
+    shared = {k: v for k, v in first.items() if all(own.get(k) == v for own in others)}
+    return shared | ({"augment": "color"} if dataset.startswith(PERMUTED) else {})
 
 
 def default_epochs(dataset: str, evaluation: str) -> int:
@@ -67,7 +79,7 @@ def default_epochs(dataset: str, evaluation: str) -> int:
         ValueError: for an unknown way.
     """
     published = EVALUATIONS[choice("evaluation", evaluation, EVALUATIONS)]
-    return int(DEFAULTS.get(dataset, {}).get("epochs", published))
+    return int(own_numbers(dataset).get("epochs", published))
 
 
 def economy_option(record: Values) -> str:

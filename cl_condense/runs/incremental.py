@@ -1,4 +1,4 @@
-"""The class-incremental run: condense, retrain, evaluate, step by step; one record a step; resumable."""
+"""The run over a stream: condense, retrain, evaluate, step by step; one record a step; resumable."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ from cl_condense.runs.chain import Chain, Lost
 from cl_condense.runs.checks import check_run, fingerprint
 from cl_condense.runs.config import digest
 from cl_condense.runs.events import Event, OnEvent
+from cl_condense.runs.memories import stream_for
 from cl_condense.runs.provenance import commit
 from cl_condense.runs.records import Unit, append, mend, read
 from cl_condense.runs.run_config import LATER, RunConfig
 from cl_condense.runs.run_files import MEMORY, RunFiles
 from cl_condense.runs.shown import Records
 from cl_condense.runs.single import POOLS
-from cl_condense.runs.stream import step_sizes
+from cl_condense.runs.stream import domains_in, step_sizes
 from cl_condense.runs.tasks import Errand, Executor, Local, News, Shared, Task
 from cl_condense.training.trainers import DEFAULT
 
@@ -79,7 +80,9 @@ class Run:
 
     @property
     def sizes(self) -> list[int]:
-        """Number of new classes of each step."""
+        """Number of classes of each step, in the first order; with domains those of each."""
+        if len(domains_in(self.train)) > 1:
+            return [len(own) for own in stream_for(self.settings, self.train, self.test, 0).steps]
         return step_sizes(len(self.train.class_ids), self.settings.stream.steps)
 
     @property

@@ -65,7 +65,7 @@ _CHECKS: dict[str, Callable[[str, object], object]] = {
     **dict.fromkeys("condense_seconds train_seconds seconds".split(), _amount),
     **dict.fromkeys("order seed stored_images stored_bytes images bytes".split(), _count),
     **dict.fromkeys(("peak_bytes", "device_peak_bytes"), _count),
-    **dict.fromkeys("step classes_seen".split(), partial(_count, at_least=1)),
+    **dict.fromkeys("step classes_seen domains_seen".split(), partial(_count, at_least=1)),
     "accuracy": _share,
     **dict.fromkeys(("losses", "skipped"), _kind(list, "a list")),
 }

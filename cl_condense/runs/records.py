@@ -44,6 +44,17 @@ def row_name(record: Values) -> str:
     return str(record["method"]) if way == DEFAULT else f"{record['method']} ({way})"
 
 
+def seen_in(record: Values) -> tuple[int, str]:
+    """How much of its stream a record has seen, and what of: domains where it says them, else classes."""
+    of = "domain" if record.get("domains_seen") else "class"
+    return record["domains_seen" if of == "domain" else "classes_seen"], of
+
+
+def several(noun: str) -> str:
+    """Its plural: domains, classes."""
+    return f"{noun}es" if noun.endswith("s") else f"{noun}s"
+
+
 def append(path: Path, record: Record) -> None:
     """Adds a record to a file, for good, on a line of its own; after an error the file is what it was.
 

@@ -13,9 +13,8 @@ from cl_condense.runs.config import CondenseConfig, StreamConfig, TrainConfig, d
 METHODS = ("random", "ddm")
 """What a run compares where nothing is said."""
 
-LATER = {
-    f.name: f.default for f in fields(StreamConfig) if f.name in ("trainers", "order_seed", "class_orders")
-}
+_AT_FIRST = ("steps", "orders", "budget", "max_bytes", "shrink")
+LATER = {f.name: f.default for f in fields(StreamConfig) if f.name not in _AT_FIRST}
 """What runs did not have at first, with its usual values."""
 
 _FIELDS = {f.name for part in (CondenseConfig, TrainConfig, StreamConfig) for f in fields(part)}
@@ -58,7 +57,8 @@ class RunConfig:
     ) -> RunConfig:
         """Of flat values: fields of the three, each once; those that several have go to all of them.
 
-        Where a method that optimises images is compared with ones that select, ``iterations`` are its own.
+        Where a method that optimises images is compared with ones that select, ``iterations`` are its own, but
+        for online streams, in which all methods look many times.
 
         Raises:
             ValueError: for an unknown method, and as the three.
@@ -69,7 +69,7 @@ class RunConfig:
             raise TypeError(f"no field of a run: {', '.join(sorted(unknown))}")
         values["dataset"] = dataset
         every = [CondenseConfig.of({**values, "method": name}) for name in methods]
-        if any(each.optimises for each in every):
+        if any(each.optimises for each in every) and values.get("scenario") != "online":
             every = [each if each.optimises else replace(each, iterations=None) for each in every]
         return cls(tuple(every), TrainConfig.of(values), StreamConfig.of(values), device)
 

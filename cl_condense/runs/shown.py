@@ -8,7 +8,7 @@ import numpy as np
 
 from cl_condense.common.plain import Json
 from cl_condense.common.tabular import as_html, as_text
-from cl_condense.runs.records import row_name
+from cl_condense.runs.records import row_name, seen_in, several
 
 
 class Records(list[Json]):
@@ -31,12 +31,12 @@ class Records(list[Json]):
 
 def _of_run(records: list[Json]) -> tuple[list[str], list[list[str]]]:
     found: dict[str, dict[int, list[float]]] = {}
-    classes: dict[int, int] = {}
+    seen: dict[int, tuple[int, str]] = {}
     for record in records:
         found.setdefault(row_name(record), {}).setdefault(record["step"], []).extend(record["accuracies"])
-        classes[record["step"]] = record["classes_seen"]
-    head = ["method", *(f"{n} classes" for _, n in sorted(classes.items()))]
-    rows = [[name, *(_accuracy(steps.get(t, ())) for t in sorted(classes))] for name, steps in found.items()]
+        seen[record["step"]] = seen_in(record)
+    head = ["method", *(f"{n} {several(of)}" for _, (n, of) in sorted(seen.items()))]
+    rows = [[name, *(_accuracy(steps.get(t, ())) for t in sorted(seen))] for name, steps in found.items()]
     return head, rows
 
 

@@ -1,29 +1,36 @@
-"""A data set as a stream: a few new classes at each step, in a class order."""
+"""A data set as a stream: new classes at each step, or the same ones of another domain, in an order."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from cl_condense.common.rng import normal, uniform
 from cl_condense.data.imageset import ImageSet
+from cl_condense.data.parts import label_and_domain, labels_of
+
+SCENARIOS = ("class", "domain", "online")
+"""What comes at each step: new classes, all classes of a new domain, or either of them in mini-batches."""
 
 
 @dataclass(frozen=True)
 class ClassStream:
-    """The steps of one class order; all orders share the images.
+    """The steps of one order; all orders share the images.
 
     Attributes:
-        train, test: of all classes.
-        steps: the classes that each step shows for the first time, by their labels.
+        train, test: of all classes and domains.
+        steps: the classes that each step shows, by their ids in ``train``, see ``data.parts``.
+        arrival: ``[n]``, when each training image comes, in steps from 0; None: with its class, in no order.
     """
 
     train: ImageSet
     test: ImageSet
     steps: tuple[tuple[int, ...], ...]
+    arrival: Tensor | None = None
 
     @staticmethod
     def of(train: ImageSet, test: ImageSet, sizes: list[int], order: Sequence[int]) -> ClassStream:
@@ -31,14 +38,70 @@ class ClassStream:
         parts = np.split(np.asarray(order), np.cumsum(sizes)[:-1])
         return ClassStream(train, test, tuple(tuple(train.class_ids[i] for i in part) for part in parts))
 
+    @staticmethod
+    def of_domains(train: ImageSet, test: ImageSet, order: Sequence[int]) -> ClassStream:
+        """A domain a step, in an order of their numbers."""
+        parts = {d: tuple(c for c in train.class_ids if label_and_domain(c)[1] == d) for d in order}
+        return ClassStream(train, test, tuple(parts.values()))
+
+    def in_order(self, blur: float, *keys: int) -> ClassStream:
+        """The same, whose images come at times of their own: within their step, or ``blur`` steps beside.
+
+        ``blur`` is the standard deviation by which they come early or late, so that images of a class come in
+        several steps and boundaries are none; what would come before the start or after the end comes there.
+        """
+        ids, step_of = zip(*((c, i) for i, own in enumerate(self.steps) for c in own), strict=True)
+        place = torch.tensor(step_of)[torch.argsort(torch.tensor(ids))]
+        rows = torch.arange(len(self.train))
+        late = blur * normal(*keys, rows, 1) if blur else 0.0
+        times = place[self.train.targets.cpu()] + uniform(*keys, rows, 0) + late
+        return replace(self, arrival=times.clamp(0, len(self.steps) - 1e-4))
+
+    def rows(self, step: int) -> Tensor:
+        """Where the training images of a step, which count from 1, are in ``train``, in order of arrival."""
+        assert self.arrival is not None  # asked of streams in an order alone
+        order = self.arrival.argsort()
+        times = self.arrival[order]
+        return order[(times >= step - 1) & (times < step)]
+
     def experience(self, step: int) -> ImageSet:
         """The training images of a step, which count from 1."""
-        return self.train.only(self.steps[step - 1])
+        if self.arrival is None:
+            return self.train.only(self.steps[step - 1])
+        rows = self.rows(step).to(self.train.store.home)
+        normalisation = self.train.mean, self.train.std
+        return ImageSet.of(self.train.store.gather(rows), self.train.labels[rows], normalisation=normalisation)
 
     def test_rows(self, step: int) -> Tensor:
         """Where the test images of a step's classes are in ``test``."""
         own = torch.tensor(self.steps[step - 1], device=self.test.device)
         return torch.isin(self.test.labels, own).nonzero()[:, 0]
+
+    def test_labels(self) -> Tensor:
+        """The label of each test image."""
+        return labels_of(self.test.labels)
+
+    def seen(self, step: int) -> list[int]:
+        """The labels that the steps until then have shown, in order of arrival, within a step rising."""
+        shown = [label_and_domain(c)[0] for own in self.steps[:step] for c in sorted(own)]
+        if self.arrival is not None:  # some came early
+            early = self.train.labels.cpu()[self.arrival < step]
+            shown += labels_of(early).unique().tolist()
+        return [*dict.fromkeys(shown)]
+
+    def classes(self, step: int) -> int:
+        """How many labels the steps until then are of."""
+        return len({label_and_domain(c)[0] for own in self.steps[:step] for c in own})
+
+
+def labels_in(images: ImageSet) -> list[int]:
+    """The labels of a set, rising, each once in whatever domains it is."""
+    return sorted({label_and_domain(c)[0] for c in images.class_ids})
+
+
+def domains_in(images: ImageSet) -> list[int]:
+    """The numbers of a set's domains, rising."""
+    return sorted({label_and_domain(c)[1] for c in images.class_ids})
 
 
 def drawn_order(classes: int, seed: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""One method on one class order: its memory, and the networks that are trained on it."""
+"""One method on one order of a stream: its memory, and the networks that are trained on it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,15 @@ from torch import nn
 from cl_condense.common import tensor_file
 from cl_condense.common.checkpoint import Checkpoints, under
 from cl_condense.common.foreign import reading
+from cl_condense.common.plain import Json
 from cl_condense.common.progress import OnProgress
 from cl_condense.memory.class_memory import ClassMemory
+from cl_condense.memory.hybrid import HybridMemory
+from cl_condense.memory.online import OnlineMemory
 from cl_condense.networks.contract import MakeNetwork
+from cl_condense.runs.feeding import feed
 from cl_condense.runs.records import Unit
-from cl_condense.runs.stream import ClassStream
+from cl_condense.runs.stream import ClassStream, labels_in
 from cl_condense.training.evaluate import count_right, fresh_networks
 from cl_condense.training.train import TrainJob
 from cl_condense.training.trainers import TRAINERS, lesson
@@ -26,52 +30,57 @@ _NETWORKS = "cl-condense networks 1"
 
 @dataclass(eq=False)
 class Trial:
-    """State of one method on one class order, a step at a time; only the steps that are due are asked for.
+    """State of one method on one order, a step at a time; only the steps that are due are asked for.
 
     Attributes:
         due: the units that are to be done, step by step.
-        stream: of the class order.
+        stream: of the order.
         memory: empty, or as a step left it.
         network: makes what is trained on the memory, from a number of classes; on the memory's device.
         networks: how many are trained after each step.
         file: where the memory after a unit is kept.
         kept: where networks that go on are.
         checkpoints: of a unit's condensation.
+        batch, boundaries: how an OnlineMemory is shown the stream, see ``feed``.
+        seconds: what the memory's last step took.
     """
 
     due: list[Unit]
     stream: ClassStream
-    memory: ClassMemory
+    memory: ClassMemory | HybridMemory | OnlineMemory
     network: MakeNetwork
     networks: int
     file: Callable[[Unit], Path]
     kept: Callable[[Unit], Path]
     checkpoints: Callable[[Unit], Checkpoints]
+    batch: int = 10
+    boundaries: bool = True
+    seconds: float = 0.0
+    _at: int = 0
     _trained: dict[Unit, Sequence[nn.Module]] = field(default_factory=dict)
 
     def condense(self, unit: Unit, on_iteration: OnProgress) -> None:
         """Takes a step's classes into the memory and keeps it; what an interruption lost is made again."""
         memory, step = self.memory, unit.step
-        memory.on_iteration = on_iteration
-        later = range(step, memory.experiences, -1)
-        kept = next((t for t in later if self.file(unit._replace(step=t)).exists()), None)
+        how: Json = {"batch": self.batch, "boundaries": self.boundaries}
+        kept = next((t for t in range(step, self._at, -1) if self.file(unit._replace(step=t)).exists()), None)
         if kept:
-            memory.seconds = memory.load(self.file(unit._replace(step=kept))).get("seconds", 0.0)
-        for t in range(memory.experiences + 1, step + 1):
+            self._at, self.seconds = kept, memory.load(self.file(unit._replace(step=kept))).get("seconds", 0.0)
+        for t in range(self._at + 1, step + 1):
             checkpoints = self.checkpoints(unit._replace(step=t))
-            memory.update(self.stream.experience(t), checkpoints)
-            memory.save(self.file(unit._replace(step=t)), seconds=memory.seconds)
+            self.seconds = feed(memory, self.stream, t, checkpoints, on_iteration, **how)
+            self._at = t
+            memory.save(self.file(unit._replace(step=t)), seconds=self.seconds)
             checkpoints.remove()
 
     def outputs(self, unit: Unit) -> tuple[int, ...]:
         """The class of each output of a unit's networks."""
-        seen = [c for own in self.stream.steps[: unit.step] for c in sorted(own)]
-        return TRAINERS[unit.trainer].outputs(self.stream.train.class_ids, seen)
+        known = labels_in(self.stream.train)
+        return TRAINERS[unit.trainer].outputs(known, self.stream.seen(unit.step))
 
     def job(self, unit: Unit) -> TrainJob:
         """Networks for the memory, and what they are to learn from it."""
-        assert self.memory.condensed is not None  # for the type checker: a step has filled it
-        images, labels = self.memory.condensed.decode()
+        images, labels = self.memory.decode()
         return lesson(
             TRAINERS[unit.trainer],
             images.to(self.memory.device),
@@ -84,14 +93,14 @@ class Trial:
         )
 
     def accuracies(self, job: TrainJob, unit: Unit) -> tuple[list[float], list[list[float]]]:
-        """What each network of a trained job gets right of the test images of the classes so far.
+        """What each network of a trained job gets right of the test images of the classes and domains so far.
 
         Of all of them, and of those of each step: ``[networks]`` and ``[steps][networks]``.
         """
         rows = [self.stream.test_rows(t) for t in range(1, unit.step + 1)]
-        outputs = self.outputs(unit)
-        right = torch.stack([count_right(job.nets, self.stream.test, own, outputs=outputs) for own in rows])
-        each = [[n / len(own) for n in found] for own, found in zip(rows, right.tolist(), strict=True)]
+        own: Json = {"outputs": self.outputs(unit), "labels": self.stream.test_labels()}
+        right = torch.stack([count_right(job.nets, self.stream.test, at, **own) for at in rows])
+        each = [[n / len(at) for n in found] for at, found in zip(rows, right.tolist(), strict=True)]
         return [n / sum(map(len, rows)) for n in right.sum(0).tolist()], each
 
     def keep(self, unit: Unit, job: TrainJob) -> None:

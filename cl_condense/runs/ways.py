@@ -8,7 +8,7 @@ from cl_condense.condensation.recipe import Recipe
 from cl_condense.methods.economy import lacking, numbers_of, why_not
 from cl_condense.runs.build import method_for
 from cl_condense.runs.config import CondenseConfig
-from cl_condense.runs.defaults import DEFAULTS
+from cl_condense.runs.defaults import own_numbers
 
 _GIVEN = ("iterations", "real_per_class", "reuse")
 PAPERS = "the papers' settings"
@@ -50,5 +50,5 @@ def _whose(c: CondenseConfig) -> str:
     given = {k: getattr(c, k) for k in _GIVEN}
     if given["iterations"] is given["real_per_class"] is None and given["reuse"] in (None, 1):
         return PAPERS
-    own = {k: v for k, v in DEFAULTS.get(c.dataset, {}).items() if k in _GIVEN}
+    own = {k: v for k, v in own_numbers(c.dataset).items() if k in _GIVEN}
     return f"the settings for {c.dataset}" if own and given == {"reuse": None, **own} else ""

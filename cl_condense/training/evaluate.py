@@ -55,18 +55,19 @@ def count_right(
     rows: Tensor,
     *,
     outputs: Sequence[int] = (),
+    labels: Tensor | None = None,
     compiled: bool = False,
     on_progress: OnProgress | None = None,
 ) -> Tensor:
     """How many of the images at ``rows`` of ``test`` each network gets right: ``[r]`` int64, on their device.
 
     The networks are left in evaluation mode. ``outputs`` has the class of each of their outputs; without it
-    these are the classes of ``test``, rising.
+    these are the classes of ``test``, rising. ``labels`` ``[n]`` of its images count where they are given.
     """
     device = next(nets[0].parameters()).device
     for net in nets:
         net.eval()
-    targets = places(test.labels, outputs or test.class_ids)
+    targets = places(test.labels if labels is None else labels, outputs or test.class_ids)
     right, done = torch.zeros(len(nets), dtype=torch.int64, device=device), 0
     for part, images in zip(rows.split(512), in_parts(test, rows, 512), strict=True):
         logits = predict(nets, images.to(device), compiled=compiled)

@@ -187,7 +187,7 @@ def test_the_help_gives_the_defaults_that_are_used(capsys):
         f"or {EPOCHS['plain']} where plain]",
         f"[default: {others['evaluation']}]",
         f"[default: digits {digits['width']}, else {others['width']}]",
-        f"Class orders. [default: {others['orders']}]",
+        f"Of the classes, or the domains. [default: {others['orders']}]",
         f"fresh networks at each step; idc, which go on. [default: {others['trainers'][0]}]",
         f"Networks trained on each memory. [default: {others['networks']}]",
         f"[default: {others['shrink']}]",

@@ -43,7 +43,7 @@ def networks(name):
     return [recipe.source, *(term.source for term in recipe.terms if term.source)]
 
 
-CORESETS = ["random", "herding", "k_center", "forgetting"]
+CORESETS = ["random", "herding", "k_center", "forgetting", "reservoir"]
 # What only fits a method that has something to take away or to weigh by.
 ELSEWHERE = {
     "ce": "dm+queue+ce",

@@ -58,7 +58,7 @@ def test_accuracies_are_pooled_over_orders_and_networks():
     assert s.mean == pytest.approx(mean)
     assert s.std == pytest.approx((sum((x - mean) ** 2 for x in a + b) / 4) ** 0.5)
     assert s.std == pytest.approx(np.std(a + b, ddof=0))
-    assert (s.method, s.step, s.classes_seen, s.n) == ("dm", 1, 2, 4)
+    assert (s.method, s.step, s.seen, s.n) == ("dm", 1, 2, 4)
 
 
 def test_methods_keep_the_order_of_the_records_and_steps_are_sorted():
@@ -73,7 +73,7 @@ def test_methods_keep_the_order_of_the_records_and_steps_are_sorted():
 
 def test_classes_seen_are_averaged_where_orders_differ():
     (s,) = summarise([record(classes_seen=18), record(order=1, classes_seen=23)])
-    assert s.classes_seen == 20
+    assert s.seen == 20
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def test_a_failing_write_keeps_the_old_picture(tmp_path, monkeypatch):
 
 
 def test_a_summary_reads_in_percent():
-    assert str(Summary("dm", 1, 2, 0.8734, 0.0118, 15)) == "87.3 ± 1.2"
+    assert str(Summary("dm", 1, 2, "class", 0.8734, 0.0118, 15)) == "87.3 ± 1.2"
 
 
 @pytest.mark.parametrize("width", [48, 60, 80, 200])

@@ -35,6 +35,12 @@ OTHER = {  # another value for every field
     "max_bytes": 10_000,
     "shrink": "prefix",
     "trainers": ("idc", "gdumb"),
+    "scenario": "domain",
+    "blur": 0.5,
+    "batch": 20,
+    "boundaries": False,
+    "staging": 0.5,
+    "enough": 9,
     "order_seed": 1993,
     "class_orders": ((2, 0, 1),),
 }

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from memories import message
 from streams import buffer, ci, nc, noise
 
+from cl_condense.data.parts import label_and_domain
 from cl_condense.strategies import CondensedBuffer
-from cl_condense.strategies.tensors import class_id, label_and_task
+from cl_condense.strategies.tensors import class_id
 
 
 @pytest.mark.parametrize(
@@ -106,8 +107,8 @@ def test_labels_of_any_range_come_back_as_they_were(labels):
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(0, 2**31 - 1))
-def test_a_class_has_its_label_and_task_back_and_an_id_that_files_hold(label, task):
-    assert label_and_task(class_id(label, task)) == (label, task)
+def test_a_class_has_its_label_and_domain_back_and_an_id_that_files_hold(label, task):
+    assert label_and_domain(class_id(label, task)) == (label, task)
     assert 0 <= class_id(label, task) < 2**63
 
 

@@ -242,7 +242,7 @@ def test_an_online_experience_is_refused_with_the_remedy(digits):
     memory = buffer(20)
     with pytest.raises(ValueError, match="online") as error:
         memory.post_adapt(None, next(iter(stream)))
-    assert "original stream" in message(error)
+    assert "such as staging=0.25" in message(error)
 
 
 def test_images_of_another_size_do_not_join_the_memory():

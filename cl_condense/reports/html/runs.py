@@ -1,4 +1,4 @@
-"""Class-incremental runs as sections of a page."""
+"""Runs over streams as sections of a page."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from cl_condense.reports.html.results import FAULTS, Results, read_json
 from cl_condense.reports.html.sets import gallery
 from cl_condense.reports.html.words import cite, economy_words, options, own, pairs, reading_words, shell
 from cl_condense.reports.summary import Summary, accuracy_table, summarise
-from cl_condense.runs.records import read, row_name
+from cl_condense.runs.records import read, row_name, several
 
 _FINALS = ("ddm-fig3b", "idm-fig8")
 
@@ -57,28 +57,28 @@ def run_sections(results: Results, folder: Path) -> list[Section]:
 
 def _published_finals(s: Json) -> list[Cell]:
     """Published final accuracies of runs like this one."""
-    if s["dataset"] != "cifar100":
+    if s["dataset"] != "cifar100" or s.get("scenario", "class") != "class":
         return []
     cells = [c for name in _FINALS for c in published(name) if c.mean is not None]
     return [c for c in cells if c.steps in (None, s["steps"]) and c.ipc in (None, s["ipc"])]
 
 
 def _curves(summaries: Sequence[Summary], finals: Sequence[Cell]) -> Picture:
-    methods = list(dict.fromkeys(s.method for s in summaries))
+    methods, noun = list(dict.fromkeys(s.method for s in summaries)), several(summaries[0].of)
     lines, marks, ends = [], [], []
     for method in methods:
         own = [s for s in summaries if s.method == method]
-        seen, means = [float(s.classes_seen) for s in own], [100 * s.mean for s in own]
-        ends.append(f"{method} {own[-1]} at {own[-1].classes_seen} classes")
+        seen, means = [float(s.seen) for s in own], [100 * s.mean for s in own]
+        ends.append(f"{method} {own[-1]} at {own[-1].seen} {noun}")
         lines.append(Line(f"{method}  {own[-1]}", seen, means, [100 * s.std for s in own]))
     for cell in finals:
         of = methods.index(cell.name) if cell.name in methods else -1
         marks.append(
             Mark(f"{cell.method} {cell.mean}", f"published finals, {cell.table}", cell.mean or 0.0, of)
         )
-    alt = f"Accuracy (%) against classes seen, mean ± std; the last of each: {'; '.join(ends)}"
+    alt = f"Accuracy (%) against {noun} seen, mean ± std; the last of each: {'; '.join(ends)}"
     alt += "; the marks at the right are the papers' final accuracies" if marks else ""
-    return Picture(plot(lines, ("classes seen", "accuracy (%)"), marks), alt)
+    return Picture(plot(lines, (f"{noun} seen", "accuracy (%)"), marks), alt)
 
 
 def _matrices(records: Sequence[Json]) -> list[Block]:
@@ -109,9 +109,7 @@ def _memories(results: Results, folder: Path) -> Iterator[Block]:
             last[found[1]] = int(found[2]), path
     for method, (step, path) in last.items():
         try:
-            yield gallery(
-                CondensedSet.load(path), f"memory of {method} after step {step} of the first class order"
-            )
+            yield gallery(CondensedSet.load(path), f"memory of {method} after step {step} of the first order")
         except FAULTS as error:
             results.fault(path, error)
 
@@ -124,6 +122,8 @@ def _run_command(results: Results, folder: Path, s: Json) -> str:
         words += ["--trainer", trainer]
     if s.get("class_orders"):
         words += ["--order-file", "ORDERS.json"]
+    if s.get("scenario", "class") != "class":
+        words += ["--scenario", s["scenario"]]
     kept = "steps ipc budget codec orders networks iterations real_per_class epochs evaluation".split()
     kept += [
         "precision",

@@ -10,7 +10,7 @@ from cl_condense.common.plain import Json, Values
 from cl_condense.data.preparation import in_one
 from cl_condense.methods import describe
 from cl_condense.methods.expressions import names_of
-from cl_condense.runs.defaults import DEFAULTS, economy_option
+from cl_condense.runs.defaults import economy_option, own_numbers
 from cl_condense.runs.run_config import RunConfig
 
 USUAL: Json = RunConfig.of("").flat()
@@ -19,7 +19,7 @@ USUAL: Json = RunConfig.of("").flat()
 
 def own(values: Json) -> Json:
     """Of the fields that a data set chooses, those that are other than its own."""
-    usual = USUAL | DEFAULTS.get(str(values["dataset"]), {})
+    usual = USUAL | own_numbers(str(values["dataset"]))
     return {k: values[k] for k in ("depth", "augment") if values.get(k) not in (None, usual[k])}
 
 
@@ -73,7 +73,7 @@ def _papers() -> dict[str, str]:
 
 def cite(method: str) -> str:
     """The papers of a method and its modifiers, each once; empty where there is none."""
-    base, *suffixes = names_of(method)
+    base, *suffixes = names_of(method.partition(":")[0])
     known = [_papers().get(name, "") for name in (base, *(f"+{s}" for s in suffixes))]
     return "; ".join(dict.fromkeys(paper for paper in known if paper))
 
