@@ -179,7 +179,7 @@ class _Steps:
             "recipe": made.recipe,  # settled for its images per class
             "economy": self.settings.of_method(unit.method).economical,
             "seed": self.settings.seed,
-            **trial.memory.images_lay,
+            **trial.lay,
             **peaks(self.settings.device),
             **origin(self.settings.device),
             **self.chain.ranks.record(),

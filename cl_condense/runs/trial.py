@@ -43,6 +43,7 @@ class Trial:
         checkpoints: of a unit's condensation.
         batch, boundaries: how an OnlineMemory is shown the stream, see ``feed``.
         seconds: what the memory's last step took.
+        lay: where its images were meanwhile, as a record says it.
     """
 
     due: list[Unit]
@@ -56,6 +57,7 @@ class Trial:
     batch: int = 10
     boundaries: bool = True
     seconds: float = 0.0
+    lay: Json = field(default_factory=dict)
     _at: int = 0
     _trained: dict[Unit, Sequence[nn.Module]] = field(default_factory=dict)
 
@@ -65,12 +67,15 @@ class Trial:
         how: Json = {"batch": self.batch, "boundaries": self.boundaries}
         kept = next((t for t in range(step, self._at, -1) if self.file(unit._replace(step=t)).exists()), None)
         if kept:
-            self._at, self.seconds = kept, memory.load(self.file(unit._replace(step=kept))).get("seconds", 0.0)
+            said = memory.load(self.file(unit._replace(step=kept)))
+            self._at, self.seconds = kept, said.get("seconds", 0.0)
+            lay = said.get("images_lay")
+            self.lay = {"images_lay": lay} if isinstance(lay, str) else {}
         for t in range(self._at + 1, step + 1):
             checkpoints = self.checkpoints(unit._replace(step=t))
             self.seconds = feed(memory, self.stream, t, checkpoints, on_iteration, **how)
-            self._at = t
-            memory.save(self.file(unit._replace(step=t)), seconds=self.seconds)
+            self._at, self.lay = t, memory.images_lay
+            memory.save(self.file(unit._replace(step=t)), seconds=self.seconds, **self.lay)
             checkpoints.remove()
 
     def outputs(self, unit: Unit) -> tuple[int, ...]:

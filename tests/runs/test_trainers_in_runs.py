@@ -12,6 +12,7 @@ from cl_condense.reports.forgetting import accuracy_matrix, forgetting
 from cl_condense.reports.summary import accuracy_table
 from cl_condense.runs.class_orders import read_orders
 from cl_condense.runs.incremental import Run
+from cl_condense.runs.memories import stream_for
 from cl_condense.runs.records import Unit
 
 BOTH = TINY.changed(methods=("dm",), steps=3, trainers=("gdumb", "idc"), epochs=4)
@@ -81,8 +82,8 @@ def test_networks_that_are_lost_are_trained_again(data, one, tmp_path):
 
     with pytest.raises(Interruption):
         run(interrupt)
-    (kept,) = (tmp_path / "run" / "memory").glob("*.networks")
-    kept.unlink()
+    for kept in (tmp_path / "run" / "memory").glob("*.networks"):
+        kept.unlink()
     assert plain(Run(ONE, *data, tmp_path / "run")()) == one
 
 
@@ -94,7 +95,7 @@ def test_damaged_networks_are_named(data, tmp_path):
     only = BOTH.changed(trainers=("idc",), orders=1)
     with pytest.raises(Interruption):
         Run(only, *data, tmp_path / "run")(interrupt)
-    (kept,) = (tmp_path / "run" / "memory").glob("*.networks")
+    (kept,) = (tmp_path / "run" / "memory").glob("*step2*.networks")
     kept.write_bytes(kept.read_bytes()[:-7])
     with pytest.raises(ValueError, match=rf"{kept.name}.*: remove it, and they are trained again"):
         Run(only, *data, tmp_path / "run")()
@@ -145,14 +146,12 @@ def test_a_folder_of_other_trainers_or_orders_is_refused(data, tmp_path):
     Run(BOTH, *data, tmp_path / "run")
 
 
-def test_class_orders_of_ones_own_decide_the_steps(data, tmp_path):
+def test_class_orders_of_ones_own_decide_the_steps(data):
     own = TINY.changed(methods=("random",), steps=3, class_orders=[[5, 4, 3, 2, 1, 0], [0, 2, 4, 1, 3, 5]])
-    run = Run(own, *data, tmp_path / "run")
-    assert run._trial(run.units[:1]).stream.steps == ((5, 4), (3, 2), (1, 0))
-    assert run._trial(run.units[-1:]).stream.steps == ((0, 2), (4, 1), (3, 5))
-    seeded = Run(TINY.changed(order_seed=1993, seed=3), *data, tmp_path / "seeded")
-    drawn = np.random.RandomState(1993).permutation(6).tolist()
-    assert [c for step in seeded._trial(seeded.units[:1]).stream.steps for c in step] == drawn
+    assert stream_for(own, *data, 0).steps == ((5, 4), (3, 2), (1, 0))
+    assert stream_for(own, *data, 1).steps == ((0, 2), (4, 1), (3, 5))
+    seeded = stream_for(TINY.changed(order_seed=1993, seed=3), *data, 0)
+    assert [c for step in seeded.steps for c in step] == np.random.RandomState(1993).permutation(6).tolist()
 
 
 def test_a_file_has_class_orders_by_name_or_id(data, tmp_path):
