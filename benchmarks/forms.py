@@ -289,8 +289,6 @@ def grids(record):
 
 
 FORMS = {
-    "beyond_memory": ("beyond_memory", beyond_memory),
-    "growth": ("growth", growth),
     "steps": ("run", _steps),
     "methods": ("run", _methods),
     "held_out": ("held_out", _held_out),
@@ -308,6 +306,8 @@ FORMS = {
     "roofline": ("launches", roofline),
     "mutations": ("mutations", mutations),
     "steady_memory": ("steady_memory", steady_memory),
+    "beyond_memory": ("beyond_memory", beyond_memory),
+    "growth": ("growth", growth),
 }
 """Form: the kind of record that has it, and what writes it."""
 

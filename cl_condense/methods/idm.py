@@ -68,7 +68,7 @@ def trained(recipe: Recipe) -> Recipe:
         raise ValueError(
             f"its networks are of {nets} already, not untrained; put it after dm, such as dm+trained"
         )
-    return replace(recipe, source=TrainedPool(kind="own"))
+    return replace(recipe, source=TrainedPool(architecture="own"))
 
 
 def _untrained(recipe: Recipe) -> str:

@@ -103,7 +103,9 @@ def test_the_first_code_of_ddm_has_the_mean_weight_of_its_ten_classes():
     }
 
 
-@pytest.mark.parametrize("modifier", [m for m in ON_DM if m not in ("queue", "pool", "partition", "m3d", "cf")])
+@pytest.mark.parametrize(
+    "modifier", [m for m in ON_DM if m not in ("queue", "pool", "trained", "partition", "m3d", "cf")]
+)
 def test_a_modifier_of_terms_adds_to_dm_and_changes_nothing_else(modifier):
     dm, changed = build("dm"), build(f"dm+{modifier}")
     assert changed == replace(dm, name=f"dm+{modifier}", terms=changed.terms)

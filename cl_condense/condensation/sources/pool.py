@@ -31,7 +31,7 @@ class TrainedPool:
         size: networks.
         epochs: that each trains.
         seed: of their weights and training: condensations with other seeds share the pool.
-        kind: ``resnet18``, or ``own``: what condensation is asked to look through.
+        architecture: ``resnet18``, or ``own``: what condensation is asked to look through.
 
     Raises:
         ValueError: for a number out of its range, and another kind.
@@ -40,10 +40,10 @@ class TrainedPool:
     size: int | Tuned = 10
     epochs: int | Tuned = 40
     seed: int = 0
-    kind: Literal["resnet18", "own"] = "resnet18"
+    architecture: Literal["resnet18", "own"] = "resnet18"
 
     def __post_init__(self) -> None:
-        choice("kind of a pool", self.kind, ("resnet18", "own"))
+        choice("architecture of a pool", self.architecture, ("resnet18", "own"))
         check_whole(self, "size", "epochs")
         object.__setattr__(self, "seed", checked_seed(self.seed))
 
@@ -51,7 +51,7 @@ class TrainedPool:
         return Training(settled(self.epochs), augment=None, decay=1.0)
 
     def network(self, context: SourceContext) -> MakeNetwork:
-        if self.kind == "own" or min(context.real.shape[1:]) < 16:
+        if self.architecture == "own" or min(context.real.shape[1:]) < 16:
             return context.network
         width = context.network.width // 2 if isinstance(context.network, MakeConvNet) else 64
         return MakeResNet(context.real.shape, max(1, width))
