@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from cl_condense.common.suggest import choice
 from cl_condense.methods.expressions import value_of
+from cl_condense.methods.hybrid import Hybrid, made_of
 from cl_condense.methods.registry import build, has, settings_of
 
 
@@ -44,20 +45,20 @@ def swept(methods: Sequence[str], sweeps: Sequence[Sweep]) -> list[str]:
     """
     found = [*methods]
     for sweep in sweeps:
-        if not any(has(method, sweep.setting) for method in found):
-            known = [name for method in found for name in settings_of(method)]
+        if not any(_has(method, sweep.setting) for method in found):
+            known = [name for method in found if not Hybrid.of(method) for name in settings_of(method)]
             if not known:
                 raise ValueError(f"{', '.join(methods)} has no settings: leave {sweep.setting} out")
             choice(f"setting of {', '.join(methods)}", sweep.setting, known)
         found = [each for method in found for each in _each(method, sweep)]
     for method in found:
-        build(method)
+        build(made_of(method))
     return found
 
 
 def passed_over(methods: Sequence[str], sweeps: Sequence[Sweep]) -> list[str]:
     """A line for each sweep that some methods lack the setting of: those stay as they are."""
-    lacking = {s.setting: [method for method in methods if not has(method, s.setting)] for s in sweeps}
+    lacking = {s.setting: [method for method in methods if not _has(method, s.setting)] for s in sweeps}
     return [
         f"{', '.join(names)} {'has' if len(names) == 1 else 'have'} no {setting} and "
         f"{'stays as it is' if len(names) == 1 else 'stay as they are'}"
@@ -66,8 +67,13 @@ def passed_over(methods: Sequence[str], sweeps: Sequence[Sweep]) -> list[str]:
     ]
 
 
+def _has(method: str, setting: str) -> bool:
+    """A hybrid memory has none: what it says of its methods is before its share."""
+    return not Hybrid.of(method) and has(method, setting)
+
+
 def _each(method: str, sweep: Sweep) -> list[str]:
-    if not has(method, sweep.setting):
+    if not _has(method, sweep.setting):
         return [method]
     joined = "," if "@" in method else "@"
     return [f"{method}{joined}{sweep.setting}={value}" for value in sweep.values]

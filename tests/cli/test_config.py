@@ -70,7 +70,7 @@ def test_an_evaluation_takes_its_options_from_a_file(home, capsys):
 
 
 BAD = [
-    ("run", 'metod = "dm"', "unknown option in x.toml 'metod': did you mean 'method'? known are dataset, "),
+    ("run", 'metod = "dm"', "unknown option in x.toml 'metod': did you mean 'method'? known are scenario, "),
     ("run", "nets = 3", "unknown option in x.toml 'nets': "),
     ("condense", "steps = 3", "unknown option in x.toml 'steps': "),
     ("run", 'config = "y.toml"', "unknown option in x.toml 'config': "),

@@ -11,7 +11,7 @@ from commands import call
 
 def test_no_command_shows_the_help(capsys):
     assert call() == 0
-    assert "Class-incremental run" in capsys.readouterr().out
+    assert "Run over a stream" in capsys.readouterr().out
 
 
 def test_help_has_an_example_and_needs_no_torch(capsys):

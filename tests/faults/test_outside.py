@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -239,6 +240,5 @@ def test_memory_that_runs_out_is_one_line(tmp_path):
     code, out, err = forked(command(*words, tmp_path / "set.safetensors"), memory=2**28)
     last = err.decode().splitlines()[-1]
     assert (code, out) == (2, b"")
-    assert last.startswith("Error: the memory ran out (")
-    assert last.endswith("the same command goes on")
+    assert re.match(r"Error: (the memory ran out \(.*the same command goes on|a network .*: give less)$", last)
     assert told(tmp_path) == {}

@@ -28,7 +28,7 @@ def bench(tmp_path):
 
 
 def plain(records):
-    return [{k: v for k, v in r.items() if not k.endswith("seconds")} for r in records]
+    return [{k: v for k, v in r.items() if not k.endswith(("seconds", "peak_bytes"))} for r in records]
 
 
 class Stop(BaseException):

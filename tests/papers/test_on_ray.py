@@ -30,7 +30,7 @@ from cl_condense.runs.tasks import Task
 quiet()
 ray = pytest.importorskip("ray")
 
-OWN = ("commit", "date", "seconds", "condense_seconds", "train_seconds")
+OWN = ("commit", "date", "seconds", "condense_seconds", "train_seconds", "peak_bytes")
 METHODS = "random", "herding", "dm", "ddm"
 
 

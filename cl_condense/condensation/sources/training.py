@@ -78,7 +78,7 @@ class DynamicLoop:
     def __post_init__(self) -> None:
         check_whole(self, "window", "epochs", "real_per_class")
         for name in ("settled", "moved"):
-            object.__setattr__(self, name, finite(name, getattr(self, name), at_least=0, at_most=1))
+            object.__setattr__(self, name, finite(name, getattr(self, name)))
 
     def start(self, context: SourceContext) -> RunningSource:
         return _Dynamic(self, context)

@@ -12,9 +12,11 @@ from cl_condense.common.plain import Json
 from cl_condense.data.imageset import ImageSet
 from cl_condense.papers.bench import Bench, read_scores
 from cl_condense.papers.published import Cell
+from cl_condense.papers.work import Work
 from cl_condense.reports.html.results import FAULTS, read_json, reason
 from cl_condense.reports.html.words import USUAL
 from cl_condense.runs import records
+from cl_condense.runs.build import method_for
 from cl_condense.runs.config import CondenseConfig
 from cl_condense.runs.defaults import EVALUATIONS
 
@@ -54,6 +56,16 @@ class Found(Bench):
 
     def results(self, cells: Iterable[Cell]) -> list[Json]:
         return [*self.scores(), *self.streamed]
+
+    def _needs(self, cell: Cell) -> list[Work]:
+        """Nothing for a method that cannot have the settings of these results: it is in no other place."""
+        try:
+            works = super()._needs(cell)
+            for work in works:
+                method_for(work.condense)
+        except ValueError:
+            return []
+        return works
 
 
 class _One(NamedTuple):

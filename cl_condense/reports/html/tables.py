@@ -39,8 +39,11 @@ def table_sections(results: Results, folder: Path) -> list[Section]:
     found = benches(folder, fault)
     every = Comparison([cell for table in tables().values() for cell in table.cells], found)
     first: dict[Any, list[Cell]] = {}
+    measured: dict[Any, Any] = {}
     for cell in dict.fromkeys(pair.cell for pair in every.pairs):
-        first.setdefault(_same(cell, found), []).append(cell)
+        ours, same = _ours(cell, found), _same(cell, found)
+        known = measured.setdefault(ours, same)  # a figure's, without a number, stands with one that has it
+        first.setdefault(known if cell.mean is None else same, []).append(cell)
     made = []
     for paper in dict.fromkeys(name.partition("-")[0] for name in tables()):
         own = {cells[0]: cells[1:] for cells in first.values() if _paper(cells[0]) == paper}
@@ -56,8 +59,13 @@ def _paper(cell: Cell) -> str:
 
 def _same(cell: Cell, found: Sequence[Found]) -> Any:
     """One for a number that several tables print alike and that ours are measured alike for."""
-    plain = replace(cell, table="", method=cell.name or cell.method, notes="", depth=None)
-    return plain, notes(cell), *(tuple(bench.works(cell)) for bench in found)
+    return cell.mean, cell.std, notes(cell), _ours(cell, found)
+
+
+def _ours(cell: Cell, found: Sequence[Found]) -> Any:
+    """One for what ours are measured alike for, whatever is printed."""
+    plain = replace(cell, table="", method=cell.name or cell.method, notes="", depth=None, mean=None, std=None)
+    return plain, *(tuple(bench.works(cell)) for bench in found)
 
 
 def _unused(every: Comparison, fault: Any) -> None:
