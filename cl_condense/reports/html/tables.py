@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 
@@ -38,8 +37,8 @@ def table_sections(results: Results, folder: Path) -> list[Section]:
 
     found = benches(folder, fault)
     every = Comparison([cell for table in tables().values() for cell in table.cells], found)
-    first: dict[Any, list[Cell]] = {}
-    measured: dict[Any, Any] = {}
+    first: dict[Hashable, list[Cell]] = {}
+    measured: dict[Hashable, Hashable] = {}
     for cell in dict.fromkeys(pair.cell for pair in every.pairs):
         ours, same = _ours(cell, found), _same(cell, found)
         known = measured.setdefault(ours, same)  # a figure's, without a number, stands with one that has it
@@ -57,18 +56,18 @@ def _paper(cell: Cell) -> str:
     return cell.table.partition("-")[0]
 
 
-def _same(cell: Cell, found: Sequence[Found]) -> Any:
+def _same(cell: Cell, found: Sequence[Found]) -> Hashable:
     """One for a number that several tables print alike and that ours are measured alike for."""
     return cell.mean, cell.std, notes(cell), _ours(cell, found)
 
 
-def _ours(cell: Cell, found: Sequence[Found]) -> Any:
+def _ours(cell: Cell, found: Sequence[Found]) -> Hashable:
     """One for what ours are measured alike for, whatever is printed."""
     plain = replace(cell, table="", method=cell.name or cell.method, notes="", depth=None, mean=None, std=None)
     return plain, *(tuple(bench.works(cell)) for bench in found)
 
 
-def _unused(every: Comparison, fault: Any) -> None:
+def _unused(every: Comparison, fault: Callable[[str, str], None]) -> None:
     """Tells of what fills no table."""
     cells = {pair.cell for pair in every.pairs}
     for bench in every.benches:
