@@ -16,6 +16,7 @@ from torch import Tensor
 
 from cl_condense.common import numbers
 from cl_condense.common.foreign import shown
+from cl_condense.common.forwarded import Forwarded
 from cl_condense.common.kinds import check_call, check_flag, check_kind
 from cl_condense.common.plain import Json
 from cl_condense.common.progress import OnProgress
@@ -31,7 +32,6 @@ from cl_condense.memory.online import OnlineMemory
 from cl_condense.networks.contract import MakeNetwork
 from cl_condense.strategies.groups import MemoryGroup, Shown
 from cl_condense.strategies.needs import check_strategy, wants_task_labels
-from cl_condense.strategies.of_memory import OfMemory
 from cl_condense.strategies.tensors import (
     ItemFormat,
     Items,
@@ -84,19 +84,19 @@ class CondensedBuffer(ExemplarsBuffer):
             float tensors of one size, and for a strategy that wants more of a memory than images and labels.
     """
 
-    recipe = OfMemory[Json]()
-    experiences = OfMemory[int]()
-    seconds = OfMemory[float]()
-    per_class = OfMemory[int | None]()
-    total_num_classes = OfMemory[int | None]()
-    method = OfMemory[Method]()
-    codec = OfMemory[str]()
-    dataset = OfMemory[str]()
-    network = OfMemory[MakeNetwork | None]()
-    device = OfMemory[str]()
-    seed = OfMemory[int]()
-    shrink = OfMemory[str]()
-    on_iteration = OfMemory[OnProgress | None]()
+    recipe = Forwarded[Json]("class_memory")
+    experiences = Forwarded[int]("class_memory")
+    seconds = Forwarded[float]("class_memory")
+    per_class = Forwarded[int | None]("class_memory")
+    total_num_classes = Forwarded[int | None]("class_memory")
+    method = Forwarded[Method]("class_memory")
+    codec = Forwarded[str]("class_memory")
+    dataset = Forwarded[str]("class_memory")
+    network = Forwarded[MakeNetwork | None]("class_memory")
+    device = Forwarded[str]("class_memory")
+    seed = Forwarded[int]("class_memory")
+    shrink = Forwarded[str]("class_memory")
+    on_iteration = Forwarded[OnProgress | None]("class_memory")
 
     def __init__(
         self,

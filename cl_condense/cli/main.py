@@ -81,9 +81,9 @@ def _as_rank(args: list[str] | None) -> int:
     """Does the command, or, of the ranks that torchrun started, follows the one that does; the exit code."""
     if not {"RANK", "WORLD_SIZE", "MASTER_ADDR"} <= os.environ.keys():
         return _done(args, ALONE)
-    from cl_condense.common.joined import joined  # noqa: PLC0415 - it takes seconds
+    from cl_condense.common.distributed import distributed  # noqa: PLC0415 - it takes seconds
 
-    ranks = joined()
+    ranks = distributed()
     try:
         if ranks and not ranks.leads:
             import_module("cl_condense.methods.condense")  # while the leader reads the data

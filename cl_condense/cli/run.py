@@ -131,6 +131,10 @@ def run(dataset: str, data: Path | None, out: Path | None, *, remake: bool, **gi
     order_file = given.pop("order_file")
     scenario = given["scenario"] or "class"
     refuse(written(), of_run(compared, dataset, given["network"], written(), scenario))
+    if scenario == "online" and shared.present().size > 1:
+        raise ValueError(
+            "--scenario online under torchrun: such a memory is made by one process; leave torchrun out"
+        )
     domains = _domains(dataset, scenario, given["steps"])
     if out:
         writable(out, "--out", folder=True)

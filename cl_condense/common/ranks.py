@@ -29,7 +29,7 @@ class Lost(Exception):
 
 
 class Ranks:
-    """A process that works alone; ``Joined`` ranks are several.
+    """A process that works alone; ``Distributed`` ranks are several.
 
     All of them do the same calls in the same order. Rank 0 leads: it alone reads, writes and prints.
 

@@ -54,13 +54,12 @@ def decoded(
         ValueError: on an image that is missing, damaged, of too many pixels or not of the exact size, and
             where nothing can be kept.
     """
-    folder = Path(os.environ.get(CACHE) or root / ".cl-condense-cache").expanduser()
+    folder = cache_folder(root)
     path = folder / f"{name}-{side}-{_fingerprint(root, files, side, fit)}.npy"
     shape = (len(files), 3, side, side)
-    try:
+    with kept_in(folder, name):
         found = mapped(path, shape)
         if found is None:
-            folder.mkdir(parents=True, exist_ok=True)
             with alone(path.with_suffix(".partial")) as out:
                 if mapped(path, shape) is None:  # nobody else was quicker
                     _decode([root / file for file in files], out, shape, fit, on_progress)
@@ -68,12 +67,29 @@ def decoded(
                         out.close()  # Windows renames no file that is open
                     path.with_suffix(".partial").replace(path)
             found = np.lib.format.open_memmap(path, mode="c")
+    return found
+
+
+def cache_folder(root: Path) -> Path:
+    """Where decoded images of a folder are kept."""
+    return Path(os.environ.get(CACHE) or root / ".cl-condense-cache").expanduser()
+
+
+@contextmanager
+def kept_in(folder: Path, of: object) -> Iterator[None]:
+    """Inside decoded images are written to a folder, which is made.
+
+    Raises:
+        ValueError: where that cannot be, with what they are of and the remedy.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
     except OSError as error:
         raise one_line(
-            f"{name}: decoded images cannot be kept in {folder} ({error.strerror or error}): "
+            f"{of}: decoded images cannot be kept in {folder} ({error.strerror or error}): "
             f"name another folder with the environment variable {CACHE}"
         ) from error
-    return found
 
 
 def _fingerprint(root: Path, files: Sequence[str], side: int, fit: str) -> str:

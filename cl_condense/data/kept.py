@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cl_condense.common.files import atomic
-from cl_condense.common.foreign import check_room, one_line, parse_object
+from cl_condense.common.foreign import check_room, parse_object
 from cl_condense.common.room import memory_here
-from cl_condense.data.decoding import CACHE, alone, mapped
+from cl_condense.data.decoding import alone, cache_folder, kept_in, mapped
 
 Array = NDArray[np.uint8]
 
@@ -60,21 +60,15 @@ def decoded_into(
         pixels = np.empty(shape, np.uint8)
         grey, skipped = fill(pixels)
         return Decoded(np.ascontiguousarray(pixels[:, :1]) if grey else pixels, skipped)
-    folder = Path(os.environ.get(CACHE) or root / ".cl-condense-cache").expanduser()
+    folder = cache_folder(root)
     path = folder / f"folder-{_fingerprint(identity, files)}.npy"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
+    with kept_in(folder, root):
         with alone(path.with_suffix(".partial")) as out:
             if _notes(path, shape) is None:  # nobody else was quicker
                 _write(out, path, shape, fill)
             path.with_suffix(".partial").unlink(missing_ok=True)
         grey, skipped = _notes(path, shape) or (False, {})
         found = np.lib.format.open_memmap(path, mode="c")
-    except OSError as error:
-        raise one_line(
-            f"{root}: decoded images cannot be kept in {folder} ({error.strerror or error}): "
-            f"name another folder with the environment variable {CACHE}"
-        ) from error
     return Decoded(found[:, :1] if grey else found, skipped, mapped=True)
 
 

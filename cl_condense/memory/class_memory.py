@@ -24,10 +24,11 @@ from cl_condense.condensation.condensed_set import SHRINK, CondensedSet
 from cl_condense.condensation.paper_settings import warn_borrowed
 from cl_condense.condensation.recipe import Method, Recipe
 from cl_condense.data.imageset import ImageSet
-from cl_condense.data.parts import in_domain, label_and_domain, labels_of
+from cl_condense.data.parts import in_domain, label_and_domain
 from cl_condense.data.placing import lying, placed
 from cl_condense.memory.budgets import Budget, Shape
 from cl_condense.memory.condensing import condensed_to
+from cl_condense.memory.contract import to_train_on
 from cl_condense.memory.reservoir import drawn
 from cl_condense.memory.returning import with_stored
 from cl_condense.memory.saved import Saved, check_extra
@@ -177,10 +178,7 @@ class ClassMemory:
         Raises:
             ValueError: before the first experience.
         """
-        if self.condensed is None:
-            raise ValueError("the memory is empty: there is nothing to train on before the first experience")
-        images, class_ids = self.condensed.decode()
-        return images, labels_of(class_ids)
+        return to_train_on(self.condensed)
 
     def update(
         self,

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from cl_condense.common.plain import Json
 from cl_condense.condensation.condensed_set import CondensedSet
+from cl_condense.data.parts import labels_of
 from cl_condense.memory.budgets import Budget
 
 
@@ -47,3 +48,15 @@ class Memory(Protocol):
     def load(self, path: str | Path) -> Json:
         """Takes over a saved memory and returns the extra entries."""
         ...
+
+
+def to_train_on(held: CondensedSet | None, first: str = "experience") -> tuple[Tensor, Tensor]:
+    """Images ``[n, c, h, w]``, normalised, and their labels ``[n]``, of whatever domain.
+
+    Raises:
+        ValueError: for None; ``first`` is what a memory is empty before.
+    """
+    if held is None:
+        raise ValueError(f"the memory is empty: there is nothing to train on before the first {first}")
+    images, class_ids = held.decode()
+    return images, labels_of(class_ids)

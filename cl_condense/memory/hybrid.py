@@ -9,6 +9,7 @@ from torch import Tensor
 
 from cl_condense.common.checkpoint import Checkpoints
 from cl_condense.common.foreign import reading
+from cl_condense.common.forwarded import Forwarded
 from cl_condense.common.kinds import check_kind
 from cl_condense.common.numbers import whole
 from cl_condense.common.plain import Json
@@ -17,9 +18,9 @@ from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.condensation.recipe import Method
 from cl_condense.condensation.storage import Partition
 from cl_condense.data.imageset import ImageSet
-from cl_condense.data.parts import labels_of
 from cl_condense.memory.budgets import Budget
 from cl_condense.memory.class_memory import ClassMemory
+from cl_condense.memory.contract import to_train_on
 from cl_condense.memory.saved import Saved, check_extra
 from cl_condense.networks.contract import MakeNetwork
 
@@ -36,9 +37,23 @@ class HybridMemory:
         made: of images that are condensed.
         real: of images that are selected; both are empty, and have budgets of one kind and one codec.
 
+    Attributes:
+        seen, experiences, method, network, codec, device, images_lay, seed, on_iteration: those of ``made``, as
+            in ``ClassMemory``.
+
     Raises:
         ValueError: for memories that do not go together.
     """
+
+    seen = Forwarded[dict[int, int]]("made")
+    experiences = Forwarded[int]("made")
+    method = Forwarded[Method]("made")
+    network = Forwarded[MakeNetwork | None]("made")
+    codec = Forwarded[str]("made")
+    device = Forwarded[str]("made")
+    images_lay = Forwarded[Json]("made")
+    seed = Forwarded[int]("made")
+    on_iteration = Forwarded[OnProgress | None]("made")
 
     def __init__(self, made: ClassMemory, real: ClassMemory) -> None:
         for name, each in (("made", made), ("real", real)):
@@ -80,16 +95,6 @@ class HybridMemory:
         return self._joined[2]
 
     @property
-    def seen(self) -> dict[int, int]:
-        """How many images were seen of each class of each domain, in order of arrival."""
-        return self.made.seen
-
-    @property
-    def experiences(self) -> int:
-        """How many were taken in."""
-        return self.made.experiences
-
-    @property
     def seconds(self) -> float:
         """What the last update took."""
         return self.made.seconds + self.real.seconds
@@ -100,56 +105,13 @@ class HybridMemory:
         held = self.condensed
         return held.nbytes if held else 0
 
-    @property
-    def method(self) -> Method:
-        """That which condenses."""
-        return self.made.method
-
-    @property
-    def network(self) -> MakeNetwork | None:
-        """What condensation looks through."""
-        return self.made.network
-
-    @property
-    def codec(self) -> str:
-        """How images are stored."""
-        return self.made.codec
-
-    @property
-    def device(self) -> str:
-        """Where it condenses."""
-        return self.made.device
-
-    @property
-    def images_lay(self) -> Json:
-        """Where the experience's images were meanwhile, see ``ClassMemory``."""
-        return self.made.images_lay
-
-    @property
-    def seed(self) -> int:
-        """Of all that is random."""
-        return self.made.seed
-
-    @property
-    def on_iteration(self) -> OnProgress | None:
-        """Called with a Progress after every iteration of condensation."""
-        return self.made.on_iteration
-
-    @on_iteration.setter
-    def on_iteration(self, call: OnProgress | None) -> None:
-        self.made.on_iteration = call
-
     def decode(self) -> tuple[Tensor, Tensor]:
         """Images ``[n, c, h, w]`` to train on, normalised, and their labels ``[n]``, of whatever domain.
 
         Raises:
             ValueError: before the first experience.
         """
-        held = self.condensed
-        if held is None:
-            raise ValueError("the memory is empty: there is nothing to train on before the first experience")
-        images, class_ids = held.decode()
-        return images, labels_of(class_ids)
+        return to_train_on(self.condensed)
 
     def update(
         self,

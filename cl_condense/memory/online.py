@@ -7,6 +7,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from cl_condense.common.forwarded import Forwarded
 from cl_condense.common.kinds import check_kind
 from cl_condense.common.numbers import finite, whole
 from cl_condense.common.plain import Json
@@ -14,9 +15,10 @@ from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.condensation.storage import Partition
 from cl_condense.data.image_checks import Constants
 from cl_condense.data.imageset import ImageSet
-from cl_condense.data.parts import labels_of, part_of
+from cl_condense.data.parts import part_of
 from cl_condense.memory.budgets import Budget
 from cl_condense.memory.class_memory import ClassMemory
+from cl_condense.memory.contract import to_train_on
 from cl_condense.memory.hybrid import HybridMemory
 from cl_condense.memory.saved import Saved, check_extra
 from cl_condense.memory.staging import Staging
@@ -41,9 +43,16 @@ class OnlineMemory:
         staging: their share, above 0 and below 1.
         enough: images that a class shows until it is condensed.
 
+    Attributes:
+        device, images_lay, seed: those of ``memory``, as in ``ClassMemory``.
+
     Raises:
         ValueError: for ``per_class``, numbers out of range, and a method whose stored images hold several.
     """
+
+    device = Forwarded[str]("memory")
+    images_lay = Forwarded[Json]("memory")
+    seed = Forwarded[int]("memory")
 
     def __init__(self, memory: ClassMemory | HybridMemory, *, staging: float = 0.25, enough: int = 500) -> None:
         check_kind("memory", memory, ClassMemory | HybridMemory, "a ClassMemory, such as ClassMemory(200)")
@@ -61,21 +70,6 @@ class OnlineMemory:
         self._staging = Staging(self.budget, memory.codec, memory.seed)
         self._constants: Constants | None = None
         self._joined: tuple[CondensedSet | None, int, CondensedSet] | None = None
-
-    @property
-    def device(self) -> str:
-        """Where it condenses."""
-        return self.memory.device
-
-    @property
-    def images_lay(self) -> Json:
-        """Where the last images that were condensed lay, see ``ClassMemory``."""
-        return self.memory.images_lay
-
-    @property
-    def seed(self) -> int:
-        """Of all that is random."""
-        return self.memory.seed
 
     @property
     def condensed(self) -> CondensedSet | None:
@@ -108,11 +102,7 @@ class OnlineMemory:
         Raises:
             ValueError: before the first images.
         """
-        held = self.condensed
-        if held is None:
-            raise ValueError("the memory is empty: there is nothing to train on before the first images")
-        images, class_ids = held.decode()
-        return images, labels_of(class_ids)
+        return to_train_on(self.condensed, "images")
 
     def observe(
         self,

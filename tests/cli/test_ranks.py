@@ -23,6 +23,7 @@ RUN = "run --steps 4 --orders 1 --networks 1 --method dm --iterations 4 --epochs
 BAD = {
     "unknown": (["condense", "--method", "ddn"], "unknown method 'ddn'"),
     "late": (["condense", "--ipc", "1", *SMALL, "--out", "{folder}/there.safetensors"], "is there already"),
+    "online": (["run", "--scenario", "online", "--ipc", "2", *SMALL], "--scenario online under torchrun"),
 }
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="it has no fork")

@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from cl_condense.cli.main import main
 from cl_condense.common import checkpoint as checkpoints
 from cl_condense.common.checkpoint import Checkpoint
-from cl_condense.common.joined import joined
+from cl_condense.common.distributed import distributed
 from cl_condense.common.ranks import ALONE
 from cl_condense.condensation.sources.pool import BlendedPool
 from cl_condense.condensation.sources.standing import ModelQueue
@@ -104,7 +104,7 @@ def images(folder, stop, name, ranks=ALONE):
 
 def condensing(folder, stop, names):
     """What a rank does; its exit code."""
-    ranks = joined()
+    ranks = distributed()
     if not ranks.leads:
         return ranks.follow()
     made = {name: images(Path(folder), int(stop), name, ranks) for name in names.split(",")}

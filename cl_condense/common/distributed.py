@@ -24,7 +24,7 @@ _PATIENCE = timedelta(days=30)
 _SAID, _WHY, _CODE = (f"cl_condense.{name}" for name in ("said", "why", "code"))
 
 
-class Joined(Ranks):
+class Distributed(Ranks):
     """Ranks on torch.distributed: gloo between CPUs, nccl between GPUs, and gloo for what is no tensor there.
 
     Args:
@@ -34,7 +34,7 @@ class Joined(Ranks):
     """
 
     def __init__(
-        self, rank: int, size: int, group: dist.ProcessGroup | None = None, root: Joined | None = None
+        self, rank: int, size: int, group: dist.ProcessGroup | None = None, root: Distributed | None = None
     ) -> None:
         self.rank, self.size, self._group, self._root = rank, size, group, root or self
         self._some: dict[int, dist.ProcessGroup] = {}
@@ -55,7 +55,7 @@ class Joined(Ranks):
         with _met():
             group = self._some.get(most) or dist.new_group([*range(most)], timeout=_PATIENCE)
         self._some[most] = group
-        return Joined(self.rank if self.rank < most else -1, most, group, self)
+        return Distributed(self.rank if self.rank < most else -1, most, group, self)
 
     def call(self, work: Callable[..., None], args: Callable[[], tuple[object, ...]]) -> None:
         self._root._busy = True
@@ -149,7 +149,7 @@ class Joined(Ranks):
             dist.distributed_c10d._get_default_store().set(name, text)
 
 
-def joined() -> Joined | None:
+def distributed() -> Distributed | None:
     """The ranks that this process is one of, by torchrun's environment; None where it is alone.
 
     Raises:
@@ -169,7 +169,7 @@ def joined() -> Joined | None:
     except (RuntimeError, ValueError) as error:
         lost = f"rank {rank} of {size} finds no others ({reason(error)})"
         raise ValueError(f"{lost}: start them with torchrun") from None
-    return Joined(rank, size)
+    return Distributed(rank, size)
 
 
 def _here() -> int:
@@ -225,7 +225,7 @@ class _Gathered(torch.autograd.Function):
     """The tensors of all ranks; of the gradient each takes what is its own."""
 
     @staticmethod
-    def forward(ctx: _Context, own: Tensor, ranks: Joined, sizes: tuple[int, ...]) -> Tensor:
+    def forward(ctx: _Context, own: Tensor, ranks: Distributed, sizes: tuple[int, ...]) -> Tensor:
         ctx.place = sum(sizes[: ranks.rank]), sizes[ranks.rank]
         even = _filled(own, max(sizes))
         parts = [torch.empty_like(even) for _ in sizes]
