@@ -18,7 +18,7 @@ from cl_condense.reports.html.curves import curve_plot, curves, points
 from cl_condense.reports.html.dots import dot_plot
 from cl_condense.reports.html.found import benches
 from cl_condense.reports.html.parts import Paragraph
-from cl_condense.reports.html.tables import behind, compared
+from cl_condense.reports.html.tables import alike, behind, compared
 
 _KEYS = "table dataset ipc method eval_net text".split()
 
@@ -64,14 +64,24 @@ class Campaign:
 
     @cached_property
     def filled(self):
-        """Comparisons by the name of their table, of tables with a number of ours."""
+        """Comparisons by the name of their table, of tables with a number of ours.
+
+        A figure whose published values are only drawn is one of them once it has a number of ours that no table
+        with printed numbers has.
+        """
 
         def damaged(name, why):
             raise ValueError(f"{self.home}/{name}: {why}")
 
         found = benches(self.home, damaged)
         every = {name: Comparison(table.cells, found) for name, table in tables().items()}
-        return {name: comparison for name, comparison in every.items() if comparison.pairs}
+        pairs = [pair for comparison in every.values() for pair in comparison.pairs]
+        printed = {alike(pair.cell, found) for pair in pairs if pair.cell.mean is not None}
+        return {
+            name: comparison
+            for name, comparison in every.items()
+            if any(p.cell.mean is not None or alike(p.cell, found) not in printed for p in comparison.pairs)
+        }
 
     @cached_property
     def remarks(self):

@@ -91,7 +91,7 @@ def test_the_small_records_are_copied_and_the_page_has_the_table(results, home, 
     assert result.exit_code == 0, result.output
     said, drawn = result.output.splitlines()
     assert said == "1 scores, 1 of them new; 1 class-incremental runs, 25 of their lines new"
-    assert drawn.startswith("drew campaign-ddm-1.png, campaign-ddm-fig1.png, campaign-ddm-fig3b.png, ")
+    assert drawn.startswith("drew campaign-ddm-1.png, campaign-ddm-fig3b.png, campaign-idm-1.png, ")
     kept = files(home / "docs/campaign")
     assert sorted(name.split("/")[0] for name in kept) == ["scores.jsonl", "sets", "streams", "streams"]
     assert not any(name.endswith(".safetensors") for name in kept)

@@ -40,7 +40,7 @@ def table_sections(results: Results, folder: Path) -> list[Section]:
     first: dict[Hashable, list[Cell]] = {}
     measured: dict[Hashable, Hashable] = {}
     for cell in dict.fromkeys(pair.cell for pair in every.pairs):
-        ours, same = _ours(cell, found), _same(cell, found)
+        ours, same = alike(cell, found), _same(cell, found)
         known = measured.setdefault(ours, same)  # a figure's, without a number, stands with one that has it
         first.setdefault(known if cell.mean is None else same, []).append(cell)
     made = []
@@ -58,10 +58,10 @@ def _paper(cell: Cell) -> str:
 
 def _same(cell: Cell, found: Sequence[Found]) -> Hashable:
     """One for a number that several tables print alike and that ours are measured alike for."""
-    return cell.mean, cell.std, notes(cell), _ours(cell, found)
+    return cell.mean, cell.std, notes(cell), alike(cell, found)
 
 
-def _ours(cell: Cell, found: Sequence[Found]) -> Hashable:
+def alike(cell: Cell, found: Sequence[Found]) -> Hashable:
     """One for what ours are measured alike for, whatever is printed."""
     plain = replace(cell, table="", method=cell.name or cell.method, notes="", depth=None, mean=None, std=None)
     return plain, *(tuple(bench.works(cell)) for bench in found)
