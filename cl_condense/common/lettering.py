@@ -34,9 +34,13 @@ def drawable(names: Iterable[str], ids: Sequence[object]) -> list[str]:
     ]
 
 
-def label(text: str, most: int = 60) -> str:
-    """Text as matplotlib shows it: no mathematics, no leading underscore, which hides it, and valid Unicode."""
-    whole = text.encode("utf-8", "replace").decode()
+def label(text: str, most: int = 60, *, any_script: bool = False) -> str:
+    """Text as matplotlib shows it: no mathematics, no leading underscore, which hides it.
+
+    What its own font has no letter for becomes a question mark, unless others are given for ``any_script``.
+    """
+    known = None if any_script else _letters(_faces()[0])
+    whole = "".join(each if known is None or ord(each) in known else "?" for each in text)
     shown = whole if len(whole) <= most else whole[: most - 1] + "…"
     return " " * shown.startswith("_") + shown.replace("$", r"\$")
 

@@ -6,6 +6,7 @@ from matplotlib import font_manager
 from PIL import Image, ImageDraw
 
 from cl_condense.common import lettering
+from cl_condense.common.lettering import label
 
 BROUGHT = ["Flugzeug", "μόσχος", "собака", "e\u0301toile", "Ελλάδα 3", "中"]
 ABSENT = "\U00013000"  # a hieroglyph
@@ -67,3 +68,10 @@ def test_what_is_set_leftwards_needs_a_library_for_it(only, monkeypatch):
 def test_plain_letters_keep_the_font_of_pillow():
     (font,) = lettering.fonts_for(["cat"], 14)
     assert np.array_equal(drawn("cat", font), drawn("cat", lettering.ImageFont.load_default(14)))
+
+
+def test_a_label_has_letters_of_its_font_alone_unless_others_are_given():
+    assert label("dm+sm ± $5 é") == r"dm+sm ± \$5 é"
+    assert label("_\x00\ud800中") == " _???"
+    assert label("中文", any_script=True) == "中文"
+    assert len(label("x" * 100)) == 60

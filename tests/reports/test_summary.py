@@ -181,7 +181,7 @@ def test_markup_in_a_name_is_only_text():
         runs(steps=1),
         [r for r in runs() if r["method"] == "random" or r["step"] == 1],
         runs([f"m{i}" for i in range(23)], orders=1, steps=2),
-        runs(["a\ud800$x", "_$^{y"], orders=1, steps=2),
+        runs(["a\ud800$x\x00", "_$^{y\u4e2d"], orders=1, steps=2),
     ],
     ids=["curves", "one step", "partial", "many methods", "names of any kind"],
 )

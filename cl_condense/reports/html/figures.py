@@ -82,7 +82,7 @@ def _places(measured: Measured, names: Sequence[str]) -> Picture:
     axes.set(xticks=[], yticks=[])
     present = sorted(set(measured.real_classes))
     handles = [Line2D([], [], color=colours[c % len(colours)], marker="o", ls="", ms=5) for c in present]
-    few = [label(name, 14) for name in drawable([names[c] for c in present], present)]
+    few = [label(name, 14, any_script=True) for name in drawable([names[c] for c in present], present)]
     look = {"prop": {"family": families(few), "size": 8}, "frameon": False, "handletextpad": 0}
     figure.legend(handles, few, loc="outside lower center", ncols=5, **look)
     caption = (
