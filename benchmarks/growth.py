@@ -142,8 +142,9 @@ def of_ranks(record, name, ranks):
         travels += nets.size * weights * (ranks - 1)
         held += 2 * nets.size * weights
     if isinstance(nets, ModelQueue):
-        seconds += recipe.iterations * ceil(nets.trained / ranks) * nets.train_steps * nets.batch * image
-        travels += recipe.iterations * nets.trained * 2 * weights * (ranks - 1)
+        turns = recipe.iterations / nets.steps
+        seconds += turns * ceil(nets.trained / ranks) * nets.train_steps * nets.batch * image
+        travels += turns * nets.trained * 2 * weights * (ranks - 1)
         held += 2 * nets.size * weights
     seconds += travels / _BYTES_A_SECOND if ranks > 1 else 0
     return {"hours": seconds / 3600, "gib": held / 2**30, "gb": travels / 1e9 if ranks > 1 else 0.0}

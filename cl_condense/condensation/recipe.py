@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, ClassVar, Literal, Protocol, get_args, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, TypeVar, cast, get_args, runtime_checkable
 
 from torch import Tensor
 
@@ -54,6 +54,7 @@ class Method(Protocol):
 
 
 Space = Literal["normalised", "unit"]
+Nets = TypeVar("Nets", bound=NetworkSource | None)
 
 When = Callable[[float, int], bool]
 """(share of the iterations done, iterations with the present network) -> whether a term counts."""
@@ -68,6 +69,7 @@ class Term:
         when: None: always.
         joint: it looks at all classes at once, so that they cannot go through the network in chunks.
         apart: an optimiser step of its own in every iteration, on images that the step of the others has moved.
+        least: decoded images of a class without which it does nothing: with fewer it is left out.
         blocks: of a network, that an objective reads statistics of: digits from 1, such as 13 for the first and
             the third; 0: all.
     """
@@ -79,6 +81,7 @@ class Term:
     joint: bool = False
     apart: bool = False
     blocks: int = 0
+    least: int = 1
 
     def __post_init__(self) -> None:
         if not callable(self.objective):
@@ -86,6 +89,7 @@ class Term:
         if not isinstance(self.weight, Tuned):
             finite("weight", self.weight)
         object.__setattr__(self, "blocks", whole("blocks", self.blocks, 0, 123_456_789))
+        object.__setattr__(self, "least", whole("least", self.least))
 
     def of(self, real: View, syn: View) -> Tensor:
         """Weight times objective.
@@ -166,7 +170,7 @@ class Recipe:
             if not isinstance(nets, Lasting) or nets.steps % self.reuse:
                 raise ValueError(
                     f"reuse {self.reuse} does not fit {self.name}: its networks change sooner; give 1, "
-                    "or take a method with untrained networks or DANCE's pool, such as dm"
+                    "or take a method with untrained networks, a queue or a pool, such as dm or idm"
                 )
 
     def settings(self) -> Json:
@@ -185,20 +189,26 @@ class Recipe:
         """The recipe with each network, and what it makes of a real batch, kept for so many iterations.
 
         Real images are most of the work: DM's 256 a class against ipc. It is no paper's; REPRODUCIBILITY.md has
-        accuracies against seconds. Networks that an expression keeps for some iterations stay for so many.
+        accuracies against seconds. Networks that an expression keeps for some iterations stay for so many; a
+        queue's train once in as many.
 
         Raises:
-            ValueError: for fewer than 1, and for a method whose networks train or take turns.
+            ValueError: for fewer than 1, and for a method whose networks change sooner.
         """
         iterations = whole("reuse", iterations)
-        if iterations > 1 and isinstance(self.source, Lasting) and "source.steps" not in self.chosen:
-            nets = self.source.lasting(math.lcm(self.source.steps, iterations))
-            return replace(self, source=nets, reuse=iterations)
-        return replace(self, reuse=iterations)
+        said = {name for name in self.chosen if name.endswith(".steps")}
+        source = self.source if "source.steps" in said else _lasting(self.source, iterations)
+        terms = self.terms
+        if not said - {"source.steps"}:
+            terms = tuple(replace(term, source=_lasting(term.source, iterations)) for term in terms)
+        return replace(self, source=source, terms=terms, reuse=iterations)
 
     def settled(self, ipc: int) -> Recipe:
-        """With a plain number for each tuned one."""
-        return settle(self, self.dataset, ipc)
+        """With a plain number for each tuned one, and without terms that do nothing for so few images."""
+        found = settle(self, self.dataset, ipc)
+        images = ipc * found.synthetic.factor**2
+        images = min(images, found.syn_per_class or images)
+        return replace(found, terms=tuple(t for t in found.terms if t.least <= images) or found.terms)
 
     def turns(self, done: float, age: int) -> list[list[Term]]:
         """The terms that count now, by the optimiser step that they share, in the order of the steps.
@@ -244,6 +254,13 @@ class Recipe:
     def known(cls) -> list[str]:
         """The fields that are settings; the terms have weights of their own."""
         return [f.name for f in fields(cls) if f.name not in ("name", "terms", "chosen")]
+
+
+def _lasting(nets: Nets, iterations: int) -> Nets:
+    """A source, if it can be, with networks that stay for a multiple of so many iterations."""
+    if not isinstance(nets, Lasting):
+        return nets
+    return cast("Nets", nets.lasting(math.lcm(nets.steps, iterations)))
 
 
 def _check_kinds(recipe: Recipe) -> None:

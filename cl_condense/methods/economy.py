@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
-from typing import NamedTuple, overload
+from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast, overload
 
-from cl_condense.common.plain import Values
+from cl_condense.common.plain import Json, Values
 from cl_condense.condensation.paper_settings import Tuned, settled
 from cl_condense.condensation.phases import Quiet
-from cl_condense.condensation.recipe import Method, Recipe
+from cl_condense.condensation.recipe import Method, Nets, Recipe
+from cl_condense.condensation.sources.contract import Lasting
 from cl_condense.condensation.sources.pool import BlendedPool, TrainedPool
-from cl_condense.condensation.sources.untrained import RandomNets
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Part = TypeVar("Part", bound="DataclassInstance")
 
 
 class Economy(NamedTuple):
@@ -21,8 +27,8 @@ class Economy(NamedTuple):
         iterations, real_per_class: at most so many.
         reuse: iterations that share a network, a real batch and its features.
         quiet: the end, in which real images are at most so many.
-        pool, pool_epochs: networks of a pool that condensation looks through, which takes the place of reuse,
-            and epochs of each, at most so many.
+        pool, pool_epochs: networks of a pool, and epochs of each, at most so many. Under one whose networks are
+            blended there is no reuse; those beside the networks that condense are of the same kind as these.
     """
 
     iterations: int
@@ -43,19 +49,13 @@ def why_not(method: Method) -> str:
     """Why a recipe has no economy, as "its networks ..."; empty where it has one.
 
     What makes economy cheap is to keep what a network saw of real images: so its networks are untrained ones,
-    or of a pool between the ends of their training, which may be smaller.
+    of a queue whose networks train in between, or of a pool.
     """
     if not isinstance(method, Recipe):
         return "it selects real images"
-    found = [nets for nets in method.sources() if nets != method.source or not isinstance(nets, BlendedPool)]
-    if any(isinstance(nets, TrainedPool) for nets in found):
-        return "its networks come from a pool that takes turns"
-    if not all(isinstance(nets, RandomNets) for nets in found):
-        return "its networks train between iterations"
-    own = [term.source for term in method.terms if term.source]
-    if any(isinstance(nets, RandomNets) and nets.steps % ECONOMY.reuse for nets in own):
-        return f"a term has networks of its own, which are not kept for {ECONOMY.reuse} iterations"
-    return ""
+    if all(isinstance(nets, Lasting) for nets in method.sources()):
+        return ""
+    return "its networks train between iterations"
 
 
 def lacking(methods: Iterable[Method]) -> list[str]:
@@ -73,49 +73,74 @@ def lacking(methods: Iterable[Method]) -> list[str]:
 
 
 @overload
-def economical(method: Recipe) -> Recipe: ...
+def economical(method: Recipe, reuse: int | None = None) -> Recipe: ...
 
 
 @overload
-def economical(method: Method) -> Method: ...
+def economical(method: Method, reuse: int | None = None) -> Method: ...
 
 
-def economical(method: Method) -> Method:
+def economical(method: Method, reuse: int | None = None) -> Method:
     """A recipe with the numbers of ``ECONOMY``; one that has no economy (``why_not``) as it is.
 
     What its expression sets stays (``Recipe.chosen``), real images in the quiet end too. Its networks are kept
-    for as long as they share a real batch: for ``reuse`` iterations, or where the expression says for how many,
-    a real batch is shared by as many of them as divide these, up to ``reuse``.
+    for as long as they share a real batch: for ``reuse`` iterations, None: for economy's, or where the
+    expression says for how many, a real batch is shared by as many of them as divide these, up to economy's.
     """
     if not isinstance(method, Recipe) or why_not(method):
         return method
-
-    def most(name: str, own: int | Tuned, at_most: int) -> int | Tuned:
-        if name in method.chosen:
-            return own
-        return own.at_most(at_most) if isinstance(own, Tuned) else min(own, at_most)
-
-    real, end = method.real_per_class, settled(ECONOMY.quiet.real_per_class)
+    said = {*method.chosen}
+    real = method.real_per_class
+    end = real if "real_per_class" in said else _at_most(real, settled(ECONOMY.quiet.real_per_class))
+    own = {"iterations": ECONOMY.iterations, "real_per_class": ECONOMY.real_per_class}
+    of_source, of_terms = ({each for name in said if (each := _field(name, part))} for part in (True, False))
     less = replace(
-        method,
-        iterations=most("iterations", method.iterations, ECONOMY.iterations),
-        real_per_class=most("real_per_class", real, ECONOMY.real_per_class),
-        quiet=replace(ECONOMY.quiet, real_per_class=most("real_per_class", real, end)),
+        _less(method, own, said),
+        quiet=replace(ECONOMY.quiet, real_per_class=end),
+        source=_smaller(method.source, of_source),
+        terms=tuple(replace(term, source=_smaller(term.source, of_terms)) for term in method.terms),
     )
-    if isinstance(pool := less.source, BlendedPool):
-        size = most("source.size", pool.size, ECONOMY.pool)
-        epochs = most("source.epochs", pool.epochs, ECONOMY.pool_epochs)
-        return replace(less, source=replace(pool, size=size, epochs=epochs))
-    if "reuse" in method.chosen:
+    if "reuse" in said:
         return less
-    return less.reusing(_shared(less))
+    if reuse is not None:
+        return less.reusing(reuse)
+    return less if isinstance(less.source, BlendedPool) else _sharing(less)
 
 
-def _shared(recipe: Recipe) -> int:
-    """Iterations that share a real batch, where an expression may say for how many networks stay."""
-    if "source.steps" not in recipe.chosen or not isinstance(recipe.source, RandomNets):
-        return ECONOMY.reuse
-    return max(n for n in range(1, ECONOMY.reuse + 1) if recipe.source.steps % n == 0)
+def _field(name: str, of_source: bool) -> str:
+    """Of a setting of the recipe's networks, or else of those of terms, which field it is."""
+    part, _, field = name.rpartition(".")
+    return field if part and (part == "source") is of_source else ""
+
+
+def _smaller(nets: Nets, said: set[str]) -> Nets:
+    """A pool of fewer networks that train for less, but for the fields that are said; others as they are."""
+    if not isinstance(nets, BlendedPool | TrainedPool):
+        return nets
+    less = _less(nets, {"size": ECONOMY.pool, "epochs": ECONOMY.pool_epochs}, said)
+    if isinstance(less, TrainedPool) and "architecture" not in said:
+        return cast("Nets", replace(less, architecture="own"))
+    return cast("Nets", less)
+
+
+def _less(part: Part, numbers: Mapping[str, int], said: set[str]) -> Part:
+    """With smaller numbers in the fields that are not said."""
+    changes: Json = {
+        name: _at_most(getattr(part, name), most) for name, most in numbers.items() if name not in said
+    }
+    return replace(part, **changes)
+
+
+def _at_most(own: int | Tuned, most: int) -> int | Tuned:
+    return own.at_most(most) if isinstance(own, Tuned) else min(own, most)
+
+
+def _sharing(recipe: Recipe) -> Recipe:
+    """With a real batch for as many iterations as economy has and its networks stay."""
+    for iterations in range(ECONOMY.reuse, 1, -1):
+        with suppress(ValueError):  # an expression may say for how many they do
+            return recipe.reusing(iterations)
+    return recipe
 
 
 def numbers_of(settings: Values) -> str:
@@ -127,9 +152,10 @@ def numbers_of(settings: Values) -> str:
     ]
     if settings.get("reuse", 1) > 1:
         parts.append(f"reuse {settings['reuse']}")
-    nets = settings.get("source") or {}
-    if nets.get("kind") == BlendedPool.__name__:
-        parts.append(f"a pool of {nets['size']} networks of {nets['epochs']} epochs")
+    for nets in (settings.get("source") or {}, *(settings.get("sources") or {}).values()):
+        if nets.get("kind") in (BlendedPool.__name__, TrainedPool.__name__):
+            kind = "" if nets.get("architecture") != "resnet18" else "residual "
+            parts.append(f"a pool of {nets['size']} {kind}networks of {nets['epochs']} epochs")
     quiet = settings.get("quiet") or {"share": 0}
     if last := round(quiet["share"] * iterations):
         parts.append(

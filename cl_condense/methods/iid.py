@@ -5,7 +5,7 @@
 L = L_DM or L_IDM + lambda_CC L_CC + lambda_CM L_CM (eq. 8-9). The parts are the modifiers ``cc`` (class
 centralisation in the embedding of trained ResNet-18s) and ``cov`` (covariance matching), together ``iid``: so
 ``dm+iid``, ``idm+iid`` and, for the ablation of table 6, ``dm+cc`` and ``dm+cov``. Both need two images of a
-class: with one they do nothing.
+class: with one they do nothing and are left out, so that no pool is trained.
 
 The weights are the paper's, on DM and IDM alike: lambda_CC 0.05 at 1 and 10 images per class and 0.003 at 50,
 of a sum over images, which are IDM's decoded ones; lambda_CM 0.01. The code has constants for every budget:
@@ -26,5 +26,5 @@ SETTINGS = {
 }
 CENTRALISATION, COVARIANCE = tuned(SETTINGS)
 
-CC = Term(class_centralisation, CENTRALISATION, source=TrainedPool())
-COV = Term(covariance_matching, COVARIANCE)
+CC = Term(class_centralisation, CENTRALISATION, source=TrainedPool(), least=2)
+COV = Term(covariance_matching, COVARIANCE, least=2)

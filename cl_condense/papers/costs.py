@@ -129,8 +129,9 @@ class Costs:
         if isinstance(nets, ModelQueue):
             training = replace(plain, batch_size=settled(nets.batch), augment=None)
             steps = settled(nets.train_steps) * settled(nets.batch)
-            learning = iterations * nets.trained * self._epoch(self._nets(), training, steps)
-            return learning + iterations / settled(nets.push_every) * self.units.drawn(self._nets())
+            turns = -(-iterations // nets.steps)
+            learning = turns * nets.trained * self._epoch(self._nets(), training, steps)
+            return learning + turns / settled(nets.push_every) * self.units.drawn(self._nets())
         if isinstance(nets, TrainedPool | BlendedPool):  # as if no other condensation had trained it
             pool, size = self._pool(nets), settled(nets.size)
             training = replace(nets.training(), precision=plain.precision)

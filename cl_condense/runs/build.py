@@ -6,10 +6,9 @@ from dataclasses import replace
 
 from cl_condense.common.suggest import choice
 from cl_condense.condensation.recipe import Method, Recipe
-from cl_condense.condensation.sources.untrained import RandomNets
 from cl_condense.data.domain_names import base_of
 from cl_condense.methods.coresets import Coreset
-from cl_condense.methods.economy import economical
+from cl_condense.methods.economy import economical, why_not
 from cl_condense.methods.hybrid import made_of
 from cl_condense.methods.registry import build
 from cl_condense.networks.contract import MakeNetwork
@@ -38,14 +37,13 @@ def method_for(c: CondenseConfig) -> Method:
     # Of the method's own augmentation what fits the data set: no flips for digits.
     words = [word for word in method.augment.groups if word in DSA(c.augment).groups]
     own = replace(method, augment=replace(method.augment, strategy="_".join(words) or "none"))
-    made = replace(economical(own) if c.economy else own, **given)
+    made = replace(economical(own, c.reuse) if c.economy else own, **given)
     if (real := given.get("real_per_class")) and made.quiet:
         # in every iteration: what does not fit a memory would not at the end
         made = replace(made, quiet=replace(made.quiet, real_per_class=real))
-    if c.reuse is None or "reuse" in own.chosen:
+    if c.reuse is None or "reuse" in own.chosen or (c.economy and not why_not(own)):
         return made
-    kept = own.source if isinstance(own.source, RandomNets) else made.source
-    return replace(made, source=kept, reuse=1).reusing(c.reuse)
+    return made.reusing(c.reuse)
 
 
 def training_for(t: TrainConfig) -> Training:

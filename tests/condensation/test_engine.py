@@ -433,7 +433,7 @@ def test_iterations_that_share_real_images_go_on_bit_equal_after_an_interruption
 
 
 @pytest.mark.parametrize(
-    ("name", "reuse", "words"), [("idm", 5, "change sooner"), ("dm", 0, "reuse 0: give a whole number from 1")]
+    ("name", "reuse", "words"), [("idc", 5, "change sooner"), ("dm", 0, "reuse 0: give a whole number from 1")]
 )
 def test_networks_that_train_or_no_iterations_cannot_be_reused(name, reuse, words):
     with pytest.raises(ValueError, match=words) as error:
@@ -442,6 +442,27 @@ def test_networks_that_train_or_no_iterations_cannot_be_reused(name, reuse, word
     with pytest.raises(ValueError, match="change sooner"):
         replace(build("dm"), source=RandomNets(5), reuse=3)
     assert build("m3d").reusing(2).source == RandomNets(10)
+
+
+@pytest.mark.parametrize("name", ["idm", "dm+iid", "idm+cc", "m3d"])
+def test_networks_that_stay_are_kept_in_terms_too_and_as_an_expression_says(name):
+    made = build(name).reusing(4)
+    assert {nets.steps for nets in made.sources()} == {4 * (5 if name == "m3d" else 1)}
+    with pytest.raises(ValueError, match="change sooner"):
+        build(f"{name}@source.steps=3").reusing(4)
+
+
+def test_a_term_that_does_nothing_for_so_few_images_is_left_out_with_its_networks():
+    real, network = problem(), MakeConvNet(SHAPES[0], width=8)
+    one, two = (Condensation(real, method("dm+iid"), ipc=n, network=network) for n in (1, 2))
+    assert [len(job.recipe.terms) for job in (one, two)] == [1, 3]
+    assert not [name for name in one.state() if name.startswith("networks.1")]
+    assert torch.equal(to_the_end(one), to_the_end(Condensation(real, method("dm"), ipc=1, network=network)))
+    mosaic = method("idm+iid").settled(1)
+    assert len(mosaic.terms) == 4
+    assert len(replace(mosaic, syn_per_class=1).settled(1).terms) == 2
+    alone = replace(method("dm"), terms=method("dm+cov").terms[1:])
+    assert alone.settled(1).terms == alone.settled(2).terms
 
 
 @pytest.mark.parametrize(("setting", "value"), [("precision", "float16"), ("space", "log")])

@@ -126,6 +126,15 @@ def test_each_iteration_looks_at_a_place_of_its_own_between_the_two_ends():
 
 
 @POOLS
+def test_iterations_that_share_a_network_take_the_turn_of_one(kind):
+    each, shared = (replace(KINDS[kind], steps=n).start(context()) for n in (1, 4))
+    for iteration in range(20):
+        want, look = each.at(iteration // 4), shared.at(iteration)
+        assert look.age == iteration % 4
+        assert torch.equal(weights(look.net), weights(want.net))
+
+
+@POOLS
 def test_networks_of_small_images_are_the_callers(kind):
     net = KINDS[kind].start(context()).at(0).net
     assert type(net) is ConvNet

@@ -99,6 +99,25 @@ def test_one_network_is_pushed_at_a_time_in_the_place_of_the_oldest(push_every, 
     assert len({id(net) for net in source.members}) == len(born)
 
 
+def test_iterations_that_share_a_network_count_as_one():
+    each, shared = (ModelQueue(2, 1, size=4, batch=8, meter=3, steps=n).start(context()) for n in (1, 3))
+    for turn in range(9):
+        want = each.at(turn)
+        for age in range(3):
+            before = snapshot(shared)
+            look = shared.at(3 * turn + age)
+            assert torch.equal(weights(look.net), weights(want.net))
+            assert (look.age, float(look.accuracy)) == (age, float(want.accuracy))
+            if age:
+                assert changed(before, shared.members) == []
+            before = snapshot(shared)
+            shared.advance(3 * turn + age, never)
+            assert bool(changed(before, shared.members)) == (age == 2)
+        each.advance(turn, never)
+        assert all(map(torch.equal, snapshot(each), snapshot(shared)))
+    assert torch.equal(each.accuracies, shared.accuracies)
+
+
 def test_a_queue_starts_with_as_many_as_are_asked_for_and_trains_no_more_than_it_has():
     source = ModelQueue(NEVER, 1, start_with=0, trained=3, batch=4).start(context())
     assert source.members == []

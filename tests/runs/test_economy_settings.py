@@ -49,7 +49,7 @@ def numbers(**changes):
 def test_economy_is_how_methods_condense_unless_the_papers_are_asked_for():
     assert numbers() == (2500, 64, 10, RandomNets(10), Quiet(0.16, 0.1, 256))
     assert method_for(CondenseConfig("cifar10", "dm", economy=False)) == build("dm", "cifar10")
-    assert method_for(CondenseConfig("cifar10", "idm")) == build("idm", "cifar10")
+    assert method_for(CondenseConfig("cifar10", "dsa")) == build("dsa", "cifar10")
 
 
 def test_what_is_given_stands():
@@ -58,6 +58,7 @@ def test_what_is_given_stands():
     assert numbers(reuse=1)[2:4] == (1, RandomNets(1))
     assert numbers(reuse=1, method="m3d")[2:4] == (1, RandomNets(5))
     assert numbers(iterations=9000)[0] == 9000
+    assert numbers(reuse=3, method="idm")[3].steps == 3
     assert numbers(economy=False, reuse=4)[:4] == (20_000, 256, 4, RandomNets(4))
 
 
@@ -90,7 +91,7 @@ def test_a_reuse_without_sense_is_refused(value):
 PAPERS = {"economy": False}
 
 
-@pytest.mark.parametrize(("table", "method"), [("ddm-1", "random"), ("idm-1", "idm")])
+@pytest.mark.parametrize(("table", "method"), [("ddm-1", "random"), ("ddm-1", "dsa")])
 def test_what_has_no_economy_is_one_result_with_it_and_without(table, method):
     (cell,) = published(table, "cifar10", 10, method)[:1]
     (papers,), (usual,) = set_works(cell, PAPERS, 1), set_works(cell, {}, 1)
@@ -123,7 +124,7 @@ def test_values_in_a_record_give_the_same_run_again():
         ({"dataset": "cifar10"}, ""),
         ({"dataset": "cifar10", "economy": False}, "--papers"),
         ({"dataset": "cifar10", "economy": False, "methods": ("random",)}, ""),
-        ({"dataset": "cifar10", "methods": ("idm",)}, ""),
+        ({"dataset": "cifar10", "methods": ("dsa",)}, ""),
         ({"dataset": "digits"} | DEFAULTS["digits"], ""),
         ({"dataset": "digits", "economy": False}, "--papers"),
         ({"dataset": "digits"}, "--economy"),
@@ -196,15 +197,13 @@ def test_condense_says_how_it_condenses(words, said, economy, tmp_path, capsys, 
 def test_the_numbers_of_settings_are_lines():
     run = RunConfig.of("cifar10", ("random", "dm", "ddm", "idm", "dsa", "dc", "m3d"))
     trains = "have no economy: their networks train between iterations; they take the papers' settings"
-    one = "idm has no economy: its networks train between iterations; it takes the papers' settings"
     assert ways(run.condense) == [
-        f"dm, ddm, economy: {DM}",
-        f"{one}: 20,000 iterations, 256 real images a class",
+        f"dm, ddm, idm, economy: {DM}",
         f"dsa, dc {trains}: 10,000 iterations, 256 real images a class",
         f"m3d, economy: {DM.replace('256', '128')}",
     ]
     shared = run.changed(ipc=None, budget=100).condense
-    assert f"idm, dsa, dc {trains}" in ways(shared)  # without numbers, which depend on what a class gets
+    assert f"dsa, dc {trains}" in ways(shared)  # without numbers, which depend on what a class gets
     papers = [CondenseConfig("cifar10", "dm", economy=False)]
     assert ways(papers) == ["dm, the papers' settings: 20,000 iterations, 256 real images a class"]
     digits = RunConfig.of("digits", ("dm",), **DEFAULTS["digits"]).condense
@@ -271,7 +270,7 @@ def test_the_estimate_counts_both_phases(monkeypatch):
 def test_a_memory_condenses_by_economy_unless_the_papers_are_asked_for():
     assert CondensedBuffer(20, method="dm").method == economical(build("dm"))
     assert CondensedBuffer(20, method="dm", papers=True).method == build("dm")
-    assert CondensedBuffer(20, method="idm").method == build("idm")
+    assert CondensedBuffer(20, method="dsa").method == build("dsa")
     assert CondensedBuffer(20, method="random").method == build("random")
     assert CondensedBuffer(20, method=build("dm")).method == build("dm")
     less = CondensedBuffer(20, method="dm", iterations=100).method

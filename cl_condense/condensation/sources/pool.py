@@ -32,6 +32,7 @@ class TrainedPool:
         epochs: that each trains.
         seed: of their weights and training: condensations with other seeds share the pool.
         architecture: ``resnet18``, or ``own``: what condensation is asked to look through.
+        steps: iterations that look through the same network.
 
     Raises:
         ValueError: for a number out of its range, and another kind.
@@ -41,10 +42,11 @@ class TrainedPool:
     epochs: int | Tuned = 40
     seed: int = 0
     architecture: Literal["resnet18", "own"] = "resnet18"
+    steps: int = 1
 
     def __post_init__(self) -> None:
         choice("architecture of a pool", self.architecture, ("resnet18", "own"))
-        check_whole(self, "size", "epochs")
+        check_whole(self, "size", "epochs", "steps")
         object.__setattr__(self, "seed", checked_seed(self.seed))
 
     def training(self) -> Training:
@@ -56,8 +58,11 @@ class TrainedPool:
         width = context.network.width // 2 if isinstance(context.network, MakeConvNet) else 64
         return MakeResNet(context.real.shape, max(1, width))
 
+    def lasting(self, steps: int) -> TrainedPool:
+        return replace(self, steps=steps)
+
     def start(self, context: SourceContext) -> RunningSource:
-        return Pooled(self, context, blended=False)
+        return Pooled(self, context, blended=False, steps=self.steps)
 
 
 @dataclass(frozen=True)

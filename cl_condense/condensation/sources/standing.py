@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
@@ -39,6 +39,9 @@ class ModelQueue:
 
     Each keeps its momentum from one visit to the next, until it is popped.
 
+    With ``steps`` above 1 as many iterations look through the same network, and count as one for all that is
+    said here: networks are pushed and train once in as many iterations, and have the ages that they have at 1.
+
     ``accuracy`` is that of the network's training batches when it was last trained, 0 before. With ``meter``
     it is the authors': the mean over all visits since iterations that ``meter`` divides, at which they evaluate
     and empty their meters, so that it is 0 from there until the network trains again.
@@ -51,12 +54,16 @@ class ModelQueue:
     start_with: int = 3
     trained: int = 2
     meter: int | Tuned | None = None
+    steps: int = 1
 
     def __post_init__(self) -> None:
-        check_whole(self, "push_every", "train_steps", "size", "batch", "trained")
+        check_whole(self, "push_every", "train_steps", "size", "batch", "trained", "steps")
         check_whole(self, "start_with", at_least=0)
         if self.meter is not None:
             check_whole(self, "meter")
+
+    def lasting(self, steps: int) -> ModelQueue:
+        return replace(self, steps=steps)
 
     def start(self, context: SourceContext) -> RunningSource:
         return _Queue(self, context)
@@ -79,23 +86,27 @@ class _Queue:
             self._push()
 
     def at(self, iteration: int) -> SampledNetwork:
-        if self._meter and iteration % self._meter == 0:
+        turn, age = divmod(iteration, self._nets.steps)
+        if age == 0 and self._meter and turn % self._meter == 0:
             self.accuracies.zero_()
             self.visits.zero_()
-        if iteration % settled(self._nets.push_every) == 0:
+        if age == 0 and turn % settled(self._nets.push_every) == 0:
             self._push()
-        chosen = self._choice(iteration, 0)[0]
-        return SampledNetwork(self.members[chosen], accuracy=self.accuracies[chosen])
+        chosen = self._choice(turn, 0)[0]
+        return SampledNetwork(self.members[chosen], age, accuracy=self.accuracies[chosen])
 
     def advance(self, iteration: int, images: Images) -> None:
         nets, real, seed = self._nets, self._scene.real, self._scene.seed
-        chosen = self._choice(iteration, 1)[: nets.trained]
+        turn, age = divmod(iteration, nets.steps)
+        if age < nets.steps - 1:
+            return
+        chosen = self._choice(turn, 1)[: nets.trained]
         count = settled(nets.train_steps) * self._batch
-        index, targets = real.sample(count, Purpose.TRAIN_NET, seed, iteration)
+        index, targets = real.sample(count, Purpose.TRAIN_NET, seed, turn)
         training = self._scene.fast(Training(1, batch_size=self._batch, augment=None, decay=1.0))
         members, momenta = [self.members[i] for i in chosen], [self.momenta[i] for i in chosen]
         x, ranks = Some(real, index), self._scene.ranks
-        found = fit(members, x, targets, training, seed, iteration, momenta=momenta, ranks=ranks)
+        found = fit(members, x, targets, training, seed, turn, momenta=momenta, ranks=ranks)
         for i, accuracy in zip(chosen, found, strict=True):
             self.visits[i] = self.visits[i] + 1 if self._meter else 1
             self.accuracies[i] = self.accuracies[i].lerp(accuracy, 1 / self.visits[i])
