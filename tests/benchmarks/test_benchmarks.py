@@ -222,6 +222,13 @@ def test_economy_is_looked_at_before_and_after_its_quiet_end_and_the_others_by_t
     assert all(row["seconds"] >= 0.02 for row in rows[2:])
 
 
+def test_economy_says_when_each_way_comes_within_a_point_of_the_best(load):
+    seen = [("a", 10, 0.5), ("a", 20, 0.58), ("a", 30, 0.6), ("b", 50, 0.3), ("b", 90, 0.589), ("c", 7, 0.595)]
+    rows = [{"way": way, "seconds": at, "iterations": 1, "accuracies": [x, x]} for way, at, x in seen]
+    said = load("forms")._economy({"settings": {"method": "dm"}, "rows": rows}).splitlines()[-1]
+    assert said.endswith("within a point of the best, 60.0: a, 30; b, more than 90; c, 7.")
+
+
 def test_less_work_writes_a_row_a_way_and_time(load, tmp_path):
     path = tmp_path / "less.json"
     few = "--seconds 0.02 --fit 6 --held 4 --epochs 1 --ipc 1 --width 4 --mark 1 --seeds 2".split()
