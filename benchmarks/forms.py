@@ -138,7 +138,7 @@ def _queue_pace(record):
 
 
 def _economy(record):
-    """A row a way and mark: accuracy after so many CPU seconds of condensing; and when each way is near the best."""
+    """A row a way and mark: accuracy after so many CPU seconds; and when each way was near the best."""
     rows = [
         (
             row["way"],
