@@ -103,19 +103,23 @@ def selecting(real, folder):
     condense(real, build("herding", iterations=1), ipc=2, network=Glance)
 
 
+def test_of(real):
+    """A few images as test images of all classes."""
+    images = real.only(real.class_ids[:2]).store.whole[:: len(real) // 200]
+    return ImageSet.of(images, [i % CLASSES for i in range(len(images))], normalisation=NORMALISATION)
+
+
 def running(real, folder):
-    test = real.only(real.class_ids[:2]).store.whole[:: len(real) // 200]
-    test = ImageSet.of(test, [i % CLASSES for i in range(len(test))], normalisation=NORMALISATION)
     less = {"iterations": 2, "real_per_class": 64, "epochs": 1, "ipc": 2, "economy": False}
     settings = RunConfig.of(methods=("random", "dm"), steps=5, orders=1, **SMALL, **less)
-    Run(settings, real, test, folder / "run")()
+    Run(settings, real, test_of(real), folder / "run")()
 
 
 def evaluating(real, folder):
     made = condense(real, "random", ipc=2, network=Glance)
     config = TrainConfig(epochs=1, **SMALL)
     own = reached(made, real, config, "cpu").tolist()
-    Real(real, real.only(real.class_ids[:1])).beside(made, own, config, "cpu", Parts())
+    Real(real, test_of(real)).beside(made, own, config, "cpu", Parts())
 
 
 WORK = {
@@ -188,7 +192,8 @@ def main(*, gib, room, work, json_file, one, file):
         for name in one:
             click.echo(json.dumps({**done(name, file), "imported_bytes": imported, "limit_bytes": limit}))
         return
-    made, rows = origin("cpu"), []
+    head = {"kind": "beyond_memory", "command": command_line("python benchmarks/beyond_memory.py")}
+    head, rows = head | origin("cpu") | {"seed": 0}, []
     with tempfile.TemporaryDirectory(dir=json_file.parent if json_file else None) as folder:
         path = Path(folder) / "made-up.npy"
         images = written(path, gib)
@@ -196,11 +201,10 @@ def main(*, gib, room, work, json_file, one, file):
             rows.append(apart(name, path, room))
             held, of = (f"{rows[-1][key] / 2**30:.2f} GiB" for key in ("anonymous_bytes", "set_bytes"))
             click.echo(f"{name}: {held} held of a set of {of}, {rows[-1]['seconds']} s")
-    settings = {"images": images, "shape": SHAPE, "classes": CLASSES, "room_gib": room}
-    head = {"kind": "beyond_memory", "command": command_line("python benchmarks/beyond_memory.py")}
-    if json_file:
-        record = {**head, **made, "seed": 0, "settings": settings, "rows": rows}
-        json_file.write_text(json.dumps(record, indent=1) + "\n")
+            settings = {"images": images, "shape": SHAPE, "classes": CLASSES, "room_gib": room}
+            if json_file:
+                record = {**head, "settings": settings, "rows": rows}
+                json_file.write_text(json.dumps(record, indent=1) + "\n")
 
 
 if __name__ == "__main__":
