@@ -29,6 +29,8 @@ Examples:
   cl-condense condense --dataset folder --data photos --size 64 --method dm
   cl-condense condense --method ddm --ipc 10 \\
       --from ddm.safetensors --iterations 500 --out more.safetensors
+  cl-condense condense --method ddm --ipc 20 \\
+      --from ddm.safetensors --only-new --out twenty.safetensors
   cl-condense condense --method dm --sweep lr=0.1,1 --checkpoints 50,100
 """
 
@@ -51,7 +53,17 @@ Examples:
 @shared.computing
 @shared.network
 @click.option(
-    "--from", "start", type=shared.PATH, help="Go on from this set, with as many images, for --iterations more."
+    "--from",
+    "start",
+    type=shared.PATH,
+    help="Go on from the images of this set, for --iterations more: with more classes, more images of each "
+    "(--ipc) or another method too. Exactly, where --keep-state left its state and nothing else changes.",
+)
+@click.option(
+    "--only-new", is_flag=True, help="With --from: its images stay as they are, beside those that are new."
+)
+@click.option(
+    "--keep-state", is_flag=True, help="Leave the checkpoint beside the set, so that --from goes on exactly."
 )
 @shared.pools
 @shared.seed
@@ -73,6 +85,7 @@ def condense(dataset: str, method: str, out: Path | None, pools: Path | None, **
 
     sweeps, given = given.pop("sweeps"), one_of(given, "ipc", "max_bytes")
     logs, start, moments = (given.pop(name) for name in ("logs", "start", "checkpoints"))
+    flags = {name: given.pop(name) for name in ("only_new", "keep_state")}
     methods, _ = shared.swept([method], sweeps)
     for each in methods:
         refuse(written(), of_condense(each, dataset, given["network"], written()))
@@ -88,7 +101,7 @@ def condense(dataset: str, method: str, out: Path | None, pools: Path | None, **
         chosen, kept = _config(dataset, each, real.train, given, moments)
         name = f"{dataset}-{each}-ipc{chosen.ipc}-seed{chosen.seed}.safetensors"
         path = out if out and len(methods) == 1 else (out or Path("condensed")) / name
-        jobs.append(Job(chosen, path, start, device, data, *prepared, pools, kept))
+        jobs.append(Job(chosen, path, start, device, data, *prepared, pools, kept, **flags))
     for job in jobs:
         _do(job, real.train, logs)
 
@@ -113,6 +126,7 @@ def _do(job: Job, train: ImageSet, logs: tuple[str, ...]) -> None:
     from cl_condense.common.progress_bar import ProgressBar  # noqa: PLC0415
     from cl_condense.common.recorder import Recorder  # noqa: PLC0415
     from cl_condense.data.placing import placed  # noqa: PLC0415
+    from cl_condense.runs.beginning import beginning  # noqa: PLC0415
     from cl_condense.runs.single import run  # noqa: PLC0415
     from cl_condense.runs.ways import ways  # noqa: PLC0415
 
@@ -120,7 +134,8 @@ def _do(job: Job, train: ImageSet, logs: tuple[str, ...]) -> None:
     if record := job.finished():
         click.echo(f"{path} is there, made by the same command: {record['images']} images; nothing to do")
         return
-    unsaid = [*loading.lines(job.notes, job.files()["record"]), *ways([c])]
+    begun = beginning(c, train, job.start, only_new=job.only_new).said(job.start)
+    unsaid = [*loading.lines(job.notes, job.files()["record"]), *ways([c]), *begun]
     # drawn from the start on: the first iteration may compile for minutes
     with (
         stoppable(lambda: "the same command goes on.") as limit,
@@ -144,13 +159,12 @@ def _do(job: Job, train: ImageSet, logs: tuple[str, ...]) -> None:
 
 
 def _as_many(start: Path | None, given: Json) -> Json:
-    """The images per class of the set that is gone on from, where nothing else is said."""
+    """The images per class of the set that is gone on from, the most it has, where nothing else is said."""
     from cl_condense.condensation.condensed_set import CondensedSet  # noqa: PLC0415
 
     if start is None or given["ipc"] or given["max_bytes"]:
         return {}
-    counts = {*CondensedSet.load(start).counts}
-    return {"ipc": counts.pop()} if len(counts) == 1 else {}
+    return {"ipc": max(CondensedSet.load(start).counts)}
 
 
 def _config(

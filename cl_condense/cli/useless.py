@@ -12,7 +12,7 @@ from cl_condense.common.plain import Json, Values
 if TYPE_CHECKING:
     from cl_condense.condensation.recipe import Method
 
-_CONDENSING = ("--real-per-class", "--precision", "--reuse", "--from", "--papers")
+_CONDENSING = ("--real-per-class", "--precision", "--reuse", "--from", "--keep-state", "--papers")
 
 Reasons = dict[str, str]
 """Why an option, as it is written, has no effect here; empty where it has one."""
@@ -150,6 +150,8 @@ def of_condense(method: str, dataset: str, network: str | None, options: Values)
 
     found = of_data(dataset) | of_methods([method]) | of_convnet(network) | of_budgets(options)
     found["--checkpoints"] = found["--precision"]
+    if "--from" not in options:
+        found["--only-new"] = "there are no images beside new ones: leave it out, or give --from too"
     unseen = "" if build(method).settings().get("iterations") else found["--iterations"]
     found["--compile"] = found["--precision"]  # where nothing is trained on the set
     return found | (dict.fromkeys(("--network", "--width", "--depth", "--augment"), unseen) if unseen else {})

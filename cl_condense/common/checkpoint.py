@@ -28,7 +28,7 @@ EVERY = 30.0
 _SOONEST = 2.0  # the same of writes that take no time: what is killed twice a minute comes to its end too
 _SHARE = 0.02  # of the time that writes may take
 
-_FORMAT = "cl-condense checkpoint 5"
+_FORMAT = "cl-condense checkpoint 6"
 _WHAT = "a checkpoint", "remove it to begin again"
 _OWN = "own."  # begins the names of the owner's tensors
 
@@ -42,6 +42,7 @@ class Checkpoint:
         path: of the file; the folder is made when it is first written.
         identity: what decides the work; the same in the file.
         strict: a file of other work, or a damaged one, is an error. Else the work begins anew.
+        last: the state at the end of the work is always written, for work that is made longer later.
 
     Attributes:
         state: what was kept; None where nothing was.
@@ -54,8 +55,8 @@ class Checkpoint:
         ValueError: where it is strict, and the file is damaged or of other work.
     """
 
-    def __init__(self, path: Path, identity: Json, strict: bool = True) -> None:
-        self.path, self.identity = path, identity
+    def __init__(self, path: Path, identity: Json, strict: bool = True, last: bool = False) -> None:
+        self.path, self.identity, self._last = path, identity, last
         self.state: State | None = None
         self.notes: Json = {}
         self.tensors: State = {}
@@ -63,6 +64,7 @@ class Checkpoint:
         self.share = self.spent = 0.0
         self._begun = self._written = time.monotonic()
         self._cost = 0.0  # seconds of a write
+        self._of = path  # where the state comes from
         try:
             self._read()
         except ValueError:
@@ -79,8 +81,10 @@ class Checkpoint:
         return time.monotonic() - self._written >= min(EVERY, max(_SOONEST, self._cost / _SHARE))
 
     def due_at_the_end(self) -> bool:
-        """Whether the last state is to be written, since what comes after may fail, too: not one of seconds."""
-        return time.monotonic() - self._written >= EVERY / 10
+        """Whether the last state is to be written: where it is wanted, and where it is no matter of seconds,
+        since what comes after may fail.
+        """
+        return self._last or time.monotonic() - self._written >= EVERY / 10
 
     def write(self, state: State) -> None:
         """Writes the file in one step."""
@@ -105,8 +109,13 @@ class Checkpoint:
         Raises:
             ValueError: where it does not fit, naming the file.
         """
-        with reading(self.path, *_WHAT):
+        with reading(self._of, *_WHAT):
             yield
+
+    def take_up(self, other: Checkpoint) -> None:
+        """Goes on with the state of other work, unless this work has one of its own."""
+        if self.state is None:
+            self.state, self.threads, self._of = other.state, other.threads, other.path
 
     def _read(self) -> None:
         if not os.path.lexists(self.path):

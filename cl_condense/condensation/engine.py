@@ -36,7 +36,7 @@ from cl_condense.condensation.shares import Share, shared_out
 from cl_condense.condensation.soundness import ABSURD, check_alike, check_finite
 from cl_condense.condensation.sources.contract import NetworkSource, Preparing, SampledNetwork, SourceContext
 from cl_condense.condensation.sources.untrained import RandomNets
-from cl_condense.condensation.storage import decode
+from cl_condense.condensation.storage import decode, kept
 from cl_condense.condensation.view import View, see, statistics_of
 from cl_condense.data.ahead import Ahead, Batch
 from cl_condense.data.imageset import ImageSet, check_ipc
@@ -108,7 +108,7 @@ class Condensation:
         self._looked_at = min(decoded, recipe.syn_per_class or decoded)
         self._share = _share(recipe, network, real, self._looked_at, ranks)
         self._pixels = self._share.cut(recipe.synthetic.start(real, ipc, seed)).contiguous()
-        self._step = PixelStep(real, recipe, self._pixels)
+        self._step = PixelStep(real, recipe, self._pixels, self._share.cut(kept(recipe.synthetic, real, ipc)))
         self._joint, self._size = _together(recipe, network), chunk
         self._kept: dict[tuple[int, ...], dict[NetworkSource, View]] = {}
         self._on_part: OnProgress | None = None
@@ -122,6 +122,9 @@ class Condensation:
             ValueError: for pixels that stopped being finite; looked at every 500 iterations, and at the end.
         """
         self.prepare()
+        if self.iteration:  # now, not after the last step: so the state at the end is one to go on from
+            for source in self._sources.values():
+                source.advance(self.iteration - 1, self._images)
         if (phase := self.recipe.phase(self.iteration)) != self._phase:
             self._enter(phase)
         looks = {nets: source.at(self.iteration) for nets, source in self._sources.items()}
@@ -134,12 +137,8 @@ class Condensation:
             losses.append(self._gradient(terms, looks))
             self._step(done, phase.rate, last=terms is turns[-1])
         self.iteration += 1
-        last = self.iteration == self.iterations
-        if last or self.iteration % _CHECK_EVERY == 1:
+        if self.iteration == self.iterations or self.iteration % _CHECK_EVERY == 1:
             check_finite(self._pixels, self.recipe, self.iteration)
-        if not last:
-            for source in self._sources.values():
-                source.advance(self.iteration - 1, self._images)
         return _total(losses)
 
     def prepare(self, on_progress: OnProgress = lambda progress: None) -> None:

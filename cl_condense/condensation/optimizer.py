@@ -27,10 +27,17 @@ def joint(recipe: Recipe, classes: int) -> tuple[float, float]:
 
 
 class PixelStep:
-    """One optimiser step on all pixels ``[k, ipc, c, h, w]``, in place, from ``gradient``."""
+    """One optimiser step on all pixels ``[k, ipc, c, h, w]``, in place, from ``gradient``.
 
-    def __init__(self, real: ImageSet, recipe: Recipe, pixels: Tensor) -> None:
+    Those of the images ``kept`` ``[k, ipc]``, if there are any, stay as they are.
+    """
+
+    def __init__(self, real: ImageSet, recipe: Recipe, pixels: Tensor, kept: Tensor | None = None) -> None:
         self._recipe, self._pixels = recipe, pixels
+        self._kept: tuple[Tensor, Tensor] | None = None
+        if kept is not None and bool(kept.any()):
+            rows = kept.flatten().nonzero()[:, 0].to(pixels.device)
+            self._kept = rows, pixels.flatten(0, 1)[rows]
         self.gradient = pixels.grad = torch.zeros_like(pixels)
         self._lr, momentum = joint(recipe, len(real.class_ids))
         self._sgd = torch.optim.SGD([pixels], lr=self._lr, momentum=momentum, fused=pixels.is_cuda)
@@ -50,6 +57,8 @@ class PixelStep:
         self._sgd.step()
         if recipe.space == "unit" and last:
             self._pixels.clamp_(self._black, self._white)
+        if self._kept:
+            self._pixels.flatten(0, 1).index_copy_(0, *self._kept)
 
     def state(self) -> State:
         buffer = self._sgd.state[self._pixels].get("momentum_buffer")

@@ -225,6 +225,11 @@ class Recipe:
         """Of all networks that it looks through: its own, then those of terms."""
         return self.source, *(term.source for term in self.terms if term.source)
 
+    @property
+    def by_share(self) -> bool:
+        """Whether what an iteration does depends on the share of all that is done before it."""
+        return bool(self.halvings or self.quiet or any(term.when for term in self.terms))
+
     def phases(self) -> tuple[Phase, ...]:
         """Of a settled recipe: one, or two where its end is quiet."""
         iterations, real = settled(self.iterations), settled(self.real_per_class)

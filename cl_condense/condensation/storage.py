@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, Protocol, get_args
+from typing import Literal, Protocol, get_args, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -28,6 +28,15 @@ class Synthetic(Protocol):
 
     def start(self, real: ImageSet, ipc: int, seed: int) -> Tensor:
         """First pixels ``[k, ipc, c, h, w]``, float32."""
+        ...
+
+
+@runtime_checkable
+class Keeping(Synthetic, Protocol):
+    """Storage of which some images stay as they start."""
+
+    def kept(self, real: ImageSet, ipc: int) -> Tensor:
+        """Which ones ``[k, ipc]``, on the host."""
         ...
 
 
@@ -82,6 +91,13 @@ class Partition:
         small = F.interpolate(x.flatten(0, 1), size=(h // f, w // f), mode=self.resize)
         cells = small.view(len(x), ipc, f, f, *small.shape[1:])
         return cells.permute(0, 1, 4, 2, 5, 3, 6).reshape(len(x), ipc, *real.shape)
+
+
+def kept(storage: Synthetic, real: ImageSet, ipc: int) -> Tensor:
+    """Which images ``[k, ipc]`` of a storage stay as they start, on the host."""
+    if isinstance(storage, Keeping):
+        return storage.kept(real, ipc)
+    return torch.zeros(len(real.class_ids), ipc, dtype=torch.bool)
 
 
 def check_factor(factor: int, shape: tuple[int, int, int]) -> None:

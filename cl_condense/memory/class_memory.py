@@ -254,6 +254,32 @@ class ClassMemory:
         """
         return self.take_over(Saved.read(path).checked(path), path)
 
+    def take_up(self, condensed: CondensedSet, seen: int | Mapping[int, int]) -> None:
+        """Begins with the images of a set, as after an experience with its classes, and shrinks to the budget.
+
+        Args:
+            condensed: the set, of whatever method that stores as many images in one.
+            seen: real images that it stands for, of each class: what a class weighs that returns.
+
+        Raises:
+            ValueError: for a memory that is not empty, numbers below those of the images, and a set that does
+                not fit the budget or the method.
+        """
+        begun, factor = Saved.of(condensed, seen), getattr(getattr(self.method, "synthetic", None), "factor", 1)
+        if self.experiences:
+            raise ValueError("the memory is not empty: take a set up into a new one")
+        if condensed.factor != factor:
+            raise ValueError(
+                f"a set of {condensed.factor**2} images in one does not join those of {self.method.name}, with "
+                f"{factor**2}: take a method that stores them alike"
+            )
+        try:
+            self.take_over(begun._replace(condensed=condensed.coded(self.codec)), "")
+            self.condensed = self._shrunk(self._quotas(self.seen, {}, condensed.shape), _Parts())
+        except ValueError:
+            self.condensed, self.seen, self.experiences = None, {}, 0
+            raise
+
     def notes(self) -> Json:
         """What a file says of it beside the images."""
         return {}

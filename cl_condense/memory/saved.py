@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from cl_condense.common.foreign import reading
+from cl_condense.common.kinds import check_kind
 from cl_condense.common.numbers import whole
 from cl_condense.common.plain import Json
 from cl_condense.condensation.condensed_set import CondensedSet, read_header
@@ -32,6 +34,29 @@ class Saved(NamedTuple):
     extra: Json
     waiting: dict[int, tuple[int, int]] = {}  # noqa: RUF012 - a tuple's default, which nothing changes
     taken: int = 0
+
+    @staticmethod
+    def of(condensed: CondensedSet, seen: int | Mapping[int, int]) -> Saved:
+        """A set that no memory has made, as if after one experience.
+
+        Args:
+            condensed: the set.
+            seen: images that each class had, or that classes had by their ids.
+
+        Raises:
+            ValueError: for soft labels, and numbers below those of the images.
+        """
+        check_kind("set", condensed, CondensedSet, "a CondensedSet, such as CondensedSet.load(path)")
+        if condensed.soft_labels() is not None:
+            raise ValueError("soft labels say nothing of classes to come: take up a set of hard ones")
+        counts = dict(zip(condensed.class_ids, condensed.counts, strict=True))
+        given = seen if isinstance(seen, Mapping) else dict.fromkeys(counts, seen)
+        if other := counts.keys() ^ given.keys():
+            raise ValueError(
+                f"class {min(other)} is not in both the set and the images seen: give each class once"
+            )
+        found = {c: whole(f"images seen of class {c}", given[c], n, _MOST) for c, n in counts.items()}
+        return Saved(condensed, found, 1, {})
 
     def write(self, path: str | Path) -> None:
         """Writes the file in one step."""

@@ -12,7 +12,7 @@ import torch
 
 from cl_condense.common.checkpoint import Checkpoint
 from cl_condense.common.devices import using_threads
-from cl_condense.common.kinds import check_call, check_kind, described
+from cl_condense.common.kinds import check_call, check_flag, check_kind, described
 from cl_condense.common.paths import path_of
 from cl_condense.common.plain import Json
 from cl_condense.common.progress import OnProgress
@@ -20,7 +20,8 @@ from cl_condense.common.ranks import ALONE, Ranks
 from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.condensation.engine import Condensation, independent
 from cl_condense.condensation.recipe import Method, Recipe
-from cl_condense.data.imageset import ImageSet
+from cl_condense.condensation.starting import started, unfinished, with_kept
+from cl_condense.data.imageset import ImageSet, check_ipc
 from cl_condense.data.placing import placed
 from cl_condense.data.store import Store
 from cl_condense.methods.coresets import Coreset
@@ -55,6 +56,8 @@ def condense(
     seed: int = 0,
     on_iteration: OnProgress | None = None,
     checkpoint: Checkpoint | None = None,
+    start: CondensedSet | None = None,
+    only_new: bool = False,
     chunk: int | None = None,
     pools: str | Path | None = None,
     ranks: Ranks = ALONE,
@@ -71,6 +74,9 @@ def condense(
         on_iteration: called after every iteration, for example ``ProgressBar()``.
         checkpoint: where an interrupted condensation goes on, and leaves its states; a ``Selection`` of
             your own begins anew.
+        start: a set whose images are the first, for more iterations, more classes, more images of each, or
+            another method; what it has not starts as ever, and random numbers are new.
+        only_new: its images stay as they are, and what is new is condensed beside them.
         chunk: classes per forward pass, see ``Condensation``.
         pools: folder where trained pools of networks are looked for and kept, for methods that have one.
         ranks: the processes that share the classes, see ``Condensation``; the leader calls the others. What
@@ -82,28 +88,69 @@ def condense(
         the set, on the CPU.
 
     Raises:
-        ValueError: for a method or a setting that is not known, a budget that does not fit the classes, pixels
-            that stopped being finite, or too little memory.
+        ValueError: for a method or a setting that is not known, a budget that does not fit the classes, a set
+            that does not go on so, pixels that stopped being finite, or too little memory.
     """
     check_kind("real", real, ImageSet, "an ImageSet, such as ImageSet.of(images, labels) or load(name)[0]")
     check_network(network)
     check_call("on_iteration", on_iteration)
-    if isinstance(method, str):
-        method = build(method, **changes)
-    elif isinstance(method, Method) and changes:
-        method = method.with_settings(**changes)
-    network = network or MakeConvNet(real.shape)
+    method, network = _named(method, changes), network or MakeConvNet(real.shape)
+    check_start(method, start, only_new)
     if isinstance(method, Recipe):
-        check_network(network, real.shape)
-        pools = None if pools is None else path_of("pools", pools)
-        given: Json = {"ipc": ipc, "network": network, "seed": seed, "chunk": chunk}
-        with _shared(ranks, real, method, given) as some:
-            job = Condensation(real, method, **given, pools=pools, ranks=some)
-            return job.run(on_iteration, checkpoint)
+        given: Json = {"ipc": ipc, "network": network, "seed": seed, "chunk": chunk, "pools": pools}
+        how: Json = {"start": start, "only_new": only_new, "ranks": ranks, "on_iteration": on_iteration}
+        return _optimised(real, method, given, **how, checkpoint=checkpoint)
     if not isinstance(method, Selection):
         raise ValueError(f"{described(method)} is no method: give a name such as ddm, a Recipe, or a Selection")
     more = {"checkpoint": checkpoint} if isinstance(method, Coreset) else {}
     return method(real, ipc=ipc, network=network, seed=seed, on_iteration=on_iteration, **more)
+
+
+def _named(method: str | Method, changes: Json) -> Method:
+    """The method with its settings; what is no method is left to be refused."""
+    if isinstance(method, str):
+        return build(method, **changes)
+    return method.with_settings(**changes) if changes and isinstance(method, Method) else method
+
+
+def _optimised(
+    real: ImageSet,
+    recipe: Recipe,
+    given: Json,
+    *,
+    start: CondensedSet | None,
+    only_new: bool,
+    ranks: Ranks,
+    on_iteration: OnProgress | None,
+    checkpoint: Checkpoint | None,
+) -> CondensedSet:
+    """The images of a recipe; where some stay and depend on no other class, the classes with new ones alone."""
+    network, ipc, seed, some = given["network"], given["ipc"], given["seed"], real
+    check_network(network, real.shape)
+    check_ipc(ipc, real)
+    if start is not None:
+        recipe, seed = started(recipe, start, real, ipc, seed, only_new=only_new)
+        if independent(recipe, network):
+            some = real.only(unfinished(recipe, real, ipc))
+    pools = None if given["pools"] is None else path_of("pools", given["pools"])
+    given = {k: v for k, v in given.items() if k != "pools"} | {"seed": seed}
+    with _shared(ranks, some, recipe, given) as own:
+        job = Condensation(some, recipe, **given, pools=pools, ranks=own)
+        made = job.run(on_iteration, checkpoint)
+    return made if start is None or not only_new else with_kept(made, start, real)
+
+
+def check_start(method: Method, start: CondensedSet | None, only_new: bool) -> None:
+    """Raises ValueError for a set to go on from that is none, and for a method that does not go on from one."""
+    check_kind("start", start, CondensedSet | None, "a CondensedSet, such as CondensedSet.load(path), or None")
+    check_flag("only_new", only_new)
+    if start is None and only_new:
+        raise ValueError("only_new without a set to start from: give start too")
+    if start is not None and not isinstance(method, Recipe):
+        name = getattr(method, "name", described(method))
+        raise ValueError(
+            f"{name} does not go on from a set: leave start out, or take a method that condenses, such as dm"
+        )
 
 
 @contextmanager

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import cast
 
 import torch
-from torch import Tensor
 
 from cl_condense.common.checkpoint import Checkpoint
 from cl_condense.common.devices import using_threads
@@ -23,17 +22,17 @@ from cl_condense.common.peaks import peaks
 from cl_condense.common.plain import Json
 from cl_condense.common.progress import OnProgress, Progress, telling
 from cl_condense.common.ranks import ALONE, Ranks
-from cl_condense.common.rng import subseed
 from cl_condense.condensation.condensed_set import CondensedSet
-from cl_condense.condensation.formats.reading import normalised
 from cl_condense.condensation.paper_settings import warn_borrowed
-from cl_condense.condensation.recipe import Method, Recipe
-from cl_condense.data.imageset import ImageSet, check_ipc
+from cl_condense.condensation.recipe import Recipe
+from cl_condense.condensation.starting import with_kept
+from cl_condense.data.imageset import ImageSet
 from cl_condense.data.placing import lying
 from cl_condense.data.preparation import Note, Preparation, read_as
 from cl_condense.methods.condense import condense
 from cl_condense.runs import config_file
-from cl_condense.runs.build import method_for, network_for
+from cl_condense.runs.beginning import Beginning, beginning, check_keeps
+from cl_condense.runs.build import network_for
 from cl_condense.runs.config import CondenseConfig, digest
 from cl_condense.runs.moments import path_after
 from cl_condense.runs.provenance import commit, origin
@@ -50,7 +49,8 @@ class Job:
     Attributes:
         config: what the images depend on.
         path: of the set, a safetensors file; picture, record, options and checkpoint lie beside it.
-        start: a set to go on from, with ``config.iterations`` more and new random numbers.
+        start: a set to go on from, with ``config.iterations`` more: exactly where its state is beside it and
+            fits (``Beginning``), else from its images alone, with new random numbers.
         device: where to compute, for the record; the images lie there.
         data: folder of the data set's files, for the options that repeat it.
         preparation: how its images were prepared; the fingerprint in ``config`` is of what came out.
@@ -58,6 +58,8 @@ class Job:
         pools: folder of trained pools of networks; None: ``pools`` beside the set.
         checkpoints: iterations after which the set is kept too, in files of its own (``path_after``);
             ascending, and before the last.
+        only_new: the images of ``start`` stay as they are.
+        keep_state: the checkpoint stays beside the set, so that another job goes on exactly.
     """
 
     config: CondenseConfig
@@ -69,6 +71,8 @@ class Job:
     notes: tuple[Note, ...] = ()
     pools: Path | None = None
     checkpoints: tuple[int, ...] = ()
+    only_new: bool = False
+    keep_state: bool = False
 
     def files(self) -> dict[str, Path]:
         """What it writes at its end, by kind, and the checkpoint."""
@@ -88,7 +92,7 @@ class Job:
 
     def checkpoint(self) -> Checkpoint:
         """Where it goes on; errors as ``done``."""
-        found = Checkpoint(self.files()["checkpoint"], self.identity())
+        found = Checkpoint(self.files()["checkpoint"], self.identity(), last=self.keep_state)
         with reading(found.path, "a checkpoint", "remove it to begin again") if found.state else nullcontext():
             losses = [[whole("iteration", i), float(loss)] for i, loss in found.notes.get("losses", [])]
             found.notes["losses"] = losses
@@ -110,70 +114,22 @@ class Job:
 
     def identity(self) -> Json:
         """What has to be the same for an interrupted job to go on."""
-        more = {"checkpoints": [*self.checkpoints]} if self.checkpoints else {}
+        more: Json = {"checkpoints": [*self.checkpoints]} if self.checkpoints else {}
+        more |= {name: True for name in ("only_new", "keep_state") if getattr(self, name)}
         return {**self.config.identity(), "start": self.start and str(self.start), **more}
 
     def options(self) -> Json:
         """The options of ``cl-condense condense`` that repeat it."""
         more = {"data": self.data, "from": self.start, "device": self.device, "pools": self.pools}
         own = config_file.options(self.config) | config_file.reading_options(self.preparation)
-        kept = {"checkpoints": ",".join(map(str, self.checkpoints))} if self.checkpoints else {}
+        kept: Json = {"checkpoints": ",".join(map(str, self.checkpoints))} if self.checkpoints else {}
+        flags = {"only-new": self.only_new, "keep-state": self.keep_state}
+        kept |= {k: True for k, given in flags.items() if given}
         return {**own, **{k: str(v) for k, v in more.items() if v}, **kept}
 
     def read(self) -> Json:
         """What a record says of how the data set was read; nothing where it was read as it is."""
         return read_as(self.preparation, self.notes)
-
-
-@dataclass(frozen=True, eq=False)
-class Saved:
-    """Storage that goes on from the images of a condensed set.
-
-    Raises:
-        ValueError: where the classes, the images per class or their shape are others.
-    """
-
-    condensed: CondensedSet
-
-    @property
-    def factor(self) -> int:
-        return self.condensed.factor
-
-    def check(self, real: ImageSet, ipc: int) -> None:
-        """Raises ValueError for images, and a number of them, that it does not go on with."""
-        saved = self.condensed
-        if saved.soft_labels() is not None:
-            raise ValueError(
-                "the set has soft labels, which condensing would lose: go on from a set of hard ones"
-            )
-        if saved.names and real.names and saved.names != real.names:
-            new = next((b for b in real.names if b not in saved.names), real.names[0])
-            known = ", ".join(saved.names[:3])
-            raise ValueError(
-                f"the set is of other classes ({known}, ...), not of {new!r}: give the data it is of"
-            )
-        theirs = (saved.class_ids, set(saved.counts), saved.shape)
-        if theirs != (real.class_ids, {ipc}, real.shape):
-            each = ", ".join(map(str, sorted(set(saved.counts))))
-            raise ValueError(
-                f"{len(saved.class_ids)} classes with {each} images each of shape {theirs[2]} do not go on as "
-                f"{len(real.class_ids)} with {ipc} of shape {real.shape}: give the data and budget they are of"
-            )
-
-    def start(self, real: ImageSet, ipc: int, seed: int) -> Tensor:
-        self.check(real, ipc)
-        pixels, constants = self.condensed.pixels, (real.mean, real.std)
-        if (
-            self.condensed.mean,
-            self.condensed.std,
-        ) != constants:  # other real images than those it was made of
-            mean, std = (torch.tensor(v).view(-1, 1, 1) for v in (self.condensed.mean, self.condensed.std))
-            pixels = normalised(pixels * std + mean, "unit", *constants)
-        return pixels.view(len(real.class_ids), ipc, *real.shape).to(real.device, copy=True)
-
-    def settings(self) -> Json:
-        """What a record says of it."""
-        return {"factor": self.factor, "of": self.condensed.recipe.get("name")}
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,7 +166,7 @@ def run(job: Job, real: ImageSet, on_iteration: OnProgress | None = None, ranks:
     if job.checkpoints and ranks.size > 1:
         raise ValueError(f"--checkpoints on {ranks.size} ranks: leave it out, or take one process")
     absent(job)
-    _method(job, real)
+    _begin(job, real)
     with writing(job.path):
         absent(job)  # another process may have been here since
         for file in job.files().values():
@@ -232,22 +188,28 @@ def make(
     Raises:
         ValueError: for a budget or a checkpoint that does not fit.
     """
-    c, (method, seed), checkpoint = job.config, _method(job, real), job.checkpoint()
-    if isinstance(method, Recipe):
-        warn_borrowed(method, c.dataset, c.ipc or 0)
+    c, begun, checkpoint = job.config, _begin(job, real), job.checkpoint()
+    if isinstance(begun.method, Recipe):
+        warn_borrowed(begun.method, c.dataset, c.ipc or 0)
+    if begun.state:
+        checkpoint.take_up(begun.state)
     commit()  # of the code that is loaded now
 
     def on_the_way(progress: Progress) -> None:
-        if progress.made and progress.done in job.checkpoints:
-            keep(_made(job, real, cast(CondensedSet, progress.made()), checkpoint, int(progress.done)))
+        after = progress.done - begun.before
+        if progress.made and after in job.checkpoints:
+            so_far = cast(CondensedSet, progress.made())
+            keep(_made(job, real, so_far, begun, checkpoint=checkpoint, after=int(after)))
 
     with using_threads(checkpoint.threads or torch.get_num_threads()):
         made = condense(
             real,
-            method,
+            begun.method,
             ipc=c.ipc or 0,
             network=network_for(c, real.shape),
-            seed=seed,
+            seed=begun.seed,
+            start=begun.start,
+            only_new=job.only_new,
             # The set first: what ends the work in ``on_iteration`` goes on with the iteration after this.
             on_iteration=_noting(
                 checkpoint.notes["losses"], telling(*filter(None, (on_the_way, on_iteration)))
@@ -256,20 +218,29 @@ def make(
             pools=job.pools or job.path.parent / POOLS,
             ranks=ranks,
         )
-        found = _made(job, real, made, checkpoint)
+        found = _made(job, real, made, begun, checkpoint=checkpoint)
         return replace(found, record=found.record | ranks.record())
 
 
 def _made(
-    job: Job, real: ImageSet, found: CondensedSet, checkpoint: Checkpoint, after: int | None = None
+    job: Job,
+    real: ImageSet,
+    found: CondensedSet,
+    begun: Beginning,
+    *,
+    checkpoint: Checkpoint,
+    after: int | None = None,
 ) -> Made:
     """A set as it is stored, and its record."""
     more = {} if after is None else {"after": after}
     made = found.coded(job.config.codec)
+    if begun.start and job.only_new:
+        made = with_kept(made, begun.start, real)
     made = replace(made, recipe={**made.recipe, **more})
     record = {
         **job.identity(),
         **more,
+        **begun.record(),
         **job.read(),
         "recipe": made.recipe,
         "images": len(made),
@@ -284,14 +255,14 @@ def _made(
 
 
 def write(job: Job, made: Made) -> None:
-    """Writes what a job has made; at its end its checkpoint goes away."""
+    """Writes what a job has made; at its end its checkpoint goes away, unless the state is kept."""
     path = made.path(job)
     config_file.write(job.files()["options"], job.options())  # first: what lies beside them is of this job
     made.set.save_png(path.with_suffix(".png"))
     with atomic(path.with_suffix(".json")) as temporary:
         temporary.write_text(json.dumps(made.record, indent=2) + "\n")
     made.set.save(path)  # last: where the set is, all is
-    if made.after is None:
+    if made.after is None and not job.keep_state:
         job.checkpoint().remove()
 
 
@@ -334,28 +305,16 @@ def _noting(losses: list[list[float]], on_iteration: OnProgress) -> OnProgress:
     return note
 
 
-def _method(job: Job, real: ImageSet) -> tuple[Method, int]:
-    """What condenses, and its seed.
+def _begin(job: Job, real: ImageSet) -> Beginning:
+    """How it begins.
 
     Raises:
-        ValueError: for a budget, a set to go on from or a checkpoint that does not fit.
+        ValueError: as ``beginning``, for a checkpoint that does not fit, and a state that is to be kept of what
+            has none to go on from.
     """
-    c = job.config
-    check_ipc(c.ipc or 0, real)
-    method = method_for(c)
-    if isinstance(method, Recipe):
+    begun = beginning(job.config, real, job.start, only_new=job.only_new)
+    if isinstance(begun.method, Recipe):
+        if job.keep_state:
+            check_keeps(begun.method)
         job.done()  # a checkpoint that cannot go on
-        return _start(job, method, real)
-    if job.start:
-        raise ValueError(f"{c.method} selects real images: there is nothing to go on with from {job.start}")
-    return method, c.seed
-
-
-def _start(job: Job, recipe: Recipe, real: ImageSet) -> tuple[Recipe, int]:
-    """The recipe and the seed, from a saved set where there is one."""
-    if job.start is None:
-        return recipe, job.config.seed
-    saved = CondensedSet.load(job.start)
-    before = whole(f"{job.start}: iterations", saved.recipe.get("iterations", 0), 0, 2**63 - 1)
-    Saved(saved).check(real, job.config.ipc or 0)
-    return replace(recipe, synthetic=Saved(saved)), subseed(job.config.seed, before)
+    return begun

@@ -12,9 +12,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torchvision.models import resnet18
 
-from cl_condense import CondensedSet, condense, load
+from cl_condense import CondensedSet, build, condense, load
+from cl_condense.condensation.starting import started
 from cl_condense.runs.checks import fingerprint
-from cl_condense.runs.single import Saved
 
 FEW = ["--iterations", "2", "--real-per-class", "4", "--width", "4"]
 PHOTOS = ["--dataset", "folder", "--data", "photos", "--size", "16", "--skip-damaged"]
@@ -125,9 +125,13 @@ def test_a_set_goes_on_as_it_looks_where_its_data_are_normalised_otherwise(tmp_p
     real, _ = load("folder", "photos", size=16, skip_damaged=True, on_note=lambda note: None)
     before = condense(real, "random", ipc=1)
     other = replace(real, mean=(0.1, 0.2, 0.3), std=(1.0, 2.0, 0.5))
-    start = Saved(before).start(other, 1, 0)
-    assert torch.equal(CondensedSet.of(other, start, {}, 0).to_pixels(), before.to_pixels())
-    assert torch.equal(Saved(before).start(real, 1, 0).flatten(0, 1), before.pixels)
+
+    def start(data):
+        recipe, _ = started(build("dm"), before, data, 1, 0)
+        return recipe.synthetic.start(data, 1, 0)
+
+    assert torch.equal(CondensedSet.of(other, start(other), {}, 0).to_pixels(), before.to_pixels())
+    assert torch.equal(start(real).flatten(0, 1), before.pixels)
 
 
 def test_a_report_reads_the_images_as_they_were_prepared(tmp_path):

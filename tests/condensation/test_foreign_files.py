@@ -12,9 +12,10 @@ import torch
 
 from cl_condense.condensation.formats import unpickling
 from cl_condense.condensation.formats.read import read
+from cl_condense.condensation.starting import started
 from cl_condense.condensation.storage import decode
 from cl_condense.data.imageset import ImageSet
-from cl_condense.runs.single import Saved
+from cl_condense.methods.registry import build
 
 CONSTANTS = ((0.5, 0.4, 0.3), (0.2, 0.25, 0.3))
 CLASSES = {0: "cat", 1: "dog", 2: "owl"}
@@ -203,7 +204,7 @@ def test_a_set_of_soft_labels_keeps_them(tmp_path):
         with pytest.raises(ValueError, match="soft labels"):
             change()
     with pytest.raises(ValueError, match="soft labels, which condensing would lose"):
-        Saved(back).check(ImageSet.of(IMAGES, LABELS), 2)
+        started(build("dm"), back, ImageSet.of(IMAGES, LABELS), 2, 0)
     with pytest.raises(ValueError, match=r"soft labels of 3 classes, the data set has 2"):
         read(tmp_path / "set.pt", CONSTANTS, {0: "a", 1: "b"})
 
