@@ -20,11 +20,11 @@ from pathlib import Path
 import click
 import torch
 from economy import cpu_seconds
-from held_out import split
 
 from cl_condense.condensation.engine import Condensation
 from cl_condense.condensation.sources.pool import BlendedPool
 from cl_condense.data.datasets import load
+from cl_condense.data.held_out import split
 from cl_condense.methods.economy import ECONOMY, why_not
 from cl_condense.methods.registry import build
 from cl_condense.networks.convnet import MakeConvNet

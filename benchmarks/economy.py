@@ -15,11 +15,11 @@ from pathlib import Path
 
 import click
 import torch
-from held_out import split
 from reference_loops import LOOPS
 
 from cl_condense.condensation.engine import Condensation
 from cl_condense.data.datasets import load
+from cl_condense.data.held_out import split
 from cl_condense.networks.convnet import MakeConvNet
 from cl_condense.runs.build import method_for, training_for
 from cl_condense.runs.defaults import DEFAULTS

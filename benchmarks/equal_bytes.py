@@ -17,10 +17,10 @@ from pathlib import Path
 
 import click
 import torch
-from held_out import split
 
 from cl_condense.condensation.codecs import CODECS, LABEL_BYTES, image_bytes
 from cl_condense.data.datasets import load
+from cl_condense.data.held_out import split
 from cl_condense.methods.condense import condense
 from cl_condense.networks.convnet import MakeConvNet
 from cl_condense.runs.build import method_for, training_for

@@ -17,8 +17,8 @@ from pathlib import Path
 import click
 import torch
 
-from cl_condense.common.rng import Purpose
 from cl_condense.data.datasets import load
+from cl_condense.data.held_out import split
 from cl_condense.data.imageset import ImageSet
 from cl_condense.methods.condense import condense
 from cl_condense.networks.convnet import MakeConvNet
@@ -27,16 +27,6 @@ from cl_condense.runs.config import CondenseConfig, TrainConfig
 from cl_condense.runs.defaults import DEFAULTS, EPOCHS
 from cl_condense.runs.provenance import command_line, origin
 from cl_condense.training.evaluate import score
-
-
-def split(data: ImageSet, fit: int, held: int) -> tuple[ImageSet, ImageSet]:
-    """``fit`` images of each class to condense and ``held`` others to evaluate on."""
-    index = data.draw(fit + held, Purpose.SELECT, 0)
-    parts = []
-    for part in index.split([fit, held], dim=1):
-        at = part.flatten()
-        parts.append(ImageSet.of(data.images[at], data.labels[at], normalisation=(data.mean, data.std)))
-    return parts[0], parts[1]
 
 
 def accuracies(

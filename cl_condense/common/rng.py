@@ -44,6 +44,7 @@ class Purpose(IntEnum):
     RESERVOIR = 16
     STAGING = 17
     ARRIVAL = 18
+    SIZE = 19
 
 
 def _signed(x: int) -> int:

@@ -9,9 +9,10 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from cl_condense.common.devices import upload
 from cl_condense.common.draws import Draws, how_many
 from cl_condense.common.peaks import free_bytes, taken_by
-from cl_condense.common.rng import Purpose
+from cl_condense.common.rng import Purpose, bits
 from cl_condense.data.imageset import ImageSet
 
 
@@ -73,6 +74,16 @@ def real_batches(real: ImageSet, part: Chunk) -> Draws:
         return index.unflatten(0, (len(numbers), -1))
 
     return Draws(draw, how_many(len(part.places) * max(real.counts), real.store.home))
+
+
+def some_of(images: Tensor, part: Chunk, most: int | None, seed: int, iteration: int) -> Tensor:
+    """Of a chunk's decoded images ``[k, m, c, h, w]`` those that an iteration looks at, ``most`` of a class."""
+    if most is None or images.shape[1] <= most:
+        return images
+    ids = upload(part.class_ids, images.device)[:, None]
+    slots = torch.arange(images.shape[1], device=images.device)
+    order = bits(Purpose.SYN_BATCH, seed, iteration, ids, slots).argsort(1)
+    return images[torch.arange(len(ids), device=images.device)[:, None], order[:, :most]]
 
 
 class Memory(Protocol):

@@ -12,11 +12,9 @@ from torch import Tensor
 from cl_condense.common import numbers
 from cl_condense.common.agreement import keeping, taking_up
 from cl_condense.common.checkpoint import Checkpoint, State
-from cl_condense.common.devices import upload
 from cl_condense.common.draws import Draws
 from cl_condense.common.progress import OnProgress, Progress
 from cl_condense.common.ranks import ALONE, Ranks
-from cl_condense.common.rng import Purpose, bits
 from cl_condense.condensation.chunks import (
     Chunk,
     Memory,
@@ -26,8 +24,10 @@ from cl_condense.condensation.chunks import (
     fitting,
     memory_of,
     real_batches,
+    some_of,
 )
 from cl_condense.condensation.condensed_set import CondensedSet
+from cl_condense.condensation.multisize import prefix
 from cl_condense.condensation.optimizer import PixelStep
 from cl_condense.condensation.paper_settings import settled
 from cl_condense.condensation.phases import Phase
@@ -245,8 +245,10 @@ class Condensation:
 
     def _gradient(self, terms: list[Term], looks: dict[NetworkSource, SampledNetwork]) -> Tensor:
         """Fills the step's gradient, in chunks that fit the memory; the loss."""
+        self._prefix = ipc = self._pixels.shape[1]
         if self._memory:
             self._measure(self._memory, terms, looks)
+        self._prefix = prefix(self.recipe.multisize, ipc, self._seed, self.iteration)
         while True:
             try:
                 return _total([*self._losses(terms, looks)])
@@ -299,7 +301,9 @@ class Condensation:
         if recipe.reuse > 1 or any(term.apart for term in recipe.terms):
             self._kept[part.class_ids] = real
         leaf = self._pixels[part.own].requires_grad_()
-        images = self._some(part, decode(leaf, recipe.synthetic.factor))
+        first = leaf if self._prefix == leaf.shape[1] else leaf[:, : self._prefix]
+        images = decode(first, recipe.synthetic.factor)
+        images = some_of(images, part, recipe.syn_per_class, self._seed, self.iteration)
         syn = self._look(part, looks, recipe.augment(images, warp))
         losses = [self._loss_of(term, real, syn) for term in terms]
         loss = _total(losses)
@@ -314,16 +318,6 @@ class Condensation:
         if not term.joint:
             return term.of(real[nets], syn[nets])
         return term.of(self._share.together(real[nets]), self._share.together(syn[nets]))
-
-    def _some(self, part: Chunk, images: Tensor) -> Tensor:
-        """Those of the decoded images ``[k, m, c, h, w]`` that this iteration looks at."""
-        most = self.recipe.syn_per_class
-        if most is None or images.shape[1] <= most:
-            return images
-        ids = upload(part.class_ids, images.device)[:, None]
-        slots = torch.arange(images.shape[1], device=images.device)
-        order = bits(Purpose.SYN_BATCH, self._seed, self.iteration, ids, slots).argsort(1)
-        return images[torch.arange(len(ids), device=images.device)[:, None], order[:, :most]]
 
     def _batch(self, part: Chunk, warp: Warp, number: int) -> Tensor:
         """Real images ``[k, m, c, h, w]``, augmented."""

@@ -134,6 +134,8 @@ class Recipe:
         compiled: networks go through torch.compile: minutes at first, less time an iteration after it.
         reuse: iterations that share a real batch, its augmentation and its features, which are computed once
             and kept for all classes; see ``reusing``.
+        multisize: share of the iterations that look at the first images of each class alone, so that these are
+            good without the others; see ``condensation.multisize``. 0: none.
         chosen: what a method's expression set, such as ``lr`` or ``source.size``: economy and options for
             several methods leave it as it is.
     """
@@ -156,6 +158,7 @@ class Recipe:
     precision: Precision = "float32"
     compiled: bool = False
     reuse: int = 1
+    multisize: float = 0.0
     chosen: tuple[str, ...] = ()
 
     optimises: ClassVar[bool] = True
@@ -183,6 +186,8 @@ class Recipe:
         rest = {name: plain(getattr(self, name)) for name in self.known()}
         terms = {name: plain(weight) for name, weight in weights.items()}
         more = {**({"sources": own} if own else {}), **({"blocks": blocks} if blocks else {})}
+        if not self.multisize:  # records have what is there
+            del rest["multisize"]
         return {"name": self.name, "terms": terms, **more, **rest}
 
     def reusing(self, iterations: int) -> Recipe:
@@ -298,7 +303,8 @@ def _check_numbers(recipe: Recipe) -> None:
         checked["syn_per_class"] = whole("syn_per_class", recipe.syn_per_class)
     if not isinstance(recipe.lr, Tuned):
         checked["lr"] = finite("lr", recipe.lr, above=0)
-    checked["momentum"] = finite("momentum", recipe.momentum, at_least=0, below=1)
+    for name in ("momentum", "multisize"):
+        checked[name] = finite(name, getattr(recipe, name), at_least=0, below=1)
     for name, value in checked.items():
         object.__setattr__(recipe, name, value)
     for share in recipe.halvings:

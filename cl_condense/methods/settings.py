@@ -17,7 +17,7 @@ from cl_condense.methods.expressions import Value
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-OWN = ("iterations", "real_per_class", "syn_per_class", "lr", "momentum", "reuse")
+OWN = ("iterations", "real_per_class", "syn_per_class", "lr", "momentum", "reuse", "multisize")
 """The fields of a recipe that are settings of an expression."""
 
 Groups = Mapping[str, tuple[Objective, ...]]

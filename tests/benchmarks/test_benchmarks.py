@@ -243,3 +243,17 @@ def test_less_work_writes_a_row_a_way_and_time(load, tmp_path):
     assert [[len(nets) for nets in row["accuracies"]] for row in rows] == [[3, 3]] * 2
     refused = CliRunner().invoke(load("less_work").main, ["--way", "much"])
     assert (refused.exit_code, "REUSE:REAL" in refused.output) == (2, True)
+
+
+def test_shrinking_compares_its_ways_at_equal_bytes(load, tmp_path):
+    path = tmp_path / "shrinking.json"
+    few = "--fit 6 --held 4 --epochs 1 --ipc 3 --sizes 2,1 --iterations 2 --width 4 --seeds 2".split()
+    result = CliRunner().invoke(load("shrinking").main, [*few, "--json", str(path)])
+    assert result.exit_code == 0, result.output
+    rows = {row["way"]: row["seeds"] for row in json.loads(path.read_text())["rows"]}
+    assert [*rows] == ["first", "multisize", "recondense"]
+    for seeds in rows.values():
+        sizes = [[(step["ipc"], step["bytes"]) for step in own] for own in seeds]
+        assert sizes == [[(3, 2200), (2, 1520), (1, 840)]] * 2
+        assert all(len(step["accuracies"]) == 3 for own in seeds for step in own)
+    assert load("shrinking").ways("dm@lr=0.1", 0.25)["multisize"] == ("dm@lr=0.1,multisize=0.25", "prefix")
