@@ -17,6 +17,7 @@ from .condensation.view import View as View
 from .data.datasets import load as load
 from .data.domains import load_domains as load_domains
 from .data.imageset import ImageSet as ImageSet
+from .memory.choosing import ShareChoice as ShareChoice
 from .memory.class_memory import ClassMemory as ClassMemory
 from .memory.hybrid import HybridMemory as HybridMemory
 from .memory.mammoth import MammothBuffer as MammothBuffer

@@ -56,7 +56,7 @@ Examples:
     type=types.MEMORY,
     multiple=True,
     help="Repeat to compare: ddm, dm, dm+sm, random, herding, ...; dm:herding:0.5 has a half of the memory for "
-    "real images.  [default: random, ddm]",
+    "real images, dm:herding:auto the best share on held-out training images.  [default: random, ddm]",
 )
 @click.option(
     "--ipc",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from pathlib import Path
 
 from torch import Tensor
@@ -11,20 +12,24 @@ from cl_condense.common.checkpoint import Checkpoints
 from cl_condense.common.foreign import reading
 from cl_condense.common.forwarded import Forwarded
 from cl_condense.common.kinds import check_kind
-from cl_condense.common.numbers import whole
+from cl_condense.common.numbers import finite, whole
 from cl_condense.common.plain import Json
-from cl_condense.common.progress import OnProgress
+from cl_condense.common.progress import OnProgress, within
+from cl_condense.common.rng import Purpose
 from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.condensation.recipe import Method
 from cl_condense.condensation.storage import Partition
 from cl_condense.data.imageset import ImageSet
+from cl_condense.data.parts import in_domain
+from cl_condense.data.placing import placed
 from cl_condense.memory.budgets import Budget
+from cl_condense.memory.choosing import ShareChoice
 from cl_condense.memory.class_memory import ClassMemory
 from cl_condense.memory.contract import to_train_on
 from cl_condense.memory.saved import Saved, check_extra
 from cl_condense.networks.contract import MakeNetwork
 
-_ENTRY = "real"
+_ENTRY, _CHOSEN = "real", "chosen"
 
 
 class HybridMemory:
@@ -36,8 +41,10 @@ class HybridMemory:
     Args:
         made: of images that are condensed.
         real: of images that are selected; both are empty, and have budgets of one kind and one codec.
+        choose: finds the share of real images at the first experience, in the place of that of the budgets.
 
     Attributes:
+        chosen: what ``choose`` found: the share, and what was tried; empty without it, and before.
         seen, experiences, method, network, codec, device, images_lay, seed, on_iteration: those of ``made``, as
             in ``ClassMemory``.
 
@@ -54,11 +61,14 @@ class HybridMemory:
     images_lay = Forwarded[Json]("made")
     seed = Forwarded[int]("made")
     on_iteration = Forwarded[OnProgress | None]("made")
+    chosen: Json
 
-    def __init__(self, made: ClassMemory, real: ClassMemory) -> None:
+    def __init__(self, made: ClassMemory, real: ClassMemory, choose: ShareChoice | None = None) -> None:
         for name, each in (("made", made), ("real", real)):
             check_kind(name, each, ClassMemory, "a ClassMemory, such as ClassMemory(100)")
+        check_kind("choose", choose, ShareChoice | None, "a ShareChoice, or None")
         self.made, self.real = made, real
+        self._choose, self.chosen = choose, {}
         if not made.method.optimises or real.method.optimises:
             both = f"{made.method.name} and {real.method.name}"
             raise ValueError(
@@ -121,17 +131,38 @@ class HybridMemory:
         domain: int | None = None,
         shown: Mapping[int, int] | None = None,
     ) -> None:
-        """Takes the classes of an experience in; as ``ClassMemory.update``."""
+        """Takes the classes of an experience in; as ``ClassMemory.update``, and errors of ``ShareChoice``."""
+        if self._choose and not self.experiences and not self.chosen:
+            self._chose(
+                self._find(self._choose, real if domain is None else in_domain(real, domain), checkpoints)
+            )
         before = self.real.condensed, self.real.seen, self.real.experiences
-        other = checkpoints and Checkpoints(
-            checkpoints.folder, f"{checkpoints.name}.real", checkpoints.identity
-        )
-        self.real.update(real, other, domain=domain, shown=shown)
+        self.real.update(real, _beside(checkpoints, "real"), domain=domain, shown=shown)
         try:
             self.made.update(real, checkpoints, domain=domain, shown=shown)
         except BaseException:
             self.real.condensed, self.real.seen, self.real.experiences = before
             raise
+
+    def _find(self, choose: ShareChoice, real: ImageSet, checkpoints: Checkpoints | None) -> Json:
+        """What a choice finds on images of this memory's first experience."""
+
+        def make(share: float, fit: ImageSet) -> tuple[Tensor, Tensor]:
+            parts = copy(self.made), copy(self.real)
+            trial = HybridMemory(*parts)
+            trial._chose({"share": share})
+            trial.on_iteration = within(f"share {share:g} of real images", self.on_iteration)
+            trial.update(fit, _beside(checkpoints, f"share{share:g}"))
+            assert trial.condensed  # for the type checker: it was filled just now
+            return trial.condensed.decode()
+
+        return choose(placed(real, self.device), self.budget, self.codec, make, (self.seed, Purpose.SELECT))
+
+    def _chose(self, chosen: Json) -> None:
+        """Parts the budget by the share that was found."""
+        self.chosen, whole_budget = chosen, self.budget
+        self._share = chosen["share"]
+        self.budget = whole_budget
 
     def resize(self, max_size: int) -> None:
         """Sets ``max_size`` and shrinks both parts; errors as ``ClassMemory.resize``."""
@@ -146,8 +177,9 @@ class HybridMemory:
 
     def notes(self) -> Json:
         """What a file says of it beside the images: how many of each class's last ones are real."""
-        held = self.real.condensed
-        return {_ENTRY: [list(each) for each in zip(held.class_ids, held.counts, strict=True)]} if held else {}
+        held, chosen = self.real.condensed, {_CHOSEN: self.chosen} if self.chosen else {}
+        counts = zip(held.class_ids, held.counts, strict=True) if held else ()
+        return chosen | ({_ENTRY: [list(each) for each in counts]} if held else {})
 
     def save(self, path: str | Path, **extra: object) -> None:
         """Writes the memory and what is needed to go on; ``load`` reads it into an equal memory.
@@ -178,7 +210,18 @@ class HybridMemory:
         with reading(path, "a saved memory", "remove it, or make the memory again"):
             rows = extra.pop(_ENTRY, [])
             real = {c: whole("real images", n, 1, counts[whole("class", c, 0)]) for c, n in rows}
+            if chosen := extra.pop(_CHOSEN, {}):
+                finite("share", dict(chosen)["share"], above=0, below=1)
+        if chosen:
+            self._chose(dict(chosen))
         made = {c: n - real.get(c, 0) for c, n in counts.items() if n > real.get(c, 0)}
         self.made.take_over(saved._replace(condensed=held.first(made) if made else held, extra={}), path)
         self.real.take_over(saved._replace(condensed=held.last(real) if real else held, extra={}), path)
         return extra
+
+
+def _beside(checkpoints: Checkpoints | None, name: str) -> Checkpoints | None:
+    """Those of a part of the same work."""
+    if checkpoints is None:
+        return None
+    return Checkpoints(checkpoints.folder, f"{checkpoints.name}.{name}", checkpoints.identity)

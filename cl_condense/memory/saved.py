@@ -114,5 +114,5 @@ def _waiting(rows: object, condensed: CondensedSet) -> dict[int, tuple[int, int]
 
 def check_extra(extra: Json) -> None:
     """Raises ValueError for entries of the names that a memory's own have."""
-    if taken := extra.keys() & {"seen", "experiences", "waiting", "taken", "real"}:
+    if taken := extra.keys() & {"seen", "experiences", "waiting", "taken", "real", "chosen"}:
         raise ValueError(f"{min(taken)} is an entry of every memory: give it another name")

@@ -11,6 +11,9 @@ from cl_condense.methods.registry import build
 SHARE = 0.5
 """Of real images, where a name says none."""
 
+AUTO = "auto"
+"""In the place of a share: the best on held-out images of the first classes."""
+
 _GIVE = "give METHOD:CORESET:SHARE, such as dm:herding:0.5"
 
 
@@ -20,12 +23,12 @@ class Hybrid(NamedTuple):
     Attributes:
         made: the method that condenses.
         real: the coreset.
-        share: of the budget, for its images.
+        share: of the budget, for its images; None: it is chosen on held-out images.
     """
 
     made: str
     real: str
-    share: float
+    share: float | None
 
     @staticmethod
     def of(name: str) -> Hybrid | None:
@@ -41,13 +44,15 @@ class Hybrid(NamedTuple):
             raise ValueError(f"method {name}: {_GIVE}")
         if not build(made).optimises or build(real).optimises:
             raise ValueError(f"method {name}: what condenses comes first, then a coreset; {_GIVE}")
+        if rest == [AUTO]:
+            return Hybrid(made, real, None)
         share: object = rest[0] if rest else SHARE
         with suppress(ValueError):
             share = float(str(share))
         try:
             return Hybrid(made, real, finite("share", share, above=0, below=1))
         except ValueError:
-            raise ValueError(f"method {name}: {_GIVE}, with a share above 0 and below 1") from None
+            raise ValueError(f"method {name}: {_GIVE}, with a share above 0 and below 1, or auto") from None
 
 
 def made_of(name: str) -> str:

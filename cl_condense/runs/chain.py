@@ -10,6 +10,7 @@ from cl_condense.common.devices import using_threads
 from cl_condense.common.peaks import peaks
 from cl_condense.common.progress import Progress
 from cl_condense.common.ranks import ALONE, Ranks
+from cl_condense.memory.hybrid import HybridMemory
 from cl_condense.runs.build import network_for, training_for
 from cl_condense.runs.events import Event, shares
 from cl_condense.runs.memories import memory_for, stream_for
@@ -118,7 +119,8 @@ class _Steps:
         s, network, start = self.settings, network_for(self.settings.train, self.train.shape), due[0]
         at_home = self.files.out == self.chain.home
         pools = self.chain.pools if at_home else self.files.out / POOLS
-        memory = memory_for(s, s.of_method(start.method), start.order, network, pools, ranks=self.chain.ranks)
+        own, classes = s.of_method(start.method), len(self.train.class_ids)
+        memory = memory_for(s, own, start.order, network, pools, classes=classes, ranks=self.chain.ranks)
         stream = stream_for(s, self.train, self.test, start.order)
         files = self.files.memory, self.files.networks, self.files.condensing
         how = s.stream.batch, s.stream.boundaries
@@ -159,6 +161,9 @@ class _Steps:
     ) -> Record:
         made, (accuracies, by_step) = trial.memory.condensed, found
         assert made is not None  # for the type checker: a step has filled it
+        memory, chosen = trial.memory, {}
+        if isinstance(memory, HybridMemory) and memory.chosen:
+            chosen = {"real_share": memory.chosen}
         domains = {"domains_seen": unit.step} if len(domains_in(self.train)) > 1 else {}
         return {
             "method": unit.method,
@@ -174,6 +179,7 @@ class _Steps:
             "stored_images": len(made),
             "stored_bytes": made.nbytes,
             "codec": made.codec,
+            **chosen,
             "condense_seconds": round(trial.seconds, 3),
             "train_seconds": round(seconds, 3),
             "recipe": made.recipe,  # settled for its images per class

@@ -16,6 +16,7 @@ from cl_condense.data import fingerprint as data
 from cl_condense.data.imageset import ImageSet
 from cl_condense.memory.hybrid import HybridMemory
 from cl_condense.memory.online import OnlineMemory
+from cl_condense.methods.hybrid import Hybrid
 from cl_condense.runs.build import method_for, network_for, training_for
 from cl_condense.runs.config import CondenseConfig, TrainConfig
 from cl_condense.runs.memories import memory_for, stream_for
@@ -99,6 +100,11 @@ def check_run(run: RunConfig, train: ImageSet, test: ImageSet) -> None:
     for each in run.condense:
         check_condensing(each, train, together)
         _check_memory(run, each, train)
+        if together < 2 and (hybrid := Hybrid.of(each.method)) and hybrid.share is None:
+            raise ValueError(
+                f"{each.method}: a share is chosen by telling classes apart, and a step has 1: give fewer "
+                "steps, or a share such as 0.5"
+            )
 
 
 def _check_memory(run: RunConfig, c: CondenseConfig, train: ImageSet) -> None:

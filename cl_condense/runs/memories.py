@@ -11,12 +11,13 @@ from cl_condense.common.rng import Purpose, subseed
 from cl_condense.data.domain_names import base_of
 from cl_condense.data.imageset import ImageSet
 from cl_condense.memory.budgets import Budget
+from cl_condense.memory.choosing import ShareChoice
 from cl_condense.memory.class_memory import ClassMemory
 from cl_condense.memory.hybrid import HybridMemory
 from cl_condense.memory.online import OnlineMemory
-from cl_condense.methods.hybrid import Hybrid
+from cl_condense.methods.hybrid import SHARE, Hybrid
 from cl_condense.networks.contract import MakeNetwork
-from cl_condense.runs.build import method_for
+from cl_condense.runs.build import method_for, training_for
 from cl_condense.runs.config import CondenseConfig
 from cl_condense.runs.run_config import RunConfig
 from cl_condense.runs.stream import ClassStream, domains_in, drawn_order, step_sizes
@@ -25,9 +26,22 @@ Memory = ClassMemory | HybridMemory | OnlineMemory
 
 
 def memory_for(
-    s: RunConfig, c: CondenseConfig, order: int, network: MakeNetwork, pools: Path, *, ranks: Ranks = ALONE
+    s: RunConfig,
+    c: CondenseConfig,
+    order: int,
+    network: MakeNetwork,
+    pools: Path,
+    *,
+    classes: int | None = None,
+    ranks: Ranks = ALONE,
 ) -> Memory:
-    """An empty memory for a condensation of the run, with the seed of an order; errors as those of memories."""
+    """An empty memory for a condensation of the run, with the seed of an order.
+
+    ``classes`` are those of the whole stream, for a share of real images that is chosen.
+
+    Raises:
+        ValueError: as memories, and for an online one whose share is to be chosen.
+    """
     method, stream, hybrid = method_for(c), s.stream, Hybrid.of(c.method)
     given: Json = {
         "codec": c.codec,
@@ -41,11 +55,16 @@ def memory_for(
     }
     budget = Budget(stream.budget, stream.max_bytes, s.main.ipc)
     memory: ClassMemory | HybridMemory
+    if hybrid and hybrid.share is None and stream.scenario == "online":
+        raise ValueError(f"{c.method}: a few images of an online stream choose no share: give one, such as 0.5")
     if hybrid:
         looks = stream.scenario == "online"  # many times, and the less at each
         real = method_for(replace(c, method=hybrid.real, iterations=c.iterations if looks else None))
-        parts = zip(budget.parted(hybrid.share), (method, real), strict=True)
-        memory = HybridMemory(*(_class_memory(part, method=each, **given) for part, each in parts))
+        share = SHARE if hybrid.share is None else hybrid.share
+        parts = zip(budget.parted(share), (method, real), strict=True)
+        made, selected = (_class_memory(part, method=each, **given) for part, each in parts)
+        choose = ShareChoice(network, training_for(s.train), s.train.networks, classes=classes)
+        memory = HybridMemory(made, selected, choose if hybrid.share is None else None)
     else:
         memory = _class_memory(budget, method=method, **given)
     if stream.scenario != "online":

@@ -2,13 +2,15 @@
 
 import pytest
 import torch
-from memories import NETWORK, class_memory, counts, message, noise
+from memories import NETWORK, class_memory, counts, equal, message, noise
 
+from cl_condense.memory.choosing import ShareChoice
 from cl_condense.memory.class_memory import ClassMemory
 from cl_condense.memory.hybrid import HybridMemory
 from cl_condense.memory.online import OnlineMemory
 from cl_condense.memory.replay import ReplayMemory
 from cl_condense.methods.hybrid import Hybrid, made_of
+from cl_condense.training.protocol import Training
 
 
 def parts(made=(14,), real=(6,), **options):
@@ -91,6 +93,7 @@ def test_online_it_stays_within_its_bytes_and_goes_on_from_a_file(tmp_path):
 def test_names_of_hybrids():
     assert Hybrid.of("dm") is None
     assert Hybrid.of("dm:herding") == ("dm", "herding", 0.5)
+    assert Hybrid.of("dm:herding:auto") == ("dm", "herding", None)
     assert Hybrid.of("dm+sm:random:0.25") == ("dm+sm", "random", 0.25)
     assert (made_of("dm:random"), made_of("random")) == ("dm", "random")
 
@@ -121,6 +124,72 @@ def test_names_of_hybrids():
     ],
 )
 def test_what_does_not_go_together_gets_a_line(make, said):
+    with pytest.raises(ValueError, match=":") as error:
+        make()
+    assert said in message(error)
+
+
+def choosing(*sizes, **options):
+    """A hybrid memory that chooses its share."""
+    choose = ShareChoice(NETWORK, Training(epochs=2, augment=None), networks=2, **options)
+    return HybridMemory(*parts(*((n,) for n in sizes), codec="float32"), choose)
+
+
+def test_a_share_is_the_best_on_images_that_no_memory_has_seen(monkeypatch):
+    """Each share that parts the budget differently is tried; the memory is made of all images then."""
+    real, memory, trials = noise(0, 1, n=20), choosing(6, 6, shares=(0.1, 0.3, 0.35, 0.5), held=0.25), []
+
+    def score(images, ids, test, **options):
+        trials.append((sum(any(x.equal(y) for y in real.images) for x in images), test))
+        assert not any(x.equal(y) for x in test.images for y in images)
+        return torch.tensor([0.5, 1 / trials[-1][0]])
+
+    monkeypatch.setattr("cl_condense.memory.choosing.score", score)
+    memory.update(real)
+    assert [of_real for of_real, _ in trials] == [4, 6]
+    assert all(test.counts == (5, 5) for _, test in trials)
+    tried = [
+        {"share": 0.3, "accuracies": [0.5, 0.25]},
+        {"share": 0.5, "accuracies": [0.5, pytest.approx(1 / 6)]},
+    ]
+    assert memory.chosen == {"share": 0.3, "held_out": 5, "tried": tried}
+    plain = HybridMemory(*parts((8,), (4,), codec="float32"))
+    plain.update(real)
+    equal(memory.condensed, plain.condensed)
+    memory.update(noise(2, seed=4))
+    assert (len(trials), memory.budget.max_size, memory.real.max_size) == (2, 12, 4)
+
+
+def test_a_chosen_share_comes_back_from_the_file(tmp_path):
+    whole = choosing(8, 4)
+    whole.update(noise(0, 1))
+    whole.save(tmp_path / "memory.safetensors", note=1)
+    halves = HybridMemory(*parts((6,), (6,), codec="float32"))
+    assert halves.load(tmp_path / "memory.safetensors") == {"note": 1}
+    assert halves.chosen == whole.chosen
+    assert all(0 <= n <= 1 for each in whole.chosen["tried"] for n in each["accuracies"])
+    for memory in (whole, halves):
+        memory.update(noise(2, seed=5))
+    equal(whole.condensed, halves.condensed)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: choosing(6, 6).update(noise(0)), "show 2 or more at first"),
+        (
+            lambda: choosing(6, 6).update(noise(0, (1, 1))),
+            "held-out images, and a class has 1",
+        ),
+        (
+            lambda: choosing(6, 6, classes=9).update(noise(0, 1)),
+            "an image of all 9 classes",
+        ),
+        (lambda: choosing(6, 6, shares=(0.5, 1)), "share 1: give a finite number above 0 and below 1"),
+        (lambda: HybridMemory(*parts(), choose=0.5), "choose 0.5: give a ShareChoice, or None"),
+    ],
+)
+def test_where_no_share_can_be_chosen_a_line_says_so(make, said):
     with pytest.raises(ValueError, match=":") as error:
         make()
     assert said in message(error)
