@@ -185,8 +185,9 @@ def _domains(dataset: str, scenario: str, steps: int | None) -> Json | None:
     from cl_condense.common.numbers import whole  # noqa: PLC0415
     from cl_condense.data.domain_names import is_domains  # noqa: PLC0415
     from cl_condense.data.domains import check_domains  # noqa: PLC0415
+    from cl_condense.runs.stream import NEW_CLASSES  # noqa: PLC0415
 
-    if scenario == "class" and is_domains(dataset):
+    if scenario in NEW_CLASSES and is_domains(dataset):
         raise ValueError(f"--dataset {dataset} is of several domains: give --scenario domain, or online")
     if scenario == "domain" or is_domains(dataset):
         check_domains(dataset)
@@ -199,7 +200,7 @@ def _config(dataset: str, methods: Sequence[str], given: Json, train: ImageSet) 
     from cl_condense.runs.config import ONLINE_ITERATIONS, CondenseConfig  # noqa: PLC0415
     from cl_condense.runs.defaults import default_epochs, defaults  # noqa: PLC0415
     from cl_condense.runs.run_config import RunConfig  # noqa: PLC0415
-    from cl_condense.runs.stream import domains_in, labels_in  # noqa: PLC0415
+    from cl_condense.runs.stream import NEW_CLASSES, domains_in, labels_in  # noqa: PLC0415
 
     chosen = {k: v for k, v in given.items() if v not in (None, ())}
     if chosen.keys() & {"budget", "max_bytes"}:
@@ -211,7 +212,7 @@ def _config(dataset: str, methods: Sequence[str], given: Json, train: ImageSet) 
     chosen |= {"steps": domains} if domains > 1 else {}
     if chosen.get("scenario") == "online":
         chosen["iterations"] = given["iterations"] or ONLINE_ITERATIONS
-    fixed = chosen.get("scenario", "class") != "class"
+    fixed = chosen.get("scenario", "class") not in NEW_CLASSES
     if fixed and given["budget"] is None and given["max_bytes"] is None:
         # So many for all classes from the start; every domain has one of each at least.
         if given["ipc"] and given["ipc"] < domains:

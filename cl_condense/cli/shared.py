@@ -78,8 +78,9 @@ stream = together(
     click.option(
         "--scenario",
         type=types.SCENARIO,
-        help="What comes at each step: class, new classes; domain, all classes of another domain; online, "
-        "either of them in mini-batches.  [default: class]",
+        help="What comes at each step: class, new classes; task, the same, and test images are told which "
+        "step theirs came in; domain, all classes of another domain; online, new classes or domains in "
+        "mini-batches.  [default: class]",
     ),
     click.option(
         "--dataset",

@@ -106,6 +106,8 @@ def of_run(
     methods: Sequence[str], dataset: str, network: str | None, options: Values, scenario: str = "class"
 ) -> Reasons:
     """Of all options of ``run``: the other ones have an effect always."""
+    from cl_condense.runs.stream import NEW_CLASSES  # noqa: PLC0415
+
     found = of_data(_read(dataset)) | of_methods(methods) | of_convnet(network) | of_budgets(options)
     found |= of_trainers(options) | of_ray(options)
     if scenario != "online":
@@ -113,7 +115,7 @@ def of_run(
         found |= dict.fromkeys(("--batch", "--staging", "--enough", "--boundaries", "--no-boundaries"), why)
     if scenario == "domain" or _read(dataset) != dataset:
         found["--order-file"] = "it has class orders, and what comes here are domains: leave it out"
-    if scenario == "class" and not {"--budget", "--bytes"} & options.keys():
+    if scenario in NEW_CLASSES and not {"--budget", "--bytes"} & options.keys():
         why = "a memory that grows does not shrink: leave it out, or give --budget or --bytes"
         return found | {"--shrink": why}
     return found

@@ -123,7 +123,7 @@ class _Steps:
         memory = memory_for(s, own, start.order, network, pools, classes=classes, ranks=self.chain.ranks)
         stream = stream_for(s, self.train, self.test, start.order)
         files = self.files.memory, self.files.networks, self.files.condensing
-        how = s.stream.batch, s.stream.boundaries
+        how = s.stream.batch, s.stream.boundaries, s.stream.scenario == "task"
         return Trial(due, stream, memory, network, s.train.networks, *files, *how)
 
     def _step(self, trials: list[Trial], step: int, trainer: str) -> None:
@@ -172,6 +172,7 @@ class _Steps:
             "order": unit.order,
             "step": unit.step,
             "classes_seen": trial.stream.classes(unit.step),
+            **({"scenario": "task"} if trial.heads else {}),
             **domains,
             "accuracy": sum(accuracies) / len(accuracies),
             "accuracies": accuracies,

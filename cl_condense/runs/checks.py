@@ -21,7 +21,7 @@ from cl_condense.runs.build import method_for, network_for, training_for
 from cl_condense.runs.config import CondenseConfig, TrainConfig
 from cl_condense.runs.memories import memory_for, stream_for
 from cl_condense.runs.run_config import RunConfig
-from cl_condense.runs.stream import SCENARIOS, domains_in, labels_in
+from cl_condense.runs.stream import NEW_CLASSES, SCENARIOS, domains_in, labels_in
 from cl_condense.training.trainers import TRAINERS
 
 _LONGEST = 2**24  # bytes of a record
@@ -121,12 +121,12 @@ def _check_memory(run: RunConfig, c: CondenseConfig, train: ImageSet) -> None:
 
 def _check_steps(run: RunConfig, train: ImageSet) -> None:
     classes, stream, domains = len(train.class_ids), run.stream, len(domains_in(train))
-    if stream.scenario != "class" and run.main.ipc is not None:
+    if stream.scenario not in NEW_CLASSES and run.main.ipc is not None:
         raise ValueError(
             f"{run.main.ipc} images per class (ipc) with scenario {stream.scenario}: give budget or max_bytes, "
             "which all that comes shares"
         )
-    if stream.scenario == "class" or (stream.scenario == "online" and domains < 2):
+    if stream.scenario in NEW_CLASSES or (stream.scenario == "online" and domains < 2):
         if domains > 1:
             raise ValueError(
                 f"{run.dataset} has {domains} domains: give scenario domain, or a set of one domain"

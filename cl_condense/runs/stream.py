@@ -13,8 +13,13 @@ from cl_condense.common.rng import normal, uniform
 from cl_condense.data.imageset import ImageSet
 from cl_condense.data.parts import label_and_domain, labels_of
 
-SCENARIOS = ("class", "domain", "online")
-"""What comes at each step: new classes, all classes of a new domain, or either of them in mini-batches."""
+SCENARIOS = ("class", "task", "domain", "online")
+"""What comes at each step: new classes, all classes of a new domain, or either of them in mini-batches. Where
+new classes are a task, test images are told which, and have its classes alone to choose from.
+"""
+
+NEW_CLASSES = ("class", "task")
+"""Those in which a step has new classes, so that a memory may grow with them."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,10 @@ class ClassStream:
             early = self.train.labels.cpu()[self.arrival < step]
             shown += labels_of(early).unique().tolist()
         return [*dict.fromkeys(shown)]
+
+    def labels(self, step: int) -> tuple[int, ...]:
+        """The labels of a step's classes, which count from 1."""
+        return tuple(label_and_domain(c)[0] for c in self.steps[step - 1])
 
     def classes(self, step: int) -> int:
         """How many labels the steps until then are of."""

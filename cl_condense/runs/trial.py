@@ -42,6 +42,7 @@ class Trial:
         kept: where networks that go on are.
         checkpoints: of a unit's condensation.
         batch, boundaries: how an OnlineMemory is shown the stream, see ``feed``.
+        heads: test images of a step have its classes alone to choose from.
         seconds: what the memory's last step took.
         lay: where its images were meanwhile, as a record says it.
     """
@@ -56,6 +57,7 @@ class Trial:
     checkpoints: Callable[[Unit], Checkpoints]
     batch: int = 10
     boundaries: bool = True
+    heads: bool = False
     seconds: float = 0.0
     lay: Json = field(default_factory=dict)
     _at: int = 0
@@ -104,7 +106,9 @@ class Trial:
         """
         rows = [self.stream.test_rows(t) for t in range(1, unit.step + 1)]
         own: Json = {"outputs": self.outputs(unit), "labels": self.stream.test_labels()}
-        right = torch.stack([count_right(job.nets, self.stream.test, at, **own) for at in rows])
+        heads = [self.stream.labels(t) if self.heads else () for t in range(1, unit.step + 1)]
+        pairs = zip(rows, heads, strict=True)
+        right = torch.stack([count_right(job.nets, self.stream.test, at, among=c, **own) for at, c in pairs])
         each = [[n / len(at) for n in found] for at, found in zip(rows, right.tolist(), strict=True)]
         return [n / sum(map(len, rows)) for n in right.sum(0).tolist()], each
 

@@ -56,21 +56,27 @@ def count_right(
     *,
     outputs: Sequence[int] = (),
     labels: Tensor | None = None,
+    among: Sequence[int] = (),
     compiled: bool = False,
     on_progress: OnProgress | None = None,
 ) -> Tensor:
     """How many of the images at ``rows`` of ``test`` each network gets right: ``[r]`` int64, on their device.
 
     The networks are left in evaluation mode. ``outputs`` has the class of each of their outputs; without it
-    these are the classes of ``test``, rising. ``labels`` ``[n]`` of its images count where they are given.
+    these are the classes of ``test``, rising. ``labels`` ``[n]`` of its images count where they are given. With
+    ``among`` the outputs of other classes do not count: what a head of its own for these classes would say.
     """
     device = next(nets[0].parameters()).device
     for net in nets:
         net.eval()
     targets = places(test.labels if labels is None else labels, outputs or test.class_ids)
     right, done = torch.zeros(len(nets), dtype=torch.int64, device=device), 0
+    every = torch.tensor([*(outputs or test.class_ids)])
+    masked = (~torch.isin(every, torch.tensor([*among]))).to(device) if among else None
     for part, images in zip(rows.split(512), in_parts(test, rows, 512), strict=True):
         logits = predict(nets, images.to(device), compiled=compiled)
+        if masked is not None:
+            logits = logits.masked_fill(masked, -torch.inf)
         right += (logits.argmax(-1) == targets[part].to(device)).sum(1)
         done += len(part)
         if on_progress:
