@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from copy import copy
 from pathlib import Path
@@ -68,7 +69,7 @@ class HybridMemory:
             check_kind(name, each, ClassMemory, "a ClassMemory, such as ClassMemory(100)")
         check_kind("choose", choose, ShareChoice | None, "a ShareChoice, or None")
         self.made, self.real = made, real
-        self._choose, self.chosen = choose, {}
+        self._choose, self.chosen, self._choosing = choose, {}, 0.0
         if not made.method.optimises or real.method.optimises:
             both = f"{made.method.name} and {real.method.name}"
             raise ValueError(
@@ -106,8 +107,8 @@ class HybridMemory:
 
     @property
     def seconds(self) -> float:
-        """What the last update took."""
-        return self.made.seconds + self.real.seconds
+        """What the last update took, the choice of a share too."""
+        return self.made.seconds + self.real.seconds + self._choosing
 
     @property
     def nbytes(self) -> int:
@@ -132,10 +133,10 @@ class HybridMemory:
         shown: Mapping[int, int] | None = None,
     ) -> None:
         """Takes the classes of an experience in; as ``ClassMemory.update``, and errors of ``ShareChoice``."""
+        start = time.perf_counter()
         if self._choose and not self.experiences and not self.chosen:
-            self._chose(
-                self._find(self._choose, real if domain is None else in_domain(real, domain), checkpoints)
-            )
+            self._chose(self._find(self._choose, real, domain, checkpoints))
+        self._choosing = time.perf_counter() - start
         before = self.real.condensed, self.real.seen, self.real.experiences
         self.real.update(real, _beside(checkpoints, "real"), domain=domain, shown=shown)
         try:
@@ -144,8 +145,12 @@ class HybridMemory:
             self.real.condensed, self.real.seen, self.real.experiences = before
             raise
 
-    def _find(self, choose: ShareChoice, real: ImageSet, checkpoints: Checkpoints | None) -> Json:
+    def _find(
+        self, choose: ShareChoice, real: ImageSet, domain: int | None, checkpoints: Checkpoints | None
+    ) -> Json:
         """What a choice finds on images of this memory's first experience."""
+        check_kind("experience", real, ImageSet, "an ImageSet, such as ImageSet.of(images, labels)")
+        real = real if domain is None else in_domain(real, domain)
 
         def make(share: float, fit: ImageSet) -> tuple[Tensor, Tensor]:
             parts = copy(self.made), copy(self.real)

@@ -146,6 +146,7 @@ def test_a_share_is_the_best_on_images_that_no_memory_has_seen(monkeypatch):
 
     monkeypatch.setattr("cl_condense.memory.choosing.score", score)
     memory.update(real)
+    assert memory.seconds > memory.made.seconds + memory.real.seconds
     assert [of_real for of_real, _ in trials] == [4, 6]
     assert all(test.counts == (5, 5) for _, test in trials)
     tried = [
