@@ -41,10 +41,10 @@ USELESS = [  # command, what is said
     ("condense --method herding --economy", "--economy: with herding real images are only selected"),
     ("run --method random --method herding --papers", "--papers: with random, herding"),
     (
-        "condense --method idm --economy",
-        "--economy: idm has no economy: its networks train between iterations: leave it out",
+        "condense --method dsa --economy",
+        "--economy: dsa has no economy: its networks train between iterations: leave it out",
     ),
-    ("run --method idm --method dm+iid --economy", "--economy: idm has no economy: its networks train"),
+    ("run --method idc --method dsa --economy", "--economy: idc, dsa have no economy: their networks train"),
     (
         "condense --method ddm --pools there",
         "--pools there: ddm has no pool of networks: leave it out, or take",

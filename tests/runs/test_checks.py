@@ -27,7 +27,7 @@ def said(check, *args):
         ({"depth": 9}, "depth 9"),
         ({"augment": "blur"}, "augmentation 'blur' is unknown"),
         ({"precision": "float16"}, "precision 'float16'"),
-        ({"reuse": 3, "method": "idm"}, "reuse 3 does not fit idm"),
+        ({"reuse": 3, "method": "idc"}, "reuse 3 does not fit idc"),
     ],
 )
 def test_a_condensation_without_sense(changes, message, digits_pair):
