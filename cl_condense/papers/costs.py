@@ -10,6 +10,7 @@ from cl_condense.condensation.paper_settings import settled
 from cl_condense.condensation.recipe import Recipe
 from cl_condense.condensation.sources.contract import NetworkSource, SourceContext
 from cl_condense.condensation.sources.pool import BlendedPool, TrainedPool
+from cl_condense.condensation.sources.pooled import Pool, Pooling
 from cl_condense.condensation.sources.standing import ModelQueue
 from cl_condense.condensation.sources.training import DynamicLoop, InnerLoop, RealTraining
 from cl_condense.condensation.sources.untrained import RandomNets
@@ -99,7 +100,7 @@ class Costs:
         own = self._pool(nets) if isinstance(nets, TrainedPool | BlendedPool) else self._nets()
         return self.units.looked(own, recipe)
 
-    def _pool(self, nets: TrainedPool | BlendedPool) -> Shaped:
+    def _pool(self, nets: Pool) -> Shaped:
         context = SourceContext(self.train, self._nets().make, DSA(), 0)
         return Shaped(nets.network(context), self.train.shape)
 
@@ -125,15 +126,16 @@ class Costs:
         return self._standing(nets, plain, iterations, real)
 
     def _standing(self, nets: NetworkSource, plain: Training, iterations: int, real: int) -> float:
-        """The same for networks of every age, and for a source that is not known here."""
+        """The same for networks of every age, for pools, and for a source that is not known here."""
+        seconds = 0.0
+        if isinstance(nets, Pooling) and (own := nets.pool()):  # as if no other condensation had trained it
+            pool, size = self._pool(own), settled(own.size)
+            training = replace(own.training(), precision=plain.precision)
+            seconds += size * self.units.drawn(pool) + training.epochs * self._epoch(pool, training, real, size)
         if isinstance(nets, ModelQueue):
             training = replace(plain, batch_size=settled(nets.batch), augment=None)
             steps = settled(nets.train_steps) * settled(nets.batch)
             turns = -(-iterations // nets.steps)
             learning = turns * nets.trained * self._epoch(self._nets(), training, steps)
-            return learning + turns / settled(nets.push_every) * self.units.drawn(self._nets())
-        if isinstance(nets, TrainedPool | BlendedPool):  # as if no other condensation had trained it
-            pool, size = self._pool(nets), settled(nets.size)
-            training = replace(nets.training(), precision=plain.precision)
-            return size * self.units.drawn(pool) + training.epochs * self._epoch(pool, training, real, size)
-        return 0.0
+            seconds += learning + turns / settled(nets.push_every) * self.units.drawn(self._nets())
+        return seconds

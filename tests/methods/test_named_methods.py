@@ -318,6 +318,9 @@ def test_settled_settings_have_the_numbers_of_the_budget():
             "trained": 2,
             "meter": None,
             "steps": 1,
+            "pretrained": 0,
+            "pretraining": 5,
+            "subset": 0.5,
         }
     assert ["cifar10", 50, 0.1] in recipe.settings()["terms"]["class_aware_regularisation"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +40,15 @@ class Pool(Protocol):
 
     def network(self, context: SourceContext) -> MakeNetwork:
         """What they are."""
+        ...
+
+
+@runtime_checkable
+class Pooling(Protocol):
+    """Settings of a source that may have a pool, which is kept in a file."""
+
+    def pool(self) -> Pool | None:
+        """The pool; None where it has none."""
         ...
 
 
