@@ -172,6 +172,12 @@ class View:
             raise ValueError(f"a view that was not made with {statistic}: mark the objective with @reading")
         return self._seen.statistics[self._statistics.index(statistic)]
 
+    @property
+    def labels(self) -> Tensor:
+        """``[k, m, k]``, probabilities of the classes of the view, in its order."""
+        own = torch.eye(self.classes, device=self.images.device)[:, None]
+        return own.expand(-1, self.images.shape[1], -1)
+
     def of_blocks(self, which: tuple[int, ...]) -> View:
         """The same, of whose blocks these alone are read; they count from 1."""
         return _OfBlocks(self, which)

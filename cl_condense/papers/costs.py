@@ -11,6 +11,7 @@ from cl_condense.condensation.recipe import Recipe
 from cl_condense.condensation.sources.contract import NetworkSource, SourceContext
 from cl_condense.condensation.sources.pool import BlendedPool, TrainedPool
 from cl_condense.condensation.sources.pooled import Pool, Pooling
+from cl_condense.condensation.sources.recycled import RecycledNets
 from cl_condense.condensation.sources.standing import ModelQueue
 from cl_condense.condensation.sources.training import DynamicLoop, InnerLoop, RealTraining
 from cl_condense.condensation.sources.untrained import RandomNets
@@ -123,9 +124,11 @@ class Costs:
         if isinstance(nets, DynamicLoop):  # it trains until an accuracy moves: after the fewest epochs, mostly
             looks = (nets.window + 1) * len(self.train.class_ids) * nets.real_per_class
             return iterations * (looks * tested + nets.window * self._epoch(shaped, plain, synthetic))
-        return self._standing(nets, plain, iterations, real)
+        return self._standing(nets, plain, iterations, synthetic, real)
 
-    def _standing(self, nets: NetworkSource, plain: Training, iterations: int, real: int) -> float:
+    def _standing(
+        self, nets: NetworkSource, plain: Training, iterations: int, synthetic: int, real: int
+    ) -> float:
         """The same for networks of every age, for pools, and for a source that is not known here."""
         seconds = 0.0
         if isinstance(nets, Pooling) and (own := nets.pool()):  # as if no other condensation had trained it
@@ -138,4 +141,8 @@ class Costs:
             turns = -(-iterations // nets.steps)
             learning = turns * nets.trained * self._epoch(self._nets(), training, steps)
             seconds += learning + turns / settled(nets.push_every) * self.units.drawn(self._nets())
+        if isinstance(nets, RecycledNets):
+            shown = min(settled(nets.batch), synthetic)
+            seconds += iterations * self._epoch(self._nets(), replace(plain, augment=None), shown)
+            seconds += iterations / settled(nets.updates) * self.units.drawn(self._nets())
         return seconds

@@ -32,6 +32,7 @@ from cl_condense.condensation.objectives.means import (
     second_moments,
     third_moments,
 )
+from cl_condense.condensation.objectives.regression import kernel_regression
 from cl_condense.condensation.objectives.relations import class_centralisation, covariance_matching
 from cl_condense.condensation.objectives.style import (
     conv_gram_matrices,
@@ -61,6 +62,7 @@ __all__ = [
     "gradient_matching",
     "gram_matrices",
     "intra_class_diversity",
+    "kernel_regression",
     "layer_matching",
     "linear_mmd",
     "mean_gram_matrices",
