@@ -4,8 +4,8 @@ L = the error on real images of ridge regression on the synthetic ones, in the e
 on the synthetic images (RecycledNets). It is the finite successor of KIP (Nguyen et al., NeurIPS 2021), whose
 kernels are those of infinitely wide networks, and which the papers' tables quote.
 
-The authors' images take 500,000 steps of LAMB at 0.0003, on images whitened by ZCA, and their labels are learned
-too. Here the steps are SGD's, at rates of our own, and labels are hard.
+The authors' images take 500,000 steps of LAMB at 0.0003, on images whitened by ZCA, and their labels are
+learned too. Here the steps are SGD's, at rates of our own, and labels are hard.
 """
 
 from cl_condense.condensation.objectives import kernel_regression

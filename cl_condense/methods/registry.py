@@ -20,6 +20,7 @@ from cl_condense.methods import (
     datadam,
     dc,
     dcc,
+    dd,
     ddm,
     dm,
     dsa,
@@ -28,6 +29,7 @@ from cl_condense.methods import (
     idm,
     iid,
     m3d,
+    mtt,
     ncfm,
 )
 from cl_condense.methods.coresets import Coreset
@@ -68,6 +70,8 @@ BASES: dict[str, Base] = {
     "dsa": Base(dsa, dsa.DSA),
     "dcc": Base(dcc, dcc.DCC),
     "idc": Base(idc, idc.IDC),
+    "mtt": Base(mtt, mtt.MTT),
+    "dd": Base(dd, dd.DD),
     "frepo": Base(frepo, frepo.FREPO),
     "random": Base(coresets, Coreset("random", coresets.random)),
     "reservoir": Base(coresets, Coreset("reservoir", coresets.reservoir, balanced=False)),

@@ -14,6 +14,7 @@ from cl_condense.condensation.sources.pooled import Pool, Pooling
 from cl_condense.condensation.sources.recycled import RecycledNets
 from cl_condense.condensation.sources.standing import ModelQueue
 from cl_condense.condensation.sources.training import DynamicLoop, InnerLoop, RealTraining
+from cl_condense.condensation.sources.unrolled import Unrolled
 from cl_condense.condensation.sources.untrained import RandomNets
 from cl_condense.data.imageset import ImageSet
 from cl_condense.methods import coresets
@@ -111,6 +112,13 @@ class Costs:
         """Seconds in all in which networks are drawn and trained between the steps on the images."""
         shaped, plain = self._nets(), Training(1, augment=recipe.augment, precision=recipe.precision)
         drawn, tested = self.units.drawn(shaped), self.units.tested(shaped)
+        if isinstance(nets, Unrolled):
+            m = (self.condense.ipc or 0) * recipe.synthetic.factor**2
+            shown = synthetic * min(settled(nets.each) or m, m) // max(1, m)
+            step = self._epoch(shaped, replace(plain, augment=None), shown)
+            # A step that is looked back through costs about three.
+            steps = 3 * iterations * settled(nets.unroll) * step
+            return steps + self._between(nets.source, recipe, iterations, synthetic, real)
         if isinstance(nets, RandomNets):
             return -(-iterations // nets.steps) * drawn
         if isinstance(nets, InnerLoop):

@@ -113,6 +113,20 @@ PROTOCOLS = (
     Protocol("idc_mnist", "m3d", "mnist", _AS_IDC),
     Protocol(
         "augmented",
+        "mtt",
+        f"{_COLOURED} {_LARGE}",
+        "Published: images whitened by ZCA, trained at a learned rate, best iteration on the test images; "
+        "ours: DSA's training, last iteration.",
+    ),
+    Protocol(
+        "plain",
+        "dd",
+        f"{_COLOURED} {_LARGE}",
+        "Published: AlexNet, trained by the learned rates of its few steps; ours: the network this table says, "
+        "DC's training, 300 epochs.",
+    ),
+    Protocol(
+        "augmented",
         "frepo",
         f"{_COLOURED} {_LARGE}",
         "Published: images whitened by ZCA, labels learned, squared error; ours: hard labels, DSA's training.",

@@ -14,7 +14,9 @@ from cl_condense.condensation.view import View, statistics_of
 from cl_condense.networks.contract import Features
 from cl_condense.networks.convnet import ConvNet
 
-EVERY = [name for name in objectives.__all__ if name != "Objective"]
+# Those that train networks are in test_unrolled.py.
+UNROLLED = ["trajectory_matching", "unrolled_classification"]
+EVERY = [name for name in objectives.__all__ if name not in ("Objective", *UNROLLED)]
 READ = statistics_of(getattr(objectives, name) for name in EVERY)
 GRADIENTS = ["gradient_matching", "contrastive_gradient_matching", "gradient_distance"]
 OF_FEATURES = [name for name in EVERY if name not in GRADIENTS]
@@ -25,8 +27,8 @@ OF_SYNTHETIC = ["class_aware_regularisation", "trained_classification", "class_c
 # The root of the characteristic functions' distance is kept from 0.
 MATCHING = [n for n in EVERY if n not in (*OF_SYNTHETIC, *TELLING_APART, "characteristic_function")]
 # The bandwidth is a mean over pairs of different images, the spread has an unbiased variance and a rank that
-# depends on the number of images, the nearest neighbour of an image there twice is itself, IID sums, and a ridge
-# is that of one image.
+# depends on the number of images, the nearest neighbour of an image there twice is itself, IID sums, and a
+# ridge is that of one image.
 NOT_OF_AVERAGES = [
     *("gaussian_mmd", "scaled_gaussian_mmd", "principal_spread", "class_centralisation", "kernel_regression"),
     *DIVERSITIES,

@@ -45,6 +45,7 @@ from cl_condense.condensation.objectives.style import (
     style_moments,
     two_neighbour_diversity,
 )
+from cl_condense.condensation.objectives.unrolled import trajectory_matching, unrolled_classification
 from cl_condense.condensation.view import Objective
 
 __all__ = [
@@ -77,5 +78,7 @@ __all__ = [
     "style_moments",
     "third_moments",
     "trained_classification",
+    "trajectory_matching",
     "two_neighbour_diversity",
+    "unrolled_classification",
 ]

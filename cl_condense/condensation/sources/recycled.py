@@ -24,8 +24,8 @@ class RecycledNets:
     """A few networks, each trained on the synthetic images step by step, and then a new one (FRePo's pool).
 
     Each iteration looks through a random one. That one then takes a step on ``batch`` of the synthetic images
-    of the moment, or on all where these are fewer; after ``updates`` steps a new random network takes its place.
-    So that they have every age, network i of n begins as if it had taken ``i * (updates // n)`` steps.
+    of the moment, or on all where these are fewer; after ``updates`` steps a new random network takes its
+    place. So that they have every age, network i of n begins as if after ``i * (updates // n)`` steps.
 
     With SGD at rate 0.01, momentum 0.9 and cross-entropy; the authors' (arXiv:2206.00719) train with Adam at
     0.0003 and on the squared error.
