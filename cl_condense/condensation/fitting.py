@@ -9,6 +9,7 @@ from torch import Tensor
 
 from cl_condense.common.plain import Json
 from cl_condense.condensation.recipe import Recipe
+from cl_condense.condensation.sources.contract import Checked
 from cl_condense.condensation.storage import check_factor
 from cl_condense.condensation.view import Unroll, View, statistics_of
 from cl_condense.data.imageset import ImageSet
@@ -21,11 +22,14 @@ def check_fits(recipe: Recipe, network: MakeNetwork, real: ImageSet, together: i
     ``together`` is the fewest classes that are condensed at once, where it is not all of them.
 
     Raises:
-        ValueError: for images that cannot hold so many smaller ones, a network without the maps, or the
-            gradients, that an objective reads, and a single class where the objectives compare classes alone,
-            so that no image would change.
+        ValueError: for images that cannot hold so many smaller ones, numbers of networks that do not fit one
+            another, a network without the maps, or the gradients, that an objective reads, and a single class
+            where the objectives compare classes alone, so that no image would change.
     """
     check_factor(recipe.synthetic.factor, real.shape)
+    for source in recipe.sources():
+        if isinstance(source, Checked):
+            source.check()
     classes = together or len(real.class_ids)
     net = make_feature_net(network, classes, torch.device("cpu"))
     few = min(2, classes)

@@ -211,7 +211,7 @@ def test_overrides_reach_the_recipe_and_leave_the_method_of_that_name(name):
 
 @pytest.mark.parametrize(
     ("name", "nearest"),
-    [("ddn", "ddm"), ("hearding", "herding"), ("rndom", "random"), ("later_dm", "later_ddm"), ("xyz", "")],
+    [("ddmm", "ddm"), ("hearding", "herding"), ("rndom", "random"), ("later_dm", "later_ddm"), ("xyz", "")],
 )
 def test_an_unknown_method_is_answered_with_the_nearest_and_all_known(name, nearest):
     said = refusal(name)

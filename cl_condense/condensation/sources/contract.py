@@ -98,6 +98,15 @@ class NetworkSource(Protocol):
 
 
 @runtime_checkable
+class Checked(Protocol):
+    """Settings whose numbers have to fit one another."""
+
+    def check(self) -> None:
+        """Raises ValueError where they do not, once they are settled."""
+        ...
+
+
+@runtime_checkable
 class Lasting(NetworkSource, Protocol):
     """One whose networks each stay for some iterations, as many as wanted, and do not change in them."""
 

@@ -34,7 +34,7 @@ class Trajectories:
         seed: of their weights and training: condensations with other seeds share them.
 
     Raises:
-        ValueError: for a number out of its range, and epochs that do not reach.
+        ValueError: for a number out of its range.
     """
 
     size: int | Tuned = 10
@@ -48,6 +48,15 @@ class Trajectories:
     def __post_init__(self) -> None:
         check_whole(self, "size", "epochs", "starts", "ahead", "batch")
         object.__setattr__(self, "seed", checked_seed(self.seed))
+
+    def check(self) -> None:
+        """Raises ValueError for epochs that are too few, once all is settled."""
+        epochs, starts, ahead = map(settled, (self.epochs, self.starts, self.ahead))
+        if starts + ahead > epochs + 1:
+            raise ValueError(
+                f"starts {starts} and ahead {ahead} in trainings of {epochs} epochs: give at least "
+                f"{starts + ahead - 1} epochs, or fewer starts"
+            )
 
     def pool(self) -> Trajectories:
         return self
@@ -71,12 +80,8 @@ class Trajectories:
 
 class _Running:
     def __init__(self, nets: Trajectories, context: SourceContext) -> None:
+        nets.check()
         self._epochs, self._starts, self._ahead = map(settled, (nets.epochs, nets.starts, nets.ahead))
-        if self._starts + self._ahead > self._epochs + 1:
-            raise ValueError(
-                f"starts {self._starts} and ahead {self._ahead} in trainings of {self._epochs} epochs: give at "
-                f"least {self._starts + self._ahead - 1} epochs, or fewer starts"
-            )
         self._seed, self._size = context.seed, settled(nets.size)
         self._pooled = Pooled(nets, context, blended=False, every_epoch=True)
 

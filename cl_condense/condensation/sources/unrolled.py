@@ -8,6 +8,7 @@ from cl_condense.common.numbers import check_whole, finite
 from cl_condense.common.progress import OnProgress
 from cl_condense.condensation.paper_settings import Tuned, settled, settled_number
 from cl_condense.condensation.sources.contract import (
+    Checked,
     Images,
     NetworkSource,
     Preparing,
@@ -43,6 +44,10 @@ class Unrolled:
         check_whole(self, "each", at_least=0)
         if not isinstance(self.rate, Tuned):
             object.__setattr__(self, "rate", finite("rate", self.rate, above=0))
+
+    def check(self) -> None:
+        if isinstance(self.source, Checked):
+            self.source.check()
 
     def pool(self) -> Pool | None:
         return self.source.pool() if isinstance(self.source, Pooling) else None
