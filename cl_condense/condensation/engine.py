@@ -352,6 +352,7 @@ class Condensation:
                 read,
                 look.accuracy,
                 trained=look.trained,
+                unroll=look.unroll,
                 keys=(self._seed, self.iteration),
                 precision=recipe.precision,
                 see=self._see,

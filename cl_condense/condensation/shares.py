@@ -87,7 +87,7 @@ class _Together(View):
 
     def __init__(self, own: View, share: Share) -> None:
         everyone = share.gathered(own.images), share.gathered(own.targets)
-        super().__init__(own.net, *everyone, accuracy=own.accuracy, keys=own.keys)
+        super().__init__(own.net, *everyone, accuracy=own.accuracy, unroll=own.unroll, keys=own.keys)
         self._own, self._share, self._statistics = own, share, own._statistics
 
     @cached_property

@@ -90,6 +90,20 @@ def see(
     )
 
 
+class Unroll(NamedTuple):
+    """How an objective trains a network on synthetic images.
+
+    Attributes:
+        steps: of gradient descent.
+        rate: of each.
+        each: images of each class in a step, in turn; 0: all.
+    """
+
+    steps: int
+    rate: float
+    each: int = 0
+
+
 See = Callable[[nn.Module, Tensor, tuple[Statistic, ...], Precision], NetworkOutputs]
 
 
@@ -103,6 +117,7 @@ class View:
         statistics: those that will be read.
         accuracy: share of real images that the network classifies rightly, 0 to 1; None where it is untrained.
         trained: the network at the end of its training; None where it has none.
+        unroll: how an objective trains it on the images; None where none does.
         keys: what an objective draws random numbers from: the seed and the iteration.
         precision: of what the network computes in ``features``; what leaves it is float32 all the same.
         see: how a part of the images goes through the network: ``see``, or its compiled form.
@@ -117,11 +132,13 @@ class View:
         accuracy: Tensor | None = None,
         *,
         trained: nn.Module | None = None,
+        unroll: Unroll | None = None,
         keys: tuple[int, ...] = (),
         precision: Precision = "float32",
         see: See = see,
     ) -> None:
         self.net, self.images, self.accuracy, self.keys, self._trained = net, images, accuracy, keys, trained
+        self.unroll = unroll
         self._statistics, self._precision, self._see = statistics, precision, see
         self.classes = len(images)
         self.targets = torch.arange(self.classes, device=images.device) if targets is None else targets
@@ -172,6 +189,12 @@ class View:
             raise ValueError(f"a view that was not made with {statistic}: mark the objective with @reading")
         return self._seen.statistics[self._statistics.index(statistic)]
 
+    @property
+    def labels(self) -> Tensor:
+        """``[k, m, k]``, probabilities of the classes of the view, in its order."""
+        own = torch.eye(self.classes, device=self.images.device)[:, None]
+        return own.expand(-1, self.images.shape[1], -1)
+
     def of_blocks(self, which: tuple[int, ...]) -> View:
         """The same, of whose blocks these alone are read; they count from 1."""
         return _OfBlocks(self, which)
@@ -184,7 +207,7 @@ class View:
             ValueError: for a network that has none.
         """
         if self._trained is None:
-            raise ValueError("cross-entropy under trained networks: give a source that has them, a BlendedPool")
+            raise ValueError("an objective under trained networks: give a source that has them, a BlendedPool")
         if self._trained is self.net:
             return self
         with torch.set_grad_enabled(self._differentiable):

@@ -13,6 +13,7 @@ from cl_condense.condensation.phases import Quiet
 from cl_condense.condensation.recipe import Method, Nets, Recipe
 from cl_condense.condensation.sources.contract import Lasting
 from cl_condense.condensation.sources.pool import BlendedPool, TrainedPool
+from cl_condense.condensation.sources.unrolled import Unrolled
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -55,7 +56,8 @@ def why_not(method: Method) -> str:
         return "it selects real images"
     if all(isinstance(nets, Lasting) for nets in method.sources()):
         return ""
-    return "its networks train between iterations"
+    inside = any(isinstance(nets, Unrolled) for nets in method.sources())
+    return f"its networks train {'in' if inside else 'between'} iterations"
 
 
 def lacking(methods: Iterable[Method]) -> list[str]:

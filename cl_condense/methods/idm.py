@@ -3,7 +3,8 @@
 L = L_DM + lambda Acc L_CE (eq. 5) under networks from a queue, with images that hold 2 x 2 smaller ones. The
 parts are the modifiers ``queue``, ``ce`` and ``partition``, in the order of the paper's ablation (table 2);
 ``idm+pixels`` stores one image in an image, as the cross-architecture and continual-learning experiments do.
-``dm+trained@epochs=30`` looks through trained networks alone (figure 3).
+``dm+trained@epochs=30`` looks through trained networks alone (figure 3), and ``idm@pretrained=10`` starts the
+queue from ten trained ones (supplement, section 3).
 
 Where paper and code differ this is the code: the accuracy is in percent; the networks that train are not the
 one looked through (see ModelQueue, whose fields lead to the paper's form); one class after another takes a step

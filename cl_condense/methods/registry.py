@@ -13,7 +13,25 @@ from typing import Any, NamedTuple
 
 from cl_condense.common.suggest import choice
 from cl_condense.condensation.recipe import Method, Modifier, Recipe, adding
-from cl_condense.methods import cafe, coresets, dance, datadam, dc, dcc, ddm, dm, dsa, idc, idm, iid, m3d, ncfm
+from cl_condense.methods import (
+    cafe,
+    coresets,
+    dance,
+    datadam,
+    dc,
+    dcc,
+    dd,
+    ddm,
+    dm,
+    dsa,
+    frepo,
+    idc,
+    idm,
+    iid,
+    m3d,
+    mtt,
+    ncfm,
+)
 from cl_condense.methods.coresets import Coreset
 from cl_condense.methods.expressions import Expression, parse
 from cl_condense.methods.settings import Groups, has_setting, shown, with_chosen
@@ -52,6 +70,9 @@ BASES: dict[str, Base] = {
     "dsa": Base(dsa, dsa.DSA),
     "dcc": Base(dcc, dcc.DCC),
     "idc": Base(idc, idc.IDC),
+    "mtt": Base(mtt, mtt.MTT),
+    "dd": Base(dd, dd.DD),
+    "frepo": Base(frepo, frepo.FREPO),
     "random": Base(coresets, Coreset("random", coresets.random)),
     "reservoir": Base(coresets, Coreset("reservoir", coresets.reservoir, balanced=False)),
     "herding": Base(coresets, Coreset("herding", coresets.herding, iterations=800)),

@@ -97,8 +97,9 @@ def _settings(recipe: Recipe, groups: Groups) -> Iterator[Setting]:
         yield Setting((name,), name, getattr(recipe, name), partial(_of_recipe, name))
     yield from _weights(recipe, groups)
     for part in ("source", "synthetic"):
-        for field, value in _fields(getattr(recipe, part)):
-            yield Setting((f"{part}.{field}",), field, value, partial(_of_part, part, field))
+        for path, value in _fields(getattr(recipe, part)):
+            field = path.rpartition(".")[2]
+            yield Setting((f"{part}.{path}",), field, value, partial(_of_part, part, path))
 
 
 def _weights(recipe: Recipe, groups: Groups) -> Iterator[Setting]:
@@ -109,9 +110,9 @@ def _weights(recipe: Recipe, groups: Groups) -> Iterator[Setting]:
         alone = [name for name, several in groups.items() if several == (objective,)]
         names = (*alone, getattr(objective, "__name__", str(objective)))
         yield Setting(names, names[0], term.weight, partial(_of_terms, (objective,)))
-        for field, value in _fields(term.source):
-            full = tuple(f"{name}.{field}" for name in names)
-            yield Setting(full, field, value, partial(_of_source, objective, field))
+        for path, value in _fields(term.source):
+            full = tuple(f"{name}.{path}" for name in names)
+            yield Setting(full, path.rpartition(".")[2], value, partial(_of_source, objective, path))
     if reading := tuple(term.objective for term in recipe.terms if hasattr(term.objective, "statistics")):
         own_blocks = next(term.blocks for term in recipe.terms if term.objective in reading)
         yield Setting(("blocks",), "blocks", own_blocks, partial(_of_blocks, reading))
@@ -125,9 +126,16 @@ def _of_recipe(name: str, recipe: Recipe, value: Value) -> Recipe:
     return recipe.with_settings(**{name: value})
 
 
-def _of_part(part: str, field: str, recipe: Recipe, value: Value) -> Recipe:
-    changed: Json = {part: replace(getattr(recipe, part), **{field: value})}
+def _of_part(part: str, path: str, recipe: Recipe, value: Value) -> Recipe:
+    changed: Json = {part: _changed(getattr(recipe, part), path, value)}
     return replace(recipe, **changed)
+
+
+def _changed(part: object, path: str, value: Value) -> object:
+    """A part with another value of a field, or of one of a part of its own: ``source.size``."""
+    head, _, rest = path.partition(".")
+    own: Json = {head: _changed(getattr(part, head), rest, value) if rest else value}
+    return replace(cast("DataclassInstance", part), **own)
 
 
 def _of_terms(objectives: tuple[Objective, ...], recipe: Recipe, value: Value) -> Recipe:
@@ -143,9 +151,9 @@ def _of_blocks(objectives: tuple[Objective, ...], recipe: Recipe, value: Value) 
     return replace(recipe, terms=tuple(terms))
 
 
-def _of_source(objective: Objective, field: str, recipe: Recipe, value: Value) -> Recipe:
+def _of_source(objective: Objective, path: str, recipe: Recipe, value: Value) -> Recipe:
     def changed(term: Term) -> Term:
-        own: Json = {"source": replace(cast("DataclassInstance", term.source), **{field: value})}
+        own: Json = {"source": _changed(term.source, path, value)}
         return replace(term, **own)
 
     terms = (changed(term) if term.objective is objective else term for term in recipe.terms)
@@ -153,9 +161,14 @@ def _of_source(objective: Objective, field: str, recipe: Recipe, value: Value) -
 
 
 def _fields(part: object) -> Iterator[tuple[str, object]]:
-    """The numbers and words of a source or a storage; a pool's seed is none, nor is what is true or false."""
+    """The numbers and words of a source or a storage, and those of a source in it, by their paths.
+
+    A pool's seed is none, nor is what is true or false.
+    """
     for own in fields(part) if is_dataclass(part) and not isinstance(part, type) else ():
         value = getattr(part, own.name)
         plain = value is None or isinstance(value, int | float | str | Tuned)
         if plain and not isinstance(value, bool) and own.name != "seed":
             yield own.name, value
+        elif callable(getattr(value, "start", None)):
+            yield from ((f"{own.name}.{path}", inner) for path, inner in _fields(value))

@@ -10,8 +10,11 @@ from cl_condense.condensation.paper_settings import settled
 from cl_condense.condensation.recipe import Recipe
 from cl_condense.condensation.sources.contract import NetworkSource, SourceContext
 from cl_condense.condensation.sources.pool import BlendedPool, TrainedPool
+from cl_condense.condensation.sources.pooled import Pool, Pooling
+from cl_condense.condensation.sources.recycled import RecycledNets
 from cl_condense.condensation.sources.standing import ModelQueue
 from cl_condense.condensation.sources.training import DynamicLoop, InnerLoop, RealTraining
+from cl_condense.condensation.sources.unrolled import Unrolled
 from cl_condense.condensation.sources.untrained import RandomNets
 from cl_condense.data.imageset import ImageSet
 from cl_condense.methods import coresets
@@ -99,7 +102,7 @@ class Costs:
         own = self._pool(nets) if isinstance(nets, TrainedPool | BlendedPool) else self._nets()
         return self.units.looked(own, recipe)
 
-    def _pool(self, nets: TrainedPool | BlendedPool) -> Shaped:
+    def _pool(self, nets: Pool) -> Shaped:
         context = SourceContext(self.train, self._nets().make, DSA(), 0)
         return Shaped(nets.network(context), self.train.shape)
 
@@ -109,6 +112,13 @@ class Costs:
         """Seconds in all in which networks are drawn and trained between the steps on the images."""
         shaped, plain = self._nets(), Training(1, augment=recipe.augment, precision=recipe.precision)
         drawn, tested = self.units.drawn(shaped), self.units.tested(shaped)
+        if isinstance(nets, Unrolled):
+            m = (self.condense.ipc or 0) * recipe.synthetic.factor**2
+            shown = synthetic * min(settled(nets.each) or m, m) // max(1, m)
+            step = self._epoch(shaped, replace(plain, augment=None), shown)
+            # A step that is looked back through costs about three.
+            steps = 3 * iterations * settled(nets.unroll) * step
+            return steps + self._between(nets.source, recipe, iterations, synthetic, real)
         if isinstance(nets, RandomNets):
             return -(-iterations // nets.steps) * drawn
         if isinstance(nets, InnerLoop):
@@ -122,18 +132,25 @@ class Costs:
         if isinstance(nets, DynamicLoop):  # it trains until an accuracy moves: after the fewest epochs, mostly
             looks = (nets.window + 1) * len(self.train.class_ids) * nets.real_per_class
             return iterations * (looks * tested + nets.window * self._epoch(shaped, plain, synthetic))
-        return self._standing(nets, plain, iterations, real)
+        return self._standing(nets, plain, iterations, synthetic, real)
 
-    def _standing(self, nets: NetworkSource, plain: Training, iterations: int, real: int) -> float:
-        """The same for networks of every age, and for a source that is not known here."""
+    def _standing(
+        self, nets: NetworkSource, plain: Training, iterations: int, synthetic: int, real: int
+    ) -> float:
+        """The same for networks of every age, for pools, and for a source that is not known here."""
+        seconds = 0.0
+        if isinstance(nets, Pooling) and (own := nets.pool()):  # as if no other condensation had trained it
+            pool, size = self._pool(own), settled(own.size)
+            training = replace(own.training(), precision=plain.precision)
+            seconds += size * self.units.drawn(pool) + training.epochs * self._epoch(pool, training, real, size)
         if isinstance(nets, ModelQueue):
             training = replace(plain, batch_size=settled(nets.batch), augment=None)
             steps = settled(nets.train_steps) * settled(nets.batch)
             turns = -(-iterations // nets.steps)
             learning = turns * nets.trained * self._epoch(self._nets(), training, steps)
-            return learning + turns / settled(nets.push_every) * self.units.drawn(self._nets())
-        if isinstance(nets, TrainedPool | BlendedPool):  # as if no other condensation had trained it
-            pool, size = self._pool(nets), settled(nets.size)
-            training = replace(nets.training(), precision=plain.precision)
-            return size * self.units.drawn(pool) + training.epochs * self._epoch(pool, training, real, size)
-        return 0.0
+            seconds += learning + turns / settled(nets.push_every) * self.units.drawn(self._nets())
+        if isinstance(nets, RecycledNets):
+            shown = min(settled(nets.batch), synthetic)
+            seconds += iterations * self._epoch(self._nets(), replace(plain, augment=None), shown)
+            seconds += iterations / settled(nets.updates) * self.units.drawn(self._nets())
+        return seconds

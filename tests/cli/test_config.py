@@ -82,7 +82,7 @@ BAD = [
     ("run", 'ipc = "2"', "x.toml: ipc is '2': give a whole number"),
     ("run", "ipc = 1.0", "x.toml: ipc is 1.0: give a whole number"),
     ("run", "ipc = 0", "--ipc 0: give a whole number from 1"),
-    ("run", 'method = "ddn"', "unknown method 'ddn': did you mean 'ddm'?"),
+    ("run", 'method = "ddmm"', "unknown method 'ddmm': did you mean 'ddm'?"),
     ("run", "ipc = 2\nbudget = 20", "--ipc and --budget are both"),
     ("run", "[run]\nipc = 2", "unknown option in x.toml 'run': "),
     ("run", "ipc = ", "x.toml cannot be read as TOML"),

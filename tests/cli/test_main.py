@@ -22,7 +22,7 @@ def test_help_has_an_example_and_needs_no_torch(capsys):
 
 
 BAD_SETS = [
-    (["condense", "--method", "ddn"], "did you mean 'ddm'"),
+    (["condense", "--method", "ddmm"], "did you mean 'ddm'"),
     (["condense", "--ipc", "0"], "--ipc 0: give"),
     (["condense", "--ipc", "999"], "give at most"),
     (["condense", "--out", "set.pt"], "name a .safetensors file"),

@@ -21,7 +21,7 @@ LONG = "condense --method dm --ipc 2 --width 8 --iterations 120 --real-per-class
 SMALL = "--width 8 --device cpu".split()
 RUN = "run --steps 4 --orders 1 --networks 1 --method dm --iterations 4 --epochs 2".split() + SMALL
 BAD = {
-    "unknown": (["condense", "--method", "ddn"], "unknown method 'ddn'"),
+    "unknown": (["condense", "--method", "ddmm"], "unknown method 'ddmm'"),
     "late": (["condense", "--ipc", "1", *SMALL, "--out", "{folder}/there.safetensors"], "is there already"),
     "online": (["run", "--scenario", "online", "--ipc", "2", *SMALL], "--scenario online under torchrun"),
 }

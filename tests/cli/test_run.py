@@ -65,7 +65,7 @@ BAD = [
         "unknown evaluation 'plane': did you mean 'plain'? known are augmented, plain, ",
     ),
     (["--method", "idm+queue"], "queue does not fit"),
-    (["--method", "ddn"], "unknown method 'ddn': did you mean 'ddm'?"),
+    (["--method", "ddmm"], "unknown method 'ddmm': did you mean 'ddm'?"),
     (["--method", "dm+stlye"], "unknown modifier of dm 'stlye'"),
     (["--method", "herding+sm"], "herding selects real images and takes no modifiers"),
     (["--ipc", "0"], "--ipc 0: give a whole number from 1"),

@@ -87,7 +87,7 @@ def test_names_are_completed(words, offered):
 
 
 def test_a_shell_completes_beside_a_word_that_is_wrong():
-    assert completed("run --method ddn --dataset cifar100 --shrink p".split()) == ["prefix"]
+    assert completed("run --method ddmm --dataset cifar100 --shrink p".split()) == ["prefix"]
 
 
 def test_an_unknown_method_after_a_plus_offers_nothing():

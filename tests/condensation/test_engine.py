@@ -20,6 +20,8 @@ from cl_condense.condensation.sources.contract import SourceContext
 from cl_condense.condensation.sources.pool import BlendedPool, TrainedPool
 from cl_condense.condensation.sources.standing import ModelQueue
 from cl_condense.condensation.sources.training import RealTraining
+from cl_condense.condensation.sources.trajectories import Trajectories
+from cl_condense.condensation.sources.unrolled import Unrolled
 from cl_condense.condensation.sources.untrained import RandomNets
 from cl_condense.condensation.storage import Partition, Pixels
 from cl_condense.data.datasets import load
@@ -89,6 +91,7 @@ SHORT = {
     TrainedPool: {"size": 3, "epochs": 3},
     BlendedPool: {"size": 3, "epochs": 2, "batch": 16},
     RealTraining: {"images": 64},
+    Trajectories: {"size": 2, "epochs": 3, "starts": 2, "ahead": 2},
 }
 """Networks that train do so for a moment: what the loop promises holds however much they learn."""
 
@@ -102,6 +105,8 @@ def method(name, iterations=2):
 
 
 def short(source):
+    if isinstance(source, Unrolled):
+        return replace(source, source=short(source.source), unroll=3)
     return replace(source, **SHORT.get(type(source), {})) if source else None
 
 

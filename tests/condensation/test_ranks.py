@@ -13,7 +13,7 @@ from cl_condense.common.ranks import ALONE, Ranks
 from cl_condense.condensation.shares import shared_out
 
 SCRIPT = Path(rank_processes.__file__)
-EXACT = "dm,ddm,m3d,datadam,idm,dm+iid,dance,large dance,mixing dm,cafe".split(",")
+EXACT = "dm,ddm,m3d,datadam,idm,dm+iid,dance,large dance,mixing dm,cafe,frepo,dd".split(",")
 """Bit for bit: of each class alone, or compared and trained in one order."""
 
 ROUNDED = ["dcc", "idc"]

@@ -203,7 +203,7 @@ def test_every_fence_says_what_it_is(path):
     [
         "```sh\ncl-condense run --stpes 2\n```",
         "```sh\ncl-condense rum\n```",
-        "```sh\ncl-condense methods ddn\n```",
+        "```sh\ncl-condense methods ddmm\n```",
         "```sh\npip install nothing\n```",
         "<!-- not executed: slow -->\n```sh\ncl-condense run --stpes 2\n```",
         "<!-- not executed: slow -->\n```python\nfrom cl_condense import condens\n```",

@@ -173,7 +173,7 @@ def test_a_run_by_its_command_becomes_a_table(home, tmp_path, shown):
 
 
 def test_a_held_out_comparison_becomes_a_table(load, home, tmp_path, shown):
-    words = "--method random --method ddn --iterations 2 --epochs 2 --width 8 --seeds 2".split()
+    words = "--method random --method ddmm --iterations 2 --epochs 2 --width 8 --seeds 2".split()
     path = tmp_path / "held.json"
     result = CliRunner().invoke(load("held_out").main, [*words, "--json", str(path)])
     assert result.exit_code == 0, result.output
@@ -184,9 +184,9 @@ def test_a_held_out_comparison_becomes_a_table(load, home, tmp_path, shown):
     assert f"random: augmented {both[0]}, plain {both[1]} (n = 6), " in result.output
     text = shown(path, "held_out")
     assert f"| `random` | {both[0]} | {both[1]} | 0.0 | 6 |" in text
-    assert "| `ddn` | unknown method 'ddn'" in text
+    assert "| `ddmm` | unknown method 'ddmm'" in text
     assert (
-        "python benchmarks/held_out.py --method random --method ddn --iterations 2 --epochs 2 --width 8 "
+        "python benchmarks/held_out.py --method random --method ddmm --iterations 2 --epochs 2 --width 8 "
         in text
     )
 

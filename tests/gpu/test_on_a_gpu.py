@@ -17,6 +17,8 @@ from cl_condense.condensation.recipe import Recipe
 from cl_condense.condensation.sources.pool import BlendedPool, TrainedPool
 from cl_condense.condensation.sources.standing import ModelQueue
 from cl_condense.condensation.sources.training import DynamicLoop, InnerLoop, RealTraining
+from cl_condense.condensation.sources.trajectories import Trajectories
+from cl_condense.condensation.sources.unrolled import Unrolled
 from cl_condense.data.imageset import ImageSet
 from cl_condense.memory.class_memory import ClassMemory
 from cl_condense.methods.condense import condense
@@ -44,6 +46,7 @@ SMALL = {
     ModelQueue: {"push_every": 2, "train_steps": 2, "batch": 8, "size": 4},
     RealTraining: {"images": 16, "steps": 3},
     InnerLoop: {"outer": 3, "inner": 1},
+    Trajectories: {"size": 2, "epochs": 3, "starts": 2, "ahead": 2},
     DynamicLoop: {"window": 2, "epochs": 2, "real_per_class": 4},
 }
 
@@ -53,7 +56,8 @@ def small(name):
     recipe = build(name, iterations=10, real_per_class=4)
 
     def less(source):
-        return source and replace(source, **SMALL.get(type(source), {}))
+        own = {"source": less(source.source), "unroll": 2} if isinstance(source, Unrolled) else {}
+        return source and replace(source, **(own or SMALL.get(type(source), {})))
 
     terms = tuple(replace(term, source=less(term.source)) for term in recipe.terms)
     some = recipe.syn_per_class and 3

@@ -55,7 +55,7 @@ def test_other_bad_arguments_are_refused():
     with pytest.raises(ValueError, match="recondense or prefix"):
         ClassMemory(5, shrink="cut")
     with pytest.raises(ValueError, match="did you mean 'ddm'"):
-        ClassMemory(5, method="ddn")
+        ClassMemory(5, method="ddmm")
 
 
 def test_images_with_channels_last_are_refused_before_they_come():

@@ -24,8 +24,8 @@ def package(tmp_path_factory):
     before = names.read_text()
     assert line.count("\n") == 1
     after = before.replace('    "dsa": Suffix(', line + '    "dsa": Suffix(', 1)
-    after = after.replace("import cafe,", "import variance, cafe,", 1)
-    assert len(after) == len(before) + len(line) + len("variance, ")
+    after = after.replace("    cafe,\n", "    cafe,\n    variance,\n", 1)
+    assert len(after) == len(before) + len(line) + len("    variance,\n")
     names.write_text(after)
     return copy
 

@@ -211,7 +211,7 @@ def test_overrides_reach_the_recipe_and_leave_the_method_of_that_name(name):
 
 @pytest.mark.parametrize(
     ("name", "nearest"),
-    [("ddn", "ddm"), ("hearding", "herding"), ("rndom", "random"), ("later_dm", "later_ddm"), ("xyz", "")],
+    [("ddmm", "ddm"), ("hearding", "herding"), ("rndom", "random"), ("later_dm", "later_ddm"), ("xyz", "")],
 )
 def test_an_unknown_method_is_answered_with_the_nearest_and_all_known(name, nearest):
     said = refusal(name)
@@ -318,6 +318,9 @@ def test_settled_settings_have_the_numbers_of_the_budget():
             "trained": 2,
             "meter": None,
             "steps": 1,
+            "pretrained": 0,
+            "pretraining": 5,
+            "subset": 0.5,
         }
     assert ["cifar10", 50, 0.1] in recipe.settings()["terms"]["class_aware_regularisation"]
 

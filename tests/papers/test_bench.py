@@ -149,7 +149,7 @@ def test_the_command_fetches_data_where_it_is_told_to(given, tmp_path, monkeypat
         (["table", "ddm-9"], "unknown table 'ddm-9': known are"),
         (["table", "ddm-1", "--only", "cifar"], "unknown data set of ddm-1 'cifar'"),
         (["table", "ddm-1", "--ipc", "7"], "unknown ipc of ddm-1 '7'"),
-        (["table", "ddm-1", "--method", "ddn"], "unknown method of ddm-1 'ddn'"),
+        (["table", "ddm-1", "--method", "ddmm"], "unknown method of ddm-1 'ddmm'"),
         ([*DDM, "--epochs", "0", "--data", "."], "--epochs 0"),
         ([*DDM, "--repetitions", "0"], "--repetitions 0: give a whole number from 1 to 1000"),
         ([*DDM, "--device", "tpu"], "device 'tpu' is not here"),

@@ -233,7 +233,7 @@ def test_a_remark_stands_below_its_table_and_beside_its_number(results, home, ca
         ({"table": "ddm-9"}, "ddm-9, cifar10, 10, dm, convnet is no cell: unknown table 'ddm-9'"),
         ({"dataset": "svhn"}, "is no cell: unknown data set of ddm-1 'svhn'"),
         ({"ipc": 7}, "is no cell: unknown ipc of ddm-1 '7'"),
-        ({"method": "ddn"}, "is no cell: unknown method of ddm-1 'ddn'"),
+        ({"method": "ddmm"}, "is no cell: unknown method of ddm-1 'ddmm'"),
         (
             {"eval_net": "vgg11"},
             "ddm-1, cifar10, 10, dm, vgg11 is no cell: no number of this evaluation network",

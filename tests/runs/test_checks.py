@@ -20,7 +20,7 @@ def said(check, *args):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"method": "ddn"}, "did you mean 'ddm'"),
+        ({"method": "ddmm"}, "did you mean 'ddm'"),
         ({"codec": "int8"}, "'int8'"),
         ({"network": "resnet"}, "did you mean 'resnet18'?"),
         ({"network": "vgg11"}, "a VGG-11 does not fit images of 8x8"),

@@ -115,7 +115,7 @@ def test_a_run_has_a_condensation_a_method_that_differ_in_it_alone():
     [
         ({"methods": ()}, "no method: give at least one, such as ddm"),
         ({"methods": ("dm", "dm")}, "methods dm, dm: give each of them once"),
-        ({"methods": ("ddn",)}, "unknown method 'ddn': did you mean 'ddm'"),
+        ({"methods": ("ddmm",)}, "unknown method 'ddmm': did you mean 'ddm'"),
     ],
 )
 def test_methods_without_sense_are_one_line(values, said):

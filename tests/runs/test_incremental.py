@@ -208,7 +208,7 @@ def test_uneven_steps_get_the_rest_first_and_a_budget_is_shared(data, tmp_path):
         ({"ipc": 0}, "ipc 0: give a whole number from 1"),
         ({"ipc": None, "budget": 3}, "budget 3 is below one image per class: give 4 to "),
         ({"ipc": 2, "budget": 8}, "give one of ipc"),
-        ({"methods": ("ddn",)}, "did you mean 'ddm'"),
+        ({"methods": ("ddmm",)}, "did you mean 'ddm'"),
         ({"methods": ("dm+stlye",)}, "unknown modifier of dm 'stlye'"),
         ({"methods": ("herding+sm",)}, "takes no modifiers"),
         ({"methods": ("dm", "dm")}, "give each of them once"),

@@ -277,6 +277,30 @@ def discrimination(real, syn):
     return over_classes(real, syn, of_class)
 
 
+def kernel_regression(real, syn):
+    """FRePo, eq. 4, image by image."""
+    own = [e for c in range(syn.classes) for e in images_of(syn.embedding.flatten(0, 1), syn, c)]
+    rows = [torch.stack([(a * b).sum() for b in own]) for a in own]
+    ridge = 1e-6 * average([row[i] for i, row in enumerate(rows)])
+    kernel = torch.stack([row + ridge * (torch.arange(len(own)) == i) for i, row in enumerate(rows)])
+
+    def label(c):
+        return torch.tensor([float(c == j) for j in range(real.classes)], dtype=kernel.dtype) - 1 / real.classes
+
+    per_class = len(own) // syn.classes
+    labels = torch.stack([label(i // per_class) for i in range(len(own))])
+    weights = torch.linalg.solve(kernel.double(), labels.double())
+
+    def of_class(c):
+        errors = []
+        for e in images_of(real.embedding.flatten(0, 1), real, c):
+            guess = torch.stack([(e * s).sum() for s in own]).double() @ weights
+            errors.append(((guess - label(c)) ** 2).sum() / 2)
+        return average(errors)
+
+    return over_classes(real, syn, of_class)
+
+
 def class_centralisation(real, syn):
     """IID, eq. 3-4, of the distance alone."""
 

@@ -32,6 +32,7 @@ from cl_condense.condensation.objectives.means import (
     second_moments,
     third_moments,
 )
+from cl_condense.condensation.objectives.regression import kernel_regression
 from cl_condense.condensation.objectives.relations import class_centralisation, covariance_matching
 from cl_condense.condensation.objectives.style import (
     conv_gram_matrices,
@@ -44,6 +45,7 @@ from cl_condense.condensation.objectives.style import (
     style_moments,
     two_neighbour_diversity,
 )
+from cl_condense.condensation.objectives.unrolled import trajectory_matching, unrolled_classification
 from cl_condense.condensation.view import Objective
 
 __all__ = [
@@ -61,6 +63,7 @@ __all__ = [
     "gradient_matching",
     "gram_matrices",
     "intra_class_diversity",
+    "kernel_regression",
     "layer_matching",
     "linear_mmd",
     "mean_gram_matrices",
@@ -75,5 +78,7 @@ __all__ = [
     "style_moments",
     "third_moments",
     "trained_classification",
+    "trajectory_matching",
     "two_neighbour_diversity",
+    "unrolled_classification",
 ]

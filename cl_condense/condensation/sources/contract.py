@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from cl_condense.common.checkpoint import State
 from cl_condense.common.progress import OnProgress
 from cl_condense.common.ranks import ALONE, Ranks
+from cl_condense.condensation.view import Unroll
 from cl_condense.data.imageset import ImageSet
 from cl_condense.networks.contract import MakeNetwork, Precision
 from cl_condense.training.augment import DSA
@@ -49,12 +50,14 @@ class SampledNetwork(NamedTuple):
         age: iterations since this network came; 0 where networks take turns.
         accuracy: on real images, 0 to 1; None where the source does not know it.
         trained: the same network, or what it became, at the end of its training; None where it has none.
+        unroll: how an objective trains it on the synthetic images; None where none does.
     """
 
     net: nn.Module
     age: int = 0
     accuracy: Tensor | None = None
     trained: nn.Module | None = None
+    unroll: Unroll | None = None
 
 
 class RunningSource(Protocol):
@@ -91,6 +94,15 @@ class NetworkSource(Protocol):
 
     def start(self, context: SourceContext) -> RunningSource:
         """The source of one condensation."""
+        ...
+
+
+@runtime_checkable
+class Checked(Protocol):
+    """Settings whose numbers have to fit one another."""
+
+    def check(self) -> None:
+        """Raises ValueError where they do not, once they are settled."""
         ...
 
 

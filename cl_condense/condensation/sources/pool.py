@@ -49,6 +49,9 @@ class TrainedPool:
         check_whole(self, "size", "epochs", "steps")
         object.__setattr__(self, "seed", checked_seed(self.seed))
 
+    def pool(self) -> TrainedPool:
+        return self
+
     def training(self) -> Training:
         return Training(settled(self.epochs), augment=None, decay=1.0)
 
@@ -96,6 +99,9 @@ class BlendedPool:
         check_whole(self, "size", "epochs", "batch", "steps")
         object.__setattr__(self, "cutmix", finite("cutmix", self.cutmix, at_least=0, at_most=1))
         object.__setattr__(self, "seed", checked_seed(self.seed))
+
+    def pool(self) -> BlendedPool:
+        return self
 
     def training(self) -> Training:
         return Training(

@@ -42,9 +42,18 @@ class PoolFile:
 
     @staticmethod
     def of(
-        context: SourceContext, network: MakeNetwork, training: Training, size: int, seed: int
+        context: SourceContext,
+        network: MakeNetwork,
+        training: Training,
+        size: int,
+        seed: int,
+        *,
+        every_epoch: bool = False,
     ) -> PoolFile | None:
-        """That of a pool; None where none are kept, and for networks that nothing but their code describes."""
+        """That of a pool; None where none are kept, and for networks that nothing but their code describes.
+
+        With ``every_epoch`` it has them at the end of each.
+        """
         if context.pools is None or not _ours(network):
             return None
         real = context.real
@@ -55,6 +64,7 @@ class PoolFile:
             "training": plain(training),
             "size": size,
             "seed": seed,
+            **({"every epoch": True} if every_epoch else {}),
             # what rounds otherwise
             "torch": torch.__version__,
             "device": real.device.type,

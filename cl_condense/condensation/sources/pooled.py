@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -43,6 +43,15 @@ class Pool(Protocol):
         ...
 
 
+@runtime_checkable
+class Pooling(Protocol):
+    """Settings of a source that may have a pool, which is kept in a file."""
+
+    def pool(self) -> Pool | None:
+        """The pool; None where it has none."""
+        ...
+
+
 class Idle:
     """What ``Together`` is for a rank that has no network to train: it keeps step."""
 
@@ -69,10 +78,13 @@ class Pooled:
     Ranks train some of them each, in step.
 
     Attributes:
-        members: the trained ends; empty before they are there.
+        members: the trained ends; empty before they are there. With ``every_epoch`` each network before its
+            first epoch and after every one, network by network.
     """
 
-    def __init__(self, pool: Pool, context: SourceContext, *, blended: bool, steps: int = 1) -> None:
+    def __init__(
+        self, pool: Pool, context: SourceContext, *, blended: bool, steps: int = 1, every_epoch: bool = False
+    ) -> None:
         self._pool, self._scene, self._size, self._steps = pool, context, settled(pool.size), steps
         self._ranks = context.ranks
         self._training, self._make = context.fast(pool.training()), pool.network(context)
@@ -82,6 +94,8 @@ class Pooled:
         self._starts: dict[int, list[Tensor]] = {}
         self.members: list[nn.Module] = []
         self._nets: list[nn.Module] = []  # in training
+        self._every = self._training.epochs if every_epoch else 0
+        self._past: list[list[nn.Module]] = []  # what these were, epoch by epoch
         self._owners = [0] * self._size  # the ranks that train them
         self._work: Together | Idle | None = None
         self._file: PoolFile | None = None  # where the members are kept, so that the state does without them
@@ -90,9 +104,9 @@ class Pooled:
         if self.members:
             return
         file = self._ranks.leads and PoolFile.of(
-            self._scene, self._make, self._training, self._size, self._pool.seed
+            self._scene, self._make, self._training, self._size, self._pool.seed, every_epoch=self._every > 0
         )
-        found = [copy.deepcopy(self._blank) for _ in range(self._size)]
+        found = self._blanks()
         if self._ranks.once(lambda: bool(file and file.load(found))):
             self.members, self._work, self._file = found, None, file or None
             self._spread([0] * self._size)
@@ -100,6 +114,8 @@ class Pooled:
         self._work = self._work or self._begin()
         with torch.enable_grad():
             for progress in self._work.run():
+                if self._every and float(progress.done).is_integer() and progress.done < self._every:
+                    self._past.append(self._copies())
                 on_progress(progress._replace(stage=STAGE))
         self._end()
         self._spread(self._owners)
@@ -125,7 +141,7 @@ class Pooled:
     def state(self) -> State:
         """Of the training, while it goes on; then the networks, unless a file has them."""
         if self._work:
-            whole = self._ranks.union(self._work.state())
+            whole = self._ranks.union({**self._work.state(), **self._epochs_before()})
             return {f"training.{name}": value for name, value in whole.items()}
         kept = [] if self._file else self.members
         return {f"{i}.{k}": value for i, net in enumerate(kept) for k, value in net.state_dict().items()}
@@ -135,8 +151,12 @@ class Pooled:
         if training := under("training.", state):
             self._work = self._begin()
             self._work.restore(training)
+            while own := under(f"past.{len(self._past)}.", training):
+                self._past.append(self._copies())
+                for i, net in enumerate(self._past[-1]):
+                    net.load_state_dict(under(f"{i}.", own))
         elif state:
-            self.members = [copy.deepcopy(self._blank) for _ in range(self._size)]
+            self.members = self._blanks()
             for i, net in enumerate(self.members):
                 net.load_state_dict(under(f"{i}.", state))
 
@@ -144,12 +164,29 @@ class Pooled:
         real = self._scene.real
         return make_feature_net(self._make, len(real.class_ids), real.device).requires_grad_(False)
 
+    def _blanks(self) -> list[nn.Module]:
+        return [copy.deepcopy(self._blank) for _ in range(self._size * (self._every + 1))]
+
+    def _copies(self) -> list[nn.Module]:
+        """Of the networks in training as they are."""
+        found = [copy.deepcopy(self._blank) for _ in self._nets]
+        for own, net in zip(found, self._nets, strict=True):
+            own.load_state_dict(net.state_dict())
+        return found
+
+    def _epochs_before(self) -> State:
+        """What the networks that this rank trains were."""
+        own = own_of(self._owners, self._ranks)
+        each = ((e, i, nets[i].state_dict()) for e, nets in enumerate(self._past) for i in own)
+        return {f"past.{e}.{i}.{name}": value for e, i, net in each for name, value in net.items()}
+
     def _begin(self) -> Together | Idle:
         """Training from the start."""
         real, self._nets = self._scene.real, []
         for number in range(self._size):
             self._initialise(Purpose.POOL, self._pool.seed, number)
             self._nets.append(copy.deepcopy(self._blank).requires_grad_(True))
+        self._past = [self._copies()] if self._every else []
         keys = (Purpose.TRAIN_NET, Purpose.POOL, self._pool.seed)
         self._owners = trainers(self._nets, real, self._ranks)
         own = own_of(self._owners, self._ranks)
@@ -158,14 +195,17 @@ class Pooled:
         return Together([TrainJob(self._nets, real, real.targets, keys).only(own)], self._training)
 
     def _spread(self, owners: list[int]) -> None:
-        for net, owner in zip(self.members, owners, strict=True):
+        for number, net in enumerate(self.members):
+            owner = owners[number // (self._every + 1)]
             self._ranks.spread([*net.state_dict().values()], owner)
 
     def _end(self) -> None:
-        for net in self._nets:
+        each = [*zip(*self._past, self._nets, strict=True)]
+        self.members = [net for own in each for net in own]
+        for net in self.members:
             net.requires_grad_(False)
             net.zero_grad()  # gradients would take as much memory as the networks
-        self.members, self._nets, self._work = self._nets, [], None
+        self._nets, self._past, self._work = [], [], None
 
     def _start(self, number: int) -> list[Tensor]:
         """The initial end of a network."""

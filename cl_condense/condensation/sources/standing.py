@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from cl_condense.common.checkpoint import State
-from cl_condense.common.numbers import check_whole, whole
+from cl_condense.common.checkpoint import State, under
+from cl_condense.common.devices import upload
+from cl_condense.common.numbers import check_whole, finite, whole
+from cl_condense.common.progress import OnProgress
 from cl_condense.common.rng import Purpose, fold
 from cl_condense.condensation.paper_settings import Tuned, settled
 from cl_condense.condensation.sources.contract import (
@@ -18,6 +21,8 @@ from cl_condense.condensation.sources.contract import (
     SampledNetwork,
     SourceContext,
 )
+from cl_condense.condensation.sources.pool import TrainedPool
+from cl_condense.condensation.sources.pretrained import Pretrained
 from cl_condense.condensation.sources.untrained import fit
 from cl_condense.networks.contract import make_feature_net
 from cl_condense.networks.init import Initialiser
@@ -42,6 +47,11 @@ class ModelQueue:
     With ``steps`` above 1 as many iterations look through the same network, and count as one for all that is
     said here: networks are pushed and train once in as many iterations, and have the ages that they have at 1.
 
+    With ``pretrained`` it starts as in the supplement (section 3), for larger data: what is pushed is a random
+    one of so many networks that trained on all real images before, for ``pretraining`` epochs. From there each
+    goes on at a rate of its own, up to a tenth above or below 0.01, on real images of some classes of its own:
+    a share ``subset`` of them, at least 2 where there are so many. The paper gives none of the three numbers.
+
     ``accuracy`` is that of the network's training batches when it was last trained, 0 before. With ``meter``
     it is the authors': the mean over all visits since iterations that ``meter`` divides, at which they evaluate
     and empty their meters, so that it is 0 from there until the network trains again.
@@ -55,15 +65,25 @@ class ModelQueue:
     trained: int = 2
     meter: int | Tuned | None = None
     steps: int = 1
+    pretrained: int = 0
+    pretraining: int = 5
+    subset: float = 0.5
 
     def __post_init__(self) -> None:
-        check_whole(self, "push_every", "train_steps", "size", "batch", "trained", "steps")
-        check_whole(self, "start_with", at_least=0)
+        check_whole(self, "push_every", "train_steps", "size", "batch", "trained", "steps", "pretraining")
+        check_whole(self, "start_with", "pretrained", at_least=0)
+        object.__setattr__(self, "subset", finite("subset", self.subset, above=0, at_most=1))
         if self.meter is not None:
             check_whole(self, "meter")
 
     def lasting(self, steps: int) -> ModelQueue:
         return replace(self, steps=steps)
+
+    def pool(self) -> TrainedPool | None:
+        """Of the networks that it starts from, where these are trained before."""
+        if not self.pretrained:
+            return None
+        return TrainedPool(self.pretrained, self.pretraining, architecture="own")
 
     def start(self, context: SourceContext) -> RunningSource:
         return _Queue(self, context)
@@ -77,15 +97,24 @@ class _Queue:
         self._meter = None if nets.meter is None else settled(nets.meter)
         self._blank = make_feature_net(context.network, len(real.class_ids), real.device).requires_grad_(False)
         self._initialise = Initialiser(self._blank)
+        self._pool = Pretrained(own, nets.subset, context) if (own := nets.pool()) else None
         self.members: list[nn.Module] = []
         self.momenta: list[Momentum] = []
         self.births: list[int] = []
         self.accuracies = torch.zeros(self._size, device=real.device)
         self.visits = torch.zeros(self._size, device=real.device)
-        for _ in range(nets.start_with):
-            self._push()
+        if not self._pool:
+            self._fill()
+
+    def prepare(self, on_progress: OnProgress) -> None:
+        """Trains the networks that are pushed, where they are trained before."""
+        if self._pool:
+            self._pool.prepare(on_progress)
+            if not self.members:
+                self._fill()
 
     def at(self, iteration: int) -> SampledNetwork:
+        self.prepare(lambda progress: None)
         turn, age = divmod(iteration, self._nets.steps)
         if age == 0 and self._meter and turn % self._meter == 0:
             self.accuracies.zero_()
@@ -96,32 +125,56 @@ class _Queue:
         return SampledNetwork(self.members[chosen], age, accuracy=self.accuracies[chosen])
 
     def advance(self, iteration: int, images: Images) -> None:
-        nets, real, seed = self._nets, self._scene.real, self._scene.seed
-        turn, age = divmod(iteration, nets.steps)
-        if age < nets.steps - 1:
+        turn, age = divmod(iteration, self._nets.steps)
+        if age < self._nets.steps - 1:
             return
-        chosen = self._choice(turn, 1)[: nets.trained]
-        count = settled(nets.train_steps) * self._batch
-        index, targets = real.sample(count, Purpose.TRAIN_NET, seed, turn)
-        training = self._scene.fast(Training(1, batch_size=self._batch, augment=None, decay=1.0))
-        members, momenta = [self.members[i] for i in chosen], [self.momenta[i] for i in chosen]
-        x, ranks = Some(real, index), self._scene.ranks
-        found = fit(members, x, targets, training, seed, turn, momenta=momenta, ranks=ranks)
-        for i, accuracy in zip(chosen, found, strict=True):
+        chosen = self._choice(turn, 1)[: self._nets.trained]
+        for i, accuracy in zip(chosen, self._fitted(chosen, turn), strict=True):
             self.visits[i] = self.visits[i] + 1 if self._meter else 1
             self.accuracies[i] = self.accuracies[i].lerp(accuracy, 1 / self.visits[i])
+
+    def _fitted(self, chosen: list[int], turn: int) -> Sequence[Tensor]:
+        """Trains the members at some places; the accuracy of each."""
+        nets, seed = self._nets, self._scene.seed
+        count, keys = settled(nets.train_steps) * self._batch, (seed, turn)
+        training = self._scene.fast(Training(1, batch_size=self._batch, augment=None, decay=1.0))
+        if not self._pool:
+            index, targets = self._scene.real.sample(count, Purpose.TRAIN_NET, *keys)
+            return [*self._fit(chosen, index, targets, training, *keys)]
+        found = []
+        for place in chosen:
+            number = place + (len(self.births) - 1 - place) // self._size * self._size
+            at = replace(training, lr=training.lr * self._pool.rate(number))
+            index, targets = self._of_classes(self._pool.rows(number), count, *keys, number)
+            found += [*self._fit([place], index, targets, at, *keys, number)]
+        return found
+
+    def _of_classes(self, rows: Tensor, count: int, *keys: int) -> tuple[Tensor, Tensor]:
+        """Indices ``[count]`` of random real images of classes, as many of each, and their positions."""
+        real = self._scene.real
+        index = real.draw(-(-count // len(rows)), Purpose.TRAIN_NET, *keys, rows=rows)
+        return index.T.flatten()[:count], upload(rows, real.device).repeat(len(index.T))[:count]
+
+    def _fit(self, places: list[int], index: Tensor, y: Tensor, training: Training, *keys: int) -> Tensor:
+        nets, momenta = [self.members[i] for i in places], [self.momenta[i] for i in places]
+        x = Some(self._scene.real, index)
+        return fit(nets, x, y, training, *keys, momenta=momenta, ranks=self._scene.ranks)
 
     def state(self) -> State:
         state = {"pushed": torch.tensor(len(self.births)), "accuracies": self.accuracies, "visits": self.visits}
         for i, (net, momentum) in enumerate(zip(self.members, self.momenta, strict=True)):
             state |= {f"{i}.{name}": value for name, value in net.state_dict().items()}
             state |= {f"momentum.{i}.{j}": value for j, value in enumerate(momentum)}
+        if self._pool:
+            state |= {f"pool.{name}": value for name, value in self._pool.state().items()}
         return state
 
     def restore(self, state: State) -> None:
+        if self._pool:
+            self._pool.restore(under("pool.", state))
         pushed = whole("pushed", state["pushed"].item(), 0, _MOST_PUSHED)
-        while len(self.births) < min(pushed, self._size):
-            self._push()
+        while len(self.members) < min(pushed, self._size):
+            self._place()
         self.births = [*range(pushed)]
         for i, net in enumerate(self.members):
             own = f"{i}."
@@ -136,16 +189,26 @@ class _Queue:
         seed = self._scene.seed
         return sorted(range(len(self.members)), key=lambda i: fold(Purpose.QUEUE, seed, *keys, i))
 
+    def _fill(self) -> None:
+        for _ in range(self._nets.start_with):
+            self._push()
+
     def _push(self) -> None:
-        """A new random network, in the place of the oldest where the queue is full."""
-        self._initialise(Purpose.QUEUE, self._scene.seed, len(self.births))
-        place = len(self.births) % self._size
-        if place == len(self.members):
-            self.members.append(copy.deepcopy(self._blank))
-            self.momenta.append(at_rest(self._blank))
+        """A new network, in the place of the oldest where the queue is full."""
+        number = len(self.births)
+        if self._pool:
+            self._blank.load_state_dict(self._pool.drawn(number).state_dict())
         else:
-            self.members[place].load_state_dict(self._blank.state_dict())
-            self.accuracies[place] = self.visits[place] = 0
-            for momentum in self.momenta[place]:
-                momentum.zero_()
-        self.births.append(len(self.births))
+            self._initialise(Purpose.QUEUE, self._scene.seed, number)
+        place = number % self._size
+        if place == len(self.members):
+            self._place()
+        self.members[place].load_state_dict(self._blank.state_dict())
+        self.accuracies[place] = self.visits[place] = 0
+        for momentum in self.momenta[place]:
+            momentum.zero_()
+        self.births.append(number)
+
+    def _place(self) -> None:
+        self.members.append(copy.deepcopy(self._blank))
+        self.momenta.append(at_rest(self._blank))
