@@ -155,11 +155,6 @@ TABLES = (
         "idm idm+sm",
         "tinyimagenet",
     ),
-    Otherwise(
-        "iid-1 iid-3 iid-4",
-        "Published: KIP's kernels of infinitely wide networks; ours: FRePo, its successor of finite ones.",
-        "frepo",
-    ),
     Otherwise("idm-1", _BLOCKS, "random herding forgetting dm", "tinyimagenet"),
     Otherwise(
         "idm-1",

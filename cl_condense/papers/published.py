@@ -38,7 +38,6 @@ _STYLE = ("ddm-fig1", "ddm-fig3a", "ddm-suppd", "ddm-suppe")
 _METHODS = {
     "dg(=dc)": "dc",
     "k-center": "k_center",
-    "kip": "frepo",  # whose networks are finite; a note says so
     "dm+cm": "dm+cov",
     **{f"{table} dm+mm": "dm+moments" for table in _STYLE},
     **{f"{table} dm+cm": "dm+gram" for table in _STYLE},
