@@ -47,23 +47,21 @@ def one_thread():
 
 @pytest.fixture(scope="session")
 def tried(pytestconfig):
-    """Takes a row for each format whose files were damaged."""
+    """Takes what the damaged files of a format led to; the record has it at once."""
     from cl_condense.runs.provenance import origin
 
     rows, number, path = [], pytestconfig.getoption("mutations"), pytestconfig.getoption("mutations_json")
-    yield rows
-    if path and rows:
-        command = (
-            f"pytest -n 0 tests/faults/test_mutations.py --mutations {number} --mutations-json {path.name}"
-        )
-        record = {
-            "kind": "mutations",
-            "command": command,
-            **origin("cpu"),
-            "seed": 0,
-            "settings": {"files": number},
-        }
-        path.write_text(json.dumps(record | {"rows": rows}, indent=1) + "\n")
+    record = {"kind": "mutations", **origin("cpu"), "seed": 0, "settings": {"files": number}, "rows": rows}
+
+    def take(name, files, found):
+        said = {"said": found} if found else {}
+        rows.append({"format": name, "files": len(files), "faults": len(found), **said})
+        if path:
+            words = f"--mutations {number} --mutations-json {path.name}"
+            record["command"] = f"pytest -n 0 tests/faults/test_mutations.py {words}"
+            path.write_text(json.dumps(record, indent=1) + "\n")
+
+    return take
 
 
 @pytest.fixture

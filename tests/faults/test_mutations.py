@@ -357,7 +357,7 @@ def test_a_damaged_file_is_read_right_or_named_in_one_line(name, tmp_path, pytes
     monkeypatch.setattr(single, "using_threads", nullcontext)  # thousands would pass the limit of memory
     numbers = range(pytestconfig.getoption("mutations"))
     found = failures(trial, numbers)
-    tried.append({"format": name, "files": len(numbers), "faults": len(found)})
+    tried(name, numbers, found)
     assert found == {}
 
 
@@ -389,5 +389,5 @@ def test_a_report_is_written_whatever_is_damaged_in_its_folder(tmp_path, pytestc
     report(tmp_path / "results")
     numbers = range(pytestconfig.getoption("mutations") // 10)
     found = failures(trial, numbers)
-    tried.append({"format": "a folder of results", "files": len(numbers), "faults": len(found)})
+    tried("a folder of results", numbers, found)
     assert found == {}
