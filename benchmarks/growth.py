@@ -39,8 +39,7 @@ ASSUMED = """\
 - A class costs what one more class cost in the measurement, an iteration without classes what was left.
 - A class of five times the images, real and synthetic, costs and holds five times as much.
 - Classes are shared out evenly: the slowest rank has one in ceil(1000 / ranks).
-- Of networks in a pool each rank trains ceil(size / ranks), of the two of a queue that train once in ten iterations
-  ceil(2 / ranks).
+- Of networks in a pool each rank trains ceil(size / ranks), of a queue's two in ten iterations ceil(2 / ranks).
 - What travels is as long on its way as it takes at 1 GB a second, one message after another.
 - The images lie in a file that every rank maps: they take no memory that the system cannot take back.
 - Beside what is counted a rank takes what importing takes, and the maps of the classes in passing."""
