@@ -64,7 +64,7 @@ def test_every_list_of_names_has_some_and_takes_each_of_them(name):
 @pytest.mark.parametrize(
     ("words", "offered"),
     [
-        ("run --method dd", ["ddm"]),
+        ("run --method dd", ["ddm", "dd"]),
         ("run --method dm --method her", ["herding"]),
         ("condense --method dm+gr", ["dm+gram"]),
         ("condense --method dm+sm+ic", ["dm+sm+icd"]),

@@ -96,7 +96,7 @@ def test_the_small_records_are_copied_and_the_page_has_the_table(results, home, 
     assert sorted(name.split("/")[0] for name in kept) == ["scores.jsonl", "sets", "streams", "streams"]
     assert not any(name.endswith(".safetensors") for name in kept)
     text = page("ddm-1")
-    assert "1 of the 96 cells that are ours to run: 1 at the papers' settings." in text
+    assert "1 of the 108 cells that are ours to run: 1 at the papers' settings." in text
     assert "| Random | 26.0 ± 1.2 \\| 28.0 ± 0.5 (2)\\*<br>3 min |" in text
     assert "| method | cifar10, 10 |" in text
     assert '<img src="docs/campaign-ddm-1.png" width="560"' in text
@@ -255,7 +255,7 @@ def test_economy_and_the_papers_have_rows_of_their_own(results, home, call, page
     fill(results, cells("dm"), off=-3, changes={})
     call("campaign", results)
     text = page("ddm-1")
-    assert "2 of the 96 cells that are ours to run: 2 at the papers' settings, 1 economy." in text
+    assert "2 of the 108 cells that are ours to run: 2 at the papers' settings, 1 economy." in text
     assert "| DM | 48.9 ± 0.6 \\| 48.9 ± 0.5 (2)<br>3 min |" in text
     assert "| DM, economy | 48.9 ± 0.6 \\| 45.9 ± 0.5 (2)\\*<br>3 min |" in text
     assert "Not the papers' settings: economy (2,500 iterations, 64 real" in text
