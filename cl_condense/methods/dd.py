@@ -16,8 +16,8 @@ from cl_condense.condensation.sources.untrained import RandomNets
 from cl_condense.condensation.storage import Pixels
 from cl_condense.training.augment import DSA
 
-# (data set, images per class): steps, three times through the images; learning rate, which for digits is the best
-# of 0.1, 1, 10 and 100 on held-out training images (REPRODUCIBILITY.md), and for others was never looked at.
+# (data set, images per class): steps, three times through the images; learning rate, which for digits is the
+# best of 0.1, 1, 10 and 100 on held-out training images (REPRODUCIBILITY.md), and else was never looked at.
 STEPS, LR = tuned({("cifar10", 1): (3, 1.0), ("cifar10", 10): (30, 1.0), ("digits", 2): (6, 100.0)})
 
 DD = Recipe(

@@ -18,8 +18,8 @@ from cl_condense.condensation.recipe import Recipe, Term
 from cl_condense.condensation.sources.trajectories import Trajectories
 from cl_condense.condensation.sources.unrolled import Unrolled
 
-# (data set, images per class): learning rate. The authors' command for all; that for digits is ours, the best of
-# 1, 10 and 100 on held-out training images (REPRODUCIBILITY.md).
+# (data set, images per class): learning rate. The authors' command for all; that for digits is ours, the best
+# of 1, 10 and 100 on held-out training images (REPRODUCIBILITY.md).
 (LR,) = tuned({("cifar10", 1): (1000.0,), ("digits", 2): (1.0,)})
 
 MTT = Recipe(
