@@ -29,7 +29,7 @@ M3D w/o Fac m3d+pixels;M3D (linear) m3d_linear;M3D (polynomial) m3d_polynomial;D
 DM+queue dm+queue;FrePo frepo;MTT mtt;DD dd"""
 NAMES = dict(entry.rsplit(" ", 1) for entry in NAMES.replace("\n", ";").split(";"))
 UNNAMED = {"ATT", "DSDM", "LD", "NCFM", "WholeDataset", "IDM partition 3x3"}
-UNNAMED |= {"DATM", "DREAM", "SRe2L"}
+UNNAMED |= {"DATM", "DREAM", "KIP", "SRe2L"}
 UNNAMED |= {"DM+CC beta sweep 0.0-2.0"}
 UNNAMED |= {"lambda_CC in [0.01,0.09] accuracy spread", "lambda_CM in [0.005,0.015] accuracy spread"}
 
