@@ -59,7 +59,7 @@ def test_settings_are_never_mixed_in_a_row(two):
     }
     assert "Not the papers' settings: economy (2,500 iterations, 64 real" in table.caption.plain
     assert (
-        filled(DDM, two.pairs) == "3 of the 8 cells that are ours to run: 2 at the papers' settings, 2 economy"
+        filled(DDM, two.pairs) == "3 of the 9 cells that are ours to run: 2 at the papers' settings, 2 economy"
     )
 
 

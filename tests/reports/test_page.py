@@ -386,7 +386,7 @@ def test_a_number_that_several_tables_print_stands_in_the_first(tmp_path):
     # Two tables of a paper are one.
     fill(tmp_path / "r", published("ddm-5", "cifar10", 10, "datadam"))
     both = report(tmp_path / "r")[1].split("### DDM: ddm-1, ddm-5\n")[1].split("### ")[0]
-    assert "| DataDAM \\[2\\] | 54.2 ± 0.8 " in both
+    assert re.search(r"\| DataDAM \\\[\d\\\] \| 54\.2 ± 0\.8 ", both)
     assert "| Random | 26.0 ± 1.2 " in both
 
 

@@ -407,7 +407,8 @@ def test_a_method_keeps_of_its_augmentation_what_fits_the_data_set(name, strateg
 
 
 def test_a_method_has_the_settings_of_the_data_set():
-    recipe = method_for(replace(TINY.main, method="idm", dataset="cifar100", real_per_class=None)).settled(10)
+    own = {"method": "idm", "dataset": "cifar100", "real_per_class": None, "economy": False}
+    recipe = method_for(replace(TINY.main, **own)).settled(10)
     assert (recipe.iterations, recipe.real_per_class, recipe.source.train_steps) == (3, 256, 50)
 
 
