@@ -300,6 +300,22 @@ def grids(record):
     return _table(("by", "cells", "seconds", "of the first row", "load before", "accuracies"), rows)
 
 
+def shrinking(record):
+    """A row a size; for each method and way the accuracy there, and the seconds of coming to it."""
+    columns, sizes = [], record["settings"]["sizes"]
+    for row in record["rows"]:
+        each = [[own[i] for own in row["seeds"]] for i in range(len(sizes))]
+        seconds = [f"{sum(r['seconds'] for r in rows) / len(rows):.3g} s" for rows in each]
+        cells = [
+            f"{_percent([r['accuracies'] for r in rows])}, {s}" for rows, s in zip(each, seconds, strict=True)
+        ]
+        columns.append([f"`{row['method']}`, {row['way']}", *cells])
+    counts = [np.size([own[i]["accuracies"] for own in record["rows"][0]["seeds"]]) for i in range(len(sizes))]
+    nbytes = [record["rows"][0]["seeds"][0][i]["bytes"] for i in range(len(sizes))]
+    rows = zip(sizes, nbytes, *(column[1:] for column in columns), counts, strict=True)
+    return _table(("images a class", "bytes", *(column[0] for column in columns), "n"), rows)
+
+
 FORMS = {
     "steps": ("run", _steps),
     "methods": ("run", _methods),
@@ -313,6 +329,7 @@ FORMS = {
     "equal_bytes": ("equal_bytes", _equal_bytes),
     "speed": ("speed", _speed),
     "grids": ("grids", grids),
+    "shrinking": ("shrinking", shrinking),
     "kills": ("kills", kills),
     "launches": ("launches", launches),
     "roofline": ("launches", roofline),

@@ -100,7 +100,7 @@ def main(methods, sizes, share, seeds, json_file, **given) -> None:
     config, train = CondenseConfig.of(values), TrainConfig.of(values)
     parts, steps = split(images, fit, held), [config.ipc, *map(int, sizes.split(","))]
     settings = values | {"methods": methods, "fit": fit, "held": held, "sizes": steps, "share": share}
-    head = {"kind": "shrinking", "command": command_line("python benchmarks/shrinking.py"), **made}
+    head = {"kind": "shrinking", "command": command_line("python benchmarks/shrinking.py"), **made, "seed": 0}
     record = head | {"settings": settings, "rows": []}
     for method in methods:
         for name, (each, how) in ways(method, share).items():

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from sources import weights
 
 from cl_condense.common.checkpoint import Checkpoint
 from cl_condense.common.rng import Purpose, uniform
@@ -44,10 +45,6 @@ def problem(counts=(16, 29, 17), shape=SHAPE, noise=0.5):
 
 def context(real=None, seed=SEED, network=MAKE, pools=None):
     return SourceContext(real or problem(), network, DSA(), seed, pools=pools)
-
-
-def weights(net):
-    return torch.cat([p.detach().flatten() for p in net.parameters()])
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 import torch.nn.functional as F
+from sources import Exact, never, weights
 
 from cl_condense.common.rng import Purpose, fold, permutation, uniform
 from cl_condense.condensation.sources.contract import SourceContext
@@ -12,36 +13,17 @@ from cl_condense.condensation.sources.pool import TrainedPool
 from cl_condense.condensation.sources.standing import ModelQueue
 from cl_condense.data.imageset import ImageSet
 from cl_condense.methods.registry import build
-from cl_condense.networks.convnet import ConvNet, MakeConvNet
+from cl_condense.networks.convnet import MakeConvNet
 from cl_condense.training.augment import DSA
 
 SHAPE, CLASSES, SEED = (1, 8, 8), (2, 3, 5, 11), 5
 QUEUE = ModelQueue(2, 3, size=4, batch=8, start_with=2, trained=1, pretrained=3, pretraining=2)
 
 
-class Exact(ConvNet):
-    """A small ConvNet in double precision."""
-
-    def __init__(self, classes):
-        super().__init__(SHAPE, classes, width=8, depth=1)
-        self.double()
-
-    def features(self, x, taps=frozenset()):
-        return super().features(x.double(), taps)
-
-
 def context(network=Exact, **options):
     generator = torch.Generator().manual_seed(0)
     images, labels = torch.randn(48, *SHAPE, generator=generator), torch.tensor(CLASSES).repeat(12)
     return SourceContext(ImageSet.of(images, labels), network, DSA(), SEED, **options)
-
-
-def weights(net):
-    return torch.cat([p.detach().flatten() for p in net.parameters()])
-
-
-def never():
-    raise AssertionError("the synthetic images are not looked at")
 
 
 def go_on(net, velocity, real, number, iteration):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from sources import Exact, never, weights
 
 from cl_condense.common.rng import Purpose, permutation
 from cl_condense.condensation.paper_settings import tuned
@@ -15,23 +16,12 @@ from cl_condense.condensation.sources import standing
 from cl_condense.condensation.sources.contract import SourceContext
 from cl_condense.condensation.sources.standing import ModelQueue
 from cl_condense.data.imageset import ImageSet
-from cl_condense.networks.convnet import ConvNet, MakeConvNet
+from cl_condense.networks.convnet import MakeConvNet
 from cl_condense.training.augment import DSA
 
 SHAPE, CLASSES, SEED = (1, 8, 8), (2, 3, 11), 5
 NEVER = 1_000_000
 MAKE = MakeConvNet(SHAPE, width=8, depth=1)
-
-
-class Exact(ConvNet):
-    """A small ConvNet in double precision, so that two ways to the same weights can be told from two others."""
-
-    def __init__(self, classes):
-        super().__init__(SHAPE, classes, width=8, depth=1)
-        self.double()
-
-    def features(self, x, taps=frozenset()):
-        return super().features(x.double(), taps)
 
 
 def problem(counts=(16, 29, 17), shape=SHAPE, noise=0.5):
@@ -45,14 +35,6 @@ def problem(counts=(16, 29, 17), shape=SHAPE, noise=0.5):
 
 def context(real=None, seed=SEED, network=MAKE):
     return SourceContext(real or problem(), network, DSA(), seed)
-
-
-def never():
-    raise AssertionError("the synthetic images are not looked at")
-
-
-def weights(net):
-    return torch.cat([p.detach().flatten() for p in net.parameters()])
 
 
 def changed(before, members):

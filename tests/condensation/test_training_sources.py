@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from sources import Exact, never, weights
 
 from cl_condense.common.rng import Purpose, permutation
 from cl_condense.condensation.paper_settings import tuned
@@ -15,7 +16,6 @@ from cl_condense.condensation.sources import training
 from cl_condense.condensation.sources.contract import SourceContext
 from cl_condense.condensation.sources.training import DynamicLoop, InnerLoop, RealTraining
 from cl_condense.data.imageset import ImageSet
-from cl_condense.networks.convnet import ConvNet
 from cl_condense.networks.init import Initialiser
 from cl_condense.training.augment import DSA
 from cl_condense.training.cutmix import cutmix
@@ -23,17 +23,6 @@ from cl_condense.training.cutmix import cutmix
 SHAPE, CLASSES, SEED = (1, 8, 8), (2, 3, 11), 5
 PLAIN, AUGMENTED = DSA("none"), DSA()
 TUNED = tuned({("cifar10", 1): (2,)})[0]
-
-
-class Exact(ConvNet):
-    """A small ConvNet in double precision, so that two ways to the same weights can be told from two others."""
-
-    def __init__(self, classes):
-        super().__init__(SHAPE, classes, width=8, depth=1)
-        self.double()
-
-    def features(self, x, taps=frozenset()):
-        return super().features(x.double(), taps)
 
 
 def problem(counts=(6, 9, 7)):
@@ -52,10 +41,6 @@ def context(real=None, seed=SEED, augment=PLAIN):
 def pictures(number, m=2):
     """Synthetic images ``[k, m, c, h, w]``."""
     return torch.randn(3, m, *SHAPE, generator=torch.Generator().manual_seed(100 + number))
-
-
-def weights(net):
-    return torch.cat([p.detach().flatten() for p in net.parameters()])
 
 
 def drawn(number, seed=SEED):
@@ -94,10 +79,6 @@ class Images:
     def __call__(self):
         self.calls += 1
         return self.shown[min(self.calls, len(self.shown)) - 1]
-
-
-def never():
-    raise AssertionError("the synthetic images are not looked at")
 
 
 def close(a, b):

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from sources import weights
 from torch import nn
 
 from cl_condense.condensation.sources.contract import SourceContext
@@ -22,10 +23,6 @@ def context(seed=0, network=MAKE):
 
 def source(seed=0, **options):
     return RandomNets(**options).start(context(seed))
-
-
-def weights(net):
-    return torch.cat([p.detach().flatten() for p in net.parameters()])
 
 
 def at(nets, iteration):
