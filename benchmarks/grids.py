@@ -43,8 +43,8 @@ def grid(bench, cells, workers):
 
         silent = {"log_to_driver": False, "logging_level": logging.CRITICAL, "include_dashboard": False}
         ray.init("local", num_cpus=workers, **silent)
-    executor = Ray() if workers else Local()
-    assert Campaign(bench, cells, Limit(), console=Console(quiet=True), executor=executor)() == 0
+    executor, order = (Ray(), "dearest") if workers else (Local(), "printed")
+    assert Campaign(bench, cells, Limit(), order, console=Console(quiet=True), executor=executor)() == 0
     if workers:
         ray.shutdown()
     return time.perf_counter() - begun

@@ -48,7 +48,7 @@ def accuracies(
     for evaluation in EPOCHS:
         training = training_for(replace(train, evaluation=evaluation))
         options = {"network": network, "training": training, "networks": train.networks, "keys": (seed,)}
-        found.append(score(*condensed.decode(), held, **options).double())
+        found.append(score(*condensed.to_train(), held, **options).double())
     return torch.stack(found), seconds
 
 

@@ -6,11 +6,12 @@
     python benchmarks/reproducibility.py
 
 The first two make records, of a run's folder and of what held_out.py, speed.py and `cl-condense table` write
-with --json. The third adds the cells that `cl-condense table --results results` has filled to docs/campaign and
-draws docs/campaign-*.png; without a folder it only draws. The last fills the template, where a line such as
-``<!-- record: digits-2 methods -->`` stands for a table of a record, forms.py has the forms, and
-``<!-- campaign: ddm-1 -->`` for a paper's table with ours beside it, ``<!-- campaign: all -->`` for all tables.
-With --check it writes nothing and ends with exit code 1 where REPRODUCIBILITY.md is not what the records give.
+with --json; of a table it draws docs/NAME.png too. The third adds the cells that `cl-condense table --results
+DIR` has filled to docs/campaign and draws docs/campaign-*.png; without a folder it only draws. The last fills
+the template, where a line such as ``<!-- record: digits-2 methods -->`` stands for a table of a record,
+forms.py has the forms, and ``<!-- campaign: ddm-1 -->`` for a paper's table with ours beside it, ``<!--
+campaign: all -->`` for all tables. With --check it writes nothing and ends with exit code 1 where
+REPRODUCIBILITY.md is not what the records give.
 """
 
 import re
@@ -18,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import click
+import figures
 import forms
 import recording
 from campaign import Campaign
@@ -102,8 +104,14 @@ def main(context, check) -> None:
 def add(name, path, commit) -> None:
     """Make the record NAME of PATH: a run's folder, or a file that a command wrote with --json."""
     with one_line():
-        written = recording.save(HOME / "docs" / "records", name, recording.compact(path, commit))
-    click.echo(f"wrote {written.relative_to(HOME)}; show it with <!-- record: {name} FORM -->")
+        record = recording.compact(path, commit)
+        written = [recording.save(HOME / "docs" / "records", name, record)]
+        if record["kind"] == "table":
+            written.append(HOME / "docs" / f"{name}.png")
+            with atomic(written[-1]) as temporary:
+                temporary.write_bytes(figures.picture(record))
+    told = ", ".join(str(path.relative_to(HOME)) for path in written)
+    click.echo(f"wrote {told}; show it with <!-- record: {name} FORM -->")
 
 
 @main.command()

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cl_condense.common.stopping import Limit
     from cl_condense.data.imageset import ImageSet
     from cl_condense.papers.bench import Bench
+    from cl_condense.papers.forecast import Order
     from cl_condense.papers.published import Cell
     from cl_condense.runs.tasks import Executor
 
@@ -66,7 +67,7 @@ Examples:
 @click.option(
     "--order",
     type=types.ORDER,
-    help="Of what is missing: cheapest or printed.  [default: printed; with --for cheapest]",
+    help="Of what is missing: printed, cheapest, dearest.  [default: printed; --for: cheapest; --ray: dearest]",
 )
 @click.option("--repetitions", type=types.COUNT, help="Sets of each cell.  [default: 1]")
 @click.option("--orders", type=types.COUNT, help="Class orders, where class-incremental.  [default: 5]")
@@ -143,7 +144,7 @@ def _show(
     datasets: tuple[str, ...],
     ipcs: tuple[int, ...],
     methods: tuple[str, ...],
-    order: str | None,
+    order: Order | None,
     sweeps: tuple[str, ...],
     checkpoints: str | None,
     json_file: Path | None,
@@ -172,16 +173,16 @@ def _show(
         writable(json_file, "--json", ours=table_print.ours)
     for line in notes:
         click.echo(line, err=True)
-    cheapest = order == "cheapest" or (order is None and math.isfinite(limit.seconds))
+    order = order or ("cheapest" if math.isfinite(limit.seconds) else "dearest" if units.where else "printed")
     if dry_run:
-        table_print.preview(bench, cells, cheapest, limit)
+        table_print.preview(bench, cells, order, limit)
         return 0
     missing = bench.missing(cells)
     if missing:
         writable(bench.folder, "--results", folder=True)
     for work in missing:  # all of them, before the first begins
         work.check(*bench.load(work.condense.dataset))
-    number = Campaign(bench, cells, limit, cheapest, logs, units)() if missing else 0
+    number = Campaign(bench, cells, limit, order, logs, units)() if missing else 0
     if number:
         return exit_code(number)
     table_print.show(bench, tables, json_file)

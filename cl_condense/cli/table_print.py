@@ -16,7 +16,7 @@ from cl_condense.papers.bench import Bench
 from cl_condense.papers.beside import Comparison, side_by_side
 from cl_condense.papers.campaign import listing
 from cl_condense.papers.footnotes import not_the_papers
-from cl_condense.papers.forecast import Forecast
+from cl_condense.papers.forecast import Forecast, Order
 from cl_condense.papers.published import Cell
 from cl_condense.papers.stream_work import incremental
 from cl_condense.papers.titles import TIMED, TITLES
@@ -56,7 +56,7 @@ def ours(path: Path) -> bool:
         return False
 
 
-def preview(bench: Bench, cells: list[Cell], cheapest: bool, limit: Limit) -> None:
+def preview(bench: Bench, cells: list[Cell], order: Order, limit: Limit) -> None:
     """What is missing, with estimates where the data are there."""
     tell = partial(say, console(_WIDTH))
     lacking: dict[str, ValueError] = {}
@@ -69,7 +69,7 @@ def preview(bench: Bench, cells: list[Cell], cheapest: bool, limit: Limit) -> No
     missing, without = bench.missing(there), bench.missing([c for c in cells if c.dataset in lacking])
     for work in missing:
         work.check(*bench.load(work.condense.dataset))
-    planned = Forecast(bench, there).plan(missing, cheapest) if missing else []
+    planned = Forecast(bench, there).plan(missing, order) if missing else []
     for work in without:
         tell(f"{work}: no estimate without the data")
     if planned or not without:

@@ -45,8 +45,9 @@ class CondensedSet(Dataset[tuple[Tensor, int]]):
     ``CondensedSet(pixels, ...)`` of float32 pixels ``[n, c, h, w]`` stores them by its codec.
 
     Attributes:
-        stored: the tensors of the codec, by name; ``n`` images are what is stored. A set of others may have
-            ``soft`` beside them, ``[n, k]`` float32: probabilities of the classes 0 to k - 1.
+        stored: the tensors of the codec, by name; ``n`` images are what is stored. Where labels were learned,
+            and in sets of others, ``soft`` is beside them, ``[n, k]`` float32: probabilities of the classes 0
+            to k - 1.
         class_ids: labels, ascending; ``counts`` has the number of stored images of each.
         mean, std: per channel; ``255 * (x * std + mean)`` is the pixel that people see.
         codec: how pixels are stored, see ``condensation.codecs``: ``float32``, ``float16`` or ``uint8``.
@@ -70,10 +71,13 @@ class CondensedSet(Dataset[tuple[Tensor, int]]):
     versions: dict[str, str] = field(default_factory=dict)
 
     @staticmethod
-    def of(real: ImageSet, pixels: Tensor, recipe: Json, seed: int, factor: int = 1) -> CondensedSet:
-        """A set of pixels ``[k, ipc, c, h, w]`` for the classes of ``real``."""
+    def of(
+        real: ImageSet, pixels: Tensor, recipe: Json, seed: int, factor: int = 1, *, soft: Tensor | None = None
+    ) -> CondensedSet:
+        """A set of pixels ``[k, ipc, c, h, w]`` for the k classes of ``real``; soft labels ``[k, ipc, k]``."""
+        beside = {} if soft is None else {"soft": soft.flatten(0, 1).float().cpu().clone()}
         return CondensedSet(
-            stored_as("float32", pixels.flatten(0, 1).float().cpu().clone()),
+            stored_as("float32", pixels.flatten(0, 1).float().cpu().clone()) | beside,
             class_ids=real.class_ids,
             counts=(pixels.shape[1],) * len(real.class_ids),
             mean=real.mean,
@@ -148,6 +152,12 @@ class CondensedSet(Dataset[tuple[Tensor, int]]):
         if "soft" not in self.stored:
             return None
         return torch.cat([part.repeat(self.factor**2, 1) for part in self.stored["soft"].split(self.counts)])
+
+    def to_train(self) -> tuple[Tensor, Tensor]:
+        """The images of ``decode``, and what networks learn to say of them: soft labels, or else labels."""
+        images, labels = self.decode()
+        soft = self.soft_labels()
+        return images, labels if soft is None else soft
 
     def to_pixels(self, decoded: bool = False) -> Tensor:
         """uint8 images ``[n, c, h, w]`` for people and for other libraries; values beyond 0 to 255 are cut."""

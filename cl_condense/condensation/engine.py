@@ -27,6 +27,7 @@ from cl_condense.condensation.chunks import (
     some_of,
 )
 from cl_condense.condensation.condensed_set import CondensedSet
+from cl_condense.condensation.labels import LabelStep, LearnedLabels, check_classes, probabilities
 from cl_condense.condensation.multisize import prefix
 from cl_condense.condensation.optimizer import PixelStep
 from cl_condense.condensation.paper_settings import settled
@@ -44,6 +45,7 @@ from cl_condense.networks.contract import MakeNetwork, across_images, make_featu
 from cl_condense.training.augment import Warp
 from cl_condense.training.compiling import compiled
 
+_BY_CLASS = ("pixels", "momentum", "labels", "labels_momentum")  # what is shared out of a state
 _CHECK_EVERY = 500  # iterations between looks at the pixels, which wait for the device
 
 
@@ -99,9 +101,9 @@ class Condensation:
         self._real, self._ahead, self._seed, self._ranks = real, Ahead(real), seed, ranks
         self.recipe = recipe = recipe.settled(ipc)
         self.iteration, self.iterations = 0, settled(recipe.iterations)
-        context = SourceContext(
-            real, network, recipe.augment, seed, recipe.precision, recipe.compiled, pools, ranks
-        )
+        labels = self._labels if recipe.labels else None
+        how = recipe.precision, recipe.compiled
+        context = SourceContext(real, network, recipe.augment, seed, *how, pools, ranks, labels)
         self._sources = {source: source.start(context) for source in recipe.sources()}
         self._see = compiled(see) if recipe.compiled else see
         decoded = ipc * recipe.synthetic.factor**2
@@ -109,6 +111,7 @@ class Condensation:
         self._share = _share(recipe, network, real, self._looked_at, ranks)
         self._pixels = self._share.cut(recipe.synthetic.start(real, ipc, seed)).contiguous()
         self._step = PixelStep(real, recipe, self._pixels, self._share.cut(kept(recipe.synthetic, real, ipc)))
+        self._label_step = self._learning(recipe.labels, ipc) if recipe.labels else None
         self._joint, self._size = _together(recipe, network), chunk
         self._kept: dict[tuple[int, ...], dict[NetworkSource, View]] = {}
         self._on_part: OnProgress | None = None
@@ -136,9 +139,12 @@ class Condensation:
         for terms in turns:
             losses.append(self._gradient(terms, looks))
             self._step(done, phase.rate, last=terms is turns[-1])
+            if self._label_step:
+                self._label_step(phase.rate)
         self.iteration += 1
         if self.iteration == self.iterations or self.iteration % _CHECK_EVERY == 1:
-            check_finite(self._pixels, self.recipe, self.iteration)
+            labels = self._label_step.numbers if self._label_step else None
+            check_finite(self._pixels, self.recipe, self.iteration, labels)
         return _total(losses)
 
     def prepare(self, on_progress: OnProgress = lambda progress: None) -> None:
@@ -176,7 +182,8 @@ class Condensation:
 
     def _own(self) -> State:
         """Of the classes of this rank."""
-        return {"pixels": self._pixels, **self._step.state()}
+        labels = self._label_step.state() if self._label_step else {}
+        return {"pixels": self._pixels, **self._step.state(), **labels}
 
     def _beside(self, state: State) -> State:
         state = {"iteration": torch.tensor(self.iteration), **state}
@@ -191,12 +198,14 @@ class Condensation:
             ValueError: for the state of another condensation.
         """
         try:
-            state = state | {k: self._share.cut(state[k]) for k in ("pixels", "momentum") if k in state}
+            state = state | {k: self._share.cut(state[k]) for k in _BY_CLASS if k in state}
             if not bool((state["pixels"].abs() < ABSURD).all()):
                 raise ValueError(f"pixels beyond {ABSURD:g} or NaN")
             self._pixels.copy_(state["pixels"])
             self.iteration = numbers.whole("iteration", state["iteration"].item(), 0, self.iterations)
             self._step.restore(state, begun=self.iteration > 0)
+            if self._label_step:
+                self._label_step.restore(state)
             for i, source in enumerate(self._sources.values()):
                 own = f"networks.{i}."
                 source.restore({k[len(own) :]: v for k, v in state.items() if k.startswith(own)})
@@ -212,7 +221,11 @@ class Condensation:
         real, pixels = self._real, self._share.collected(self._pixels)
         if len(pixels) < len(real.class_ids):
             real = self._share.of(real)
-        return CondensedSet.of(real, pixels, self.recipe.settings(), self._seed, self.recipe.synthetic.factor)
+        own = self.recipe.settings(), self._seed, self.recipe.synthetic.factor
+        if not self._label_step:
+            return CondensedSet.of(real, pixels, *own)
+        numbers = self._share.collected(self._label_step.numbers)
+        return CondensedSet.of(real, pixels, *own, soft=numbers[: len(pixels)].softmax(-1))
 
     def _progress(self, loss: Tensor) -> Progress:
         """What an iteration tells; of ranks the loss of all at points of a curve, the picture at the end."""
@@ -231,6 +244,19 @@ class Condensation:
     def _images(self) -> Tensor:
         """Decoded, on all ranks, which all ask for them."""
         return decode(self._share.gathered(self._pixels), self.recipe.synthetic.factor)
+
+    def _learning(self, labels: LearnedLabels, ipc: int) -> LabelStep:
+        """What moves the learned labels of the classes of this rank."""
+        real = self._real
+        check_classes(real.class_ids)
+        start = labels.start(len(real.class_ids), ipc, real.device)
+        return LabelStep(labels, self._share.cut(start).contiguous())
+
+    def _labels(self) -> Tensor:
+        """Learned ones of the decoded images, on all ranks, which all ask for them."""
+        assert self._label_step
+        numbers = self._share.gathered(self._label_step.numbers.detach())
+        return probabilities(numbers, self.recipe.synthetic.factor)
 
     def _enter(self, phase: Phase) -> None:
         """Begins a phase, whose number of real images decides which classes go through the network together."""
@@ -300,14 +326,23 @@ class Condensation:
         real = self._kept.get(part.class_ids) or self._look(part, looks, self._batch(part, warp, turn))
         if recipe.reuse > 1 or any(term.apart for term in recipe.terms):
             self._kept[part.class_ids] = real
-        leaf = self._pixels[part.own].requires_grad_()
+        leaf, factor = self._pixels[part.own].requires_grad_(), recipe.synthetic.factor
+
+        def some(x: Tensor) -> Tensor:
+            return some_of(x, part, recipe.syn_per_class, self._seed, self.iteration)
+
         first = leaf if self._prefix == leaf.shape[1] else leaf[:, : self._prefix]
-        images = decode(first, recipe.synthetic.factor)
-        images = some_of(images, part, recipe.syn_per_class, self._seed, self.iteration)
-        syn = self._look(part, looks, recipe.augment(images, warp))
+        leaves, soft = [leaf], None
+        if self._label_step:
+            leaves.append(self._label_step.numbers[part.own].requires_grad_())
+            soft = some(probabilities(leaves[1][:, : self._prefix], factor))
+        syn = self._look(part, looks, recipe.augment(some(decode(first, factor)), warp), soft)
         losses = [self._loss_of(term, real, syn) for term in terms]
         loss = _total(losses)
-        self._step.gradient[part.own] = torch.autograd.grad(loss, leaf)[0]
+        slopes = torch.autograd.grad(loss, leaves)
+        self._step.gradient[part.own] = slopes[0]
+        if self._label_step:
+            self._label_step.gradient[part.own] = slopes[1]
         if self._share.ranks.leads:
             return loss.detach()
         apart = [each.detach() for term, each in zip(terms, losses, strict=True) if not term.joint]
@@ -339,9 +374,13 @@ class Condensation:
         return self._wanted(self._chunks[after % len(self._chunks)], number + after // len(self._chunks))
 
     def _look(
-        self, part: Chunk, looks: dict[NetworkSource, SampledNetwork], images: Tensor
+        self,
+        part: Chunk,
+        looks: dict[NetworkSource, SampledNetwork],
+        images: Tensor,
+        soft: Tensor | None = None,
     ) -> dict[NetworkSource, View]:
-        """What each network sees of images ``[k, m, c, h, w]`` of a chunk of classes."""
+        """What each network sees of images ``[k, m, c, h, w]`` of a chunk of classes, with learned labels."""
         recipe, views = self.recipe, {}
         for nets, look in looks.items():
             read = statistics_of(t.objective for t in recipe.terms if (t.source or recipe.source) == nets)
@@ -353,6 +392,7 @@ class Condensation:
                 look.accuracy,
                 trained=look.trained,
                 unroll=look.unroll,
+                soft=soft,
                 keys=(self._seed, self.iteration),
                 precision=recipe.precision,
                 see=self._see,

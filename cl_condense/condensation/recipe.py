@@ -13,13 +13,14 @@ from cl_condense.common.kinds import check_flag, check_kind, check_parts
 from cl_condense.common.numbers import finite, whole
 from cl_condense.common.plain import Json
 from cl_condense.common.suggest import choice
+from cl_condense.condensation.labels import LearnedLabels
 from cl_condense.condensation.objectives import Objective
 from cl_condense.condensation.paper_settings import Tuned, plain, settle, settled, settled_number
 from cl_condense.condensation.phases import Phase, Quiet
 from cl_condense.condensation.sources.contract import Lasting, NetworkSource
 from cl_condense.condensation.sources.untrained import RandomNets
 from cl_condense.condensation.storage import Pixels, Synthetic
-from cl_condense.condensation.view import View
+from cl_condense.condensation.view import View, reads_labels
 from cl_condense.networks.contract import Precision
 from cl_condense.training.augment import DSA
 
@@ -134,6 +135,7 @@ class Recipe:
         compiled: networks go through torch.compile: minutes at first, less time an iteration after it.
         reuse: iterations that share a real batch, its augmentation and its features, which are computed once
             and kept for all classes; see ``reusing``.
+        labels: learned with the images, where an objective reads them; None: each image is of its class.
         multisize: share of the iterations that look at the first images of each class alone, so that these are
             good without the others; see ``condensation.multisize``. 0: none.
         chosen: what a method's expression set, such as ``lr`` or ``source.size``: economy and options for
@@ -158,6 +160,7 @@ class Recipe:
     precision: Precision = "float32"
     compiled: bool = False
     reuse: int = 1
+    labels: LearnedLabels | None = None
     multisize: float = 0.0
     chosen: tuple[str, ...] = ()
 
@@ -186,8 +189,9 @@ class Recipe:
         rest = {name: plain(getattr(self, name)) for name in self.known()}
         terms = {name: plain(weight) for name, weight in weights.items()}
         more = {**({"sources": own} if own else {}), **({"blocks": blocks} if blocks else {})}
-        if not self.multisize:  # records have what is there
-            del rest["multisize"]
+        for name in ("labels", "multisize"):  # records have what is there
+            if not getattr(self, name):
+                del rest[name]
         return {"name": self.name, "terms": terms, **more, **rest}
 
     def reusing(self, iterations: int) -> Recipe:
@@ -286,6 +290,12 @@ def _check_kinds(recipe: Recipe) -> None:
         if isinstance(part, type) or not callable(getattr(part, "start", None)):
             raise ValueError(f"{name} {part!r}: give an object such as {example}")
     check_kind("quiet", recipe.quiet, Quiet | None, "a Quiet, or None")
+    check_kind("labels", recipe.labels, LearnedLabels | None, "LearnedLabels(), or None")
+    if recipe.labels and not all(term.joint and reads_labels(term.objective) for term in recipe.terms):
+        raise ValueError(
+            f"{recipe.name} does not read labels, so that none are learned: take a method that does, such as "
+            "frepo or dd"
+        )
     check_parts("halvings", recipe.halvings, object, "shares of the iterations")
     check_parts("chosen", recipe.chosen, str, "names of settings")
     for name in ("class_steps", "compiled"):

@@ -87,7 +87,9 @@ class _Together(View):
 
     def __init__(self, own: View, share: Share) -> None:
         everyone = share.gathered(own.images), share.gathered(own.targets)
-        super().__init__(own.net, *everyone, accuracy=own.accuracy, unroll=own.unroll, keys=own.keys)
+        soft = None if own.soft is None else share.gathered(own.soft)
+        look = own.accuracy, own.unroll, own.keys
+        super().__init__(own.net, *everyone, accuracy=look[0], unroll=look[1], soft=soft, keys=look[2])
         self._own, self._share, self._statistics = own, share, own._statistics
 
     @cached_property

@@ -24,7 +24,13 @@ def check_alike(given: State, taken: State) -> None:
             raise ValueError(f"{name} is NaN or infinite")
 
 
-def check_finite(pixels: Tensor, recipe: Recipe, iteration: int) -> None:
+def check_finite(pixels: Tensor, recipe: Recipe, iteration: int, labels: Tensor | None = None) -> None:
+    """Raises ValueError for pixels, and numbers behind labels, that are no more what they should be."""
+    if labels is not None and not bool(labels.isfinite().all()):
+        raise ValueError(
+            f"{recipe.name} diverged: labels are NaN or infinite by iteration {iteration}; lower their rate, "
+            f"such as {recipe.name}@labels.lr=0.1"
+        )
     if not bool((pixels.abs() < ABSURD).all()):  # false for NaN too
         raise ValueError(
             f"{recipe.name} diverged: pixels beyond {ABSURD:g} or NaN by iteration {iteration}; "

@@ -66,6 +66,21 @@ class Pixels:
 
 
 @dataclass(frozen=True)
+class RealImages:
+    """Each stored image is a random real one, and stays it; what is learned is its label."""
+
+    @property
+    def factor(self) -> int:
+        return 1
+
+    def start(self, real: ImageSet, ipc: int, seed: int) -> Tensor:
+        return Pixels().start(real, ipc, seed)
+
+    def kept(self, real: ImageSet, ipc: int) -> Tensor:
+        return torch.ones(len(real.class_ids), ipc, dtype=torch.bool)
+
+
+@dataclass(frozen=True)
 class Partition:
     """Each stored image holds factor x factor smaller ones, which are enlarged for use (IDC; IDM, eq. 5).
 

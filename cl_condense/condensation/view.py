@@ -39,11 +39,11 @@ class Statistic(NamedTuple):
         return tuple(self.mean(maps) for maps in blocks)
 
 
-def reading(*statistics: Statistic) -> Callable[[Objective], Objective]:
-    """Marks an objective with the statistics that it asks its views for."""
+def reading(*statistics: Statistic, labels: bool = False) -> Callable[[Objective], Objective]:
+    """Marks an objective with the statistics that it asks its views for, and one that reads their labels."""
 
     def mark(objective: Objective) -> Objective:
-        vars(objective)["statistics"] = statistics
+        vars(objective).update(statistics=statistics, labels=labels)
         return objective
 
     return mark
@@ -52,6 +52,11 @@ def reading(*statistics: Statistic) -> Callable[[Objective], Objective]:
 def statistics_of(objectives: Iterable[Objective]) -> tuple[Statistic, ...]:
     """Those that the objectives read, each once."""
     return tuple(dict.fromkeys(s for objective in objectives for s in getattr(objective, "statistics", ())))
+
+
+def reads_labels(objective: Objective) -> bool:
+    """Whether it is one that learned labels can be learned for."""
+    return bool(getattr(objective, "labels", False))
 
 
 class NetworkOutputs(NamedTuple):
@@ -118,6 +123,7 @@ class View:
         accuracy: share of real images that the network classifies rightly, 0 to 1; None where it is untrained.
         trained: the network at the end of its training; None where it has none.
         unroll: how an objective trains it on the images; None where none does.
+        soft: ``[k, m, k]``, learned labels; None: each image is of its class.
         keys: what an objective draws random numbers from: the seed and the iteration.
         precision: of what the network computes in ``features``; what leaves it is float32 all the same.
         see: how a part of the images goes through the network: ``see``, or its compiled form.
@@ -133,12 +139,13 @@ class View:
         *,
         trained: nn.Module | None = None,
         unroll: Unroll | None = None,
+        soft: Tensor | None = None,
         keys: tuple[int, ...] = (),
         precision: Precision = "float32",
         see: See = see,
     ) -> None:
         self.net, self.images, self.accuracy, self.keys, self._trained = net, images, accuracy, keys, trained
-        self.unroll = unroll
+        self.unroll, self.soft = unroll, soft
         self._statistics, self._precision, self._see = statistics, precision, see
         self.classes = len(images)
         self.targets = torch.arange(self.classes, device=images.device) if targets is None else targets
@@ -192,6 +199,8 @@ class View:
     @property
     def labels(self) -> Tensor:
         """``[k, m, k]``, probabilities of the classes of the view, in its order."""
+        if self.soft is not None:
+            return self.soft
         own = torch.eye(self.classes, device=self.images.device)[:, None]
         return own.expand(-1, self.images.shape[1], -1)
 

@@ -126,6 +126,11 @@ class ClassMemory:
         self.codec, self.dataset, self.shrink = codec, dataset, shrink
         self.method = _named(method, dataset, papers) if isinstance(method, str) else method
         check_kind("method", self.method, Method, "a name such as ddm, a Recipe, or a method of your own")
+        if isinstance(self.method, Recipe) and self.method.labels:
+            raise ValueError(
+                f"{self.method.name} learns labels over all classes, which come one after another here: take a "
+                "method with hard labels, such as frepo, or condense the whole data set"
+            )
         if iterations is not None:
             iterations = numbers.whole("iterations", iterations)
             if isinstance(self.method, Recipe | Coreset) and "iterations" in self.method.chosen:

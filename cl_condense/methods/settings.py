@@ -96,7 +96,7 @@ def _settings(recipe: Recipe, groups: Groups) -> Iterator[Setting]:
     for name in OWN:
         yield Setting((name,), name, getattr(recipe, name), partial(_of_recipe, name))
     yield from _weights(recipe, groups)
-    for part in ("source", "synthetic"):
+    for part in ("source", "synthetic", "labels"):
         for path, value in _fields(getattr(recipe, part)):
             field = path.rpartition(".")[2]
             yield Setting((f"{part}.{path}",), field, value, partial(_of_part, part, path))
@@ -113,7 +113,7 @@ def _weights(recipe: Recipe, groups: Groups) -> Iterator[Setting]:
         for path, value in _fields(term.source):
             full = tuple(f"{name}.{path}" for name in names)
             yield Setting(full, path.rpartition(".")[2], value, partial(_of_source, objective, path))
-    if reading := tuple(term.objective for term in recipe.terms if hasattr(term.objective, "statistics")):
+    if reading := tuple(term.objective for term in recipe.terms if getattr(term.objective, "statistics", ())):
         own_blocks = next(term.blocks for term in recipe.terms if term.objective in reading)
         yield Setting(("blocks",), "blocks", own_blocks, partial(_of_blocks, reading))
     for name, several in groups.items():

@@ -23,7 +23,7 @@ from cl_condense.common.recorder import Recorder
 from cl_condense.common.stopping import Limit, Stop
 from cl_condense.condensation.sources.pooled import STAGE
 from cl_condense.papers.bench import Bench
-from cl_condense.papers.forecast import Forecast, Planned
+from cl_condense.papers.forecast import Forecast, Order, Planned
 from cl_condense.papers.published import Cell
 from cl_condense.papers.work import Work
 from cl_condense.runs.config import digest
@@ -35,7 +35,7 @@ class Campaign:
     """What is missing of the cells of tables, in an order, within a limit of time.
 
     Attributes:
-        cheapest: the shortest first, by estimate; else in the order of the cells.
+        order: in which they are begun, see ``Order``.
         logs: loggers of a ``Recorder``; the folder's name is its run.
         executor: does them, here one after another, or elsewhere several at a time.
     """
@@ -43,7 +43,7 @@ class Campaign:
     bench: Bench
     cells: Sequence[Cell]
     limit: Limit = field(default_factory=Limit)
-    cheapest: bool = False
+    order: Order = "printed"
     logs: Sequence[str] = ()
     executor: Executor = field(default_factory=Local)
     console: Console = field(default_factory=stderr)
@@ -75,7 +75,7 @@ class Campaign:
 
     def _do(self, missing: list[Work]) -> None:
         forecast = Forecast(self.bench, self.cells)
-        plan = forecast.plan(missing, self.cheapest)
+        plan = forecast.plan(missing, self.order)
         self._planned = {each.work: each for each in plan}
         self._foresee(sum(each.seconds() for each in plan))
         folder = self.bench.folder.resolve()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -14,6 +14,10 @@ from cl_condense.papers.costs import Costs
 from cl_condense.papers.published import Cell
 from cl_condense.papers.timings import Units
 from cl_condense.papers.work import Piece, Work
+
+Order = Literal["printed", "cheapest", "dearest"]
+"""As the cells are, or by estimate: the cheapest first does most in a limited time, the dearest first leaves no
+worker alone with a long one at the end."""
 
 _SHORT = 0.2  # seconds: what is shorter says nothing of the model
 
@@ -56,14 +60,14 @@ class Forecast:
             for p in found
         ]
 
-    def plan(self, works: Iterable[Work], cheapest: bool) -> list[Planned]:
-        """The works in the order in which they are done, the cheapest first or as they are.
+    def plan(self, works: Iterable[Work], order: Order) -> list[Planned]:
+        """The works in the order in which they are begun.
 
         What several of them share is done, and counted, with the first.
         """
         planned = [Planned(work, self.pieces(work)) for work in works]
-        if cheapest:
-            planned.sort(key=Planned.seconds)
+        if order != "printed":
+            planned.sort(key=Planned.seconds, reverse=order == "dearest")
         made: set[str] = set()
         for i, (work, pieces) in enumerate(planned):
             if work.makes() in made:

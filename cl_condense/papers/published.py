@@ -56,6 +56,7 @@ _METHODS = {
     "dm+2nd reg.": "dm+moment2",
     "dm+2nd&3rd reg.": "dm+moment2+moment3",
     "idc-i": "idc+pixels",
+    "frepo": "frepo+labels",
     "ncfm without curation": "dance+cf",
     "dm w/ l_m3d": "dm+m3d",
     "idm w/ l_m3d": "idm+m3d",

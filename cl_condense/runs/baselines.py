@@ -122,9 +122,8 @@ def reached(
     if isinstance(made, ImageSet):
         images, labels = placed(made, device), made.labels
     else:
-        decoded, labels = made.decode()
-        soft = made.soft_labels()
-        images, labels = decoded.to(device), labels if soft is None else soft
+        decoded, labels = made.to_train()
+        images = decoded.to(device)
     return score(
         images,
         labels.to(device),

@@ -16,7 +16,7 @@ from cl_condense.condensation.storage import Partition, Pixels
 from cl_condense.methods.registry import BASES, COMPOSED, MODIFIERS, build
 
 CORESETS = ("random", "herding", "k_center", "forgetting", "reservoir")
-ON_DM = [m for m in MODIFIERS if m not in ("ce", "calibration", "meter", "pixels", "dsa")]
+ON_DM = [m for m in MODIFIERS if m not in ("ce", "calibration", "labels", "meter", "pixels", "dsa")]
 EVERY = [
     *BASES,
     *COMPOSED,

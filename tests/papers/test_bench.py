@@ -106,7 +106,7 @@ def test_each_row_trains_as_its_paper(bench):
 
 def test_an_estimate_is_positive_and_leaves_nothing(bench):
     wanted = cells("random", "dm")
-    plan = Forecast(bench, wanted).plan(bench.missing(wanted), cheapest=False)
+    plan = Forecast(bench, wanted).plan(bench.missing(wanted), "printed")
     assert all(each.seconds() > 0 for each in plan)
     assert not bench.folder.exists()
 

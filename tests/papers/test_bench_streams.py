@@ -148,7 +148,7 @@ def test_other_settings_are_other_runs(bench):
 def test_an_estimate_is_of_what_is_missing_and_leaves_nothing(bench):
     wanted = stream_cells("random", "herding", "dm")
     works, forecast = bench.missing(wanted), Forecast(bench, wanted)
-    assert all(each.seconds() > 0 for each in forecast.plan(works, cheapest=False))
+    assert all(each.seconds() > 0 for each in forecast.plan(works, "printed"))
     assert not bench.folder.exists()
     bench.do(works[0])
     assert forecast.pieces(works[0]) == []

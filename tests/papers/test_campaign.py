@@ -102,8 +102,8 @@ def test_the_command_refuses_a_duration_before_any_work(tmp_path, capsys, monkey
     assert capsys.readouterr().err == (
         "Error: --for 'soon': give a length of time, such as 2h30m, 45m or 90s\n"
     )
-    assert call(*DDM, "--order", "dearest") == 2
-    assert "cheapest" in capsys.readouterr().err
+    assert call(*DDM, "--order", "dear") == 2
+    assert "dearest" in capsys.readouterr().err
 
 
 def test_a_campaign_that_is_cut_ends_with_the_same_scores(bench, tmp_path, quick):
@@ -189,12 +189,16 @@ def test_the_cheapest_comes_first_and_what_is_shared_counts_once(bench, monkeypa
     monkeypatch.setattr(Costs, "training", lambda self: 2.0 if self.scoring.network == "convnet" else 3.0)
     wanted = cells("random", "dm")
     forecast = Forecast(bench, wanted)
-    for cheapest, order in ((True, ["dm", "random"]), (False, ["random", "dm"])):
-        plan = forecast.plan(bench.missing(wanted), cheapest)
-        assert [each.work.condense.method for each in plan] == order
+    for order, methods in (
+        ("cheapest", ["dm", "random"]),
+        ("printed", ["random", "dm"]),
+        ("dearest", ["random", "dm"]),
+    ):
+        plan = forecast.plan(bench.missing(wanted[::-1] if order == "dearest" else wanted), order)
+        assert [each.work.condense.method for each in plan] == methods
     nets = published("ddm-4", method="dm")
     crossed = [w for w in bench.missing(nets) if w.condense.network == "convnet" and w.condense.seed == 0]
-    plan = Forecast(bench, nets).plan(crossed, cheapest=True)
+    plan = Forecast(bench, nets).plan(crossed, "cheapest")
     assert [each.seconds() for each in plan] == [1.0 + 2.0, *[3.0] * (len(crossed) - 1)]
 
 

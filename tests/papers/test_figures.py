@@ -113,7 +113,7 @@ def test_the_sets_of_a_curve_are_of_one_condensation(tmp_path):
     works = [work for cell in cells for work in bench.works(cell)]
     assert [work.after for work in works] == [1, 2, 4, 8, 12, 16, None]
     assert len({work.makes() for work in works}) == 1
-    plan = Forecast(bench, cells).plan(works, cheapest=False)
+    plan = Forecast(bench, cells).plan(works, "printed")
     assert [len(each.pieces) for each in plan] == [2, 1, 1, 1, 1, 1, 1]
     bench.do(works[3])
     assert len([*(tmp_path / "sets").glob("*.safetensors")]) == 7

@@ -26,9 +26,9 @@ K-Center k_center;M3D m3d;Random random;DM+2nd Reg. dm+moment2;DM+2nd&3rd Reg. d
 IDC-I idc+pixels;IDM partition 1x1 idm+pixels;IDM partition 2x2 idm;DM w/ L_M3D dm+m3d;IDM w/ L_M3D idm+m3d
 DANCE dance;NCFM without curation dance+cf;DM+MM dm+moments;DM+MM+CM dm+sm;DM+MM+CM+ICD ddm;IID iid
 M3D w/o Fac m3d+pixels;M3D (linear) m3d_linear;M3D (polynomial) m3d_polynomial;DM+trained dm+trained
-DM+queue dm+queue;FrePo frepo;MTT mtt;DD dd"""
+DM+queue dm+queue;FrePo frepo+labels;MTT mtt;DD dd;LD ld"""
 NAMES = dict(entry.rsplit(" ", 1) for entry in NAMES.replace("\n", ";").split(";"))
-UNNAMED = {"ATT", "DSDM", "LD", "NCFM", "WholeDataset", "IDM partition 3x3"}
+UNNAMED = {"ATT", "DSDM", "NCFM", "WholeDataset", "IDM partition 3x3"}
 UNNAMED |= {"DATM", "DREAM", "KIP", "SRe2L"}
 UNNAMED |= {"DM+CC beta sweep 0.0-2.0"}
 UNNAMED |= {"lambda_CC in [0.01,0.09] accuracy spread", "lambda_CM in [0.005,0.015] accuracy spread"}

@@ -73,7 +73,10 @@ def small(name):
 
 
 def images(folder, stop, name, ranks=ALONE):
-    """The images that a method makes; None where it was stopped. Words before its name say what is other."""
+    """The images that a method makes, with learned labels; None where it was stopped.
+
+    Words before its name say what is other.
+    """
     *other, method = name.split()
     real = few(next((SIDE[word] for word in other if word in SIDE), 8))
     norm = next((NORM[word] for word in other if word in NORM), "instance")
@@ -99,7 +102,8 @@ def images(folder, stop, name, ranks=ALONE):
         )
     except Enough:
         return None
-    return made.pixels
+    soft = made.soft_labels()
+    return made.pixels if soft is None else torch.cat([made.pixels.flatten(), soft.flatten()])
 
 
 def condensing(folder, stop, names):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cl_condense.condensation.view import View
+from cl_condense.condensation.view import View, reading
 
 _RIDGE = 1e-6  # of the mean of the kernel's diagonal, as in both papers' code
 
 
+@reading(labels=True)
 def kernel_regression(real: View, syn: View) -> Tensor:
     """Error on real images of ridge regression on the synthetic ones, in the embedding (FRePo).
 

@@ -9,11 +9,12 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.func import functional_call
 
-from cl_condense.condensation.view import View
+from cl_condense.condensation.view import View, reading
 
 Weights = Mapping[str, Tensor]
 
 
+@reading(labels=True)
 def unrolled_classification(real: View, syn: View) -> Tensor:
     """Cross-entropy of real images under the network trained on the synthetic ones (DD, arXiv:1811.10959).
 
@@ -24,6 +25,7 @@ def unrolled_classification(real: View, syn: View) -> Tensor:
     return losses.view(real.classes, -1).mean(1).sum()
 
 
+@reading(labels=True)
 def trajectory_matching(real: View, syn: View) -> Tensor:
     """Where training on the synthetic images leads, against where it led on real ones (MTT, arXiv:2203.11932).
 

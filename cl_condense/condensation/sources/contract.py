@@ -19,13 +19,14 @@ from cl_condense.training.augment import DSA
 from cl_condense.training.protocol import Training
 
 Images = Callable[[], Tensor]
-"""The synthetic images ``[k, m, c, h, w]`` of the moment, decoded."""
+"""The synthetic images ``[k, m, c, h, w]`` of the moment, decoded; or their labels ``[k, m, classes]``."""
 
 
 class SourceContext(NamedTuple):
     """What networks may be made from and trained on, and how; in the folder ``pools`` trained ones are kept.
 
-    All of the ``ranks`` have all networks; each that trains is trained by one of them, and then spread.
+    All of the ``ranks`` have all networks; each that trains is trained by one of them, and then spread. What
+    trains on the synthetic images takes their ``labels`` where these are learned.
     """
 
     real: ImageSet
@@ -36,6 +37,7 @@ class SourceContext(NamedTuple):
     compiled: bool = False
     pools: Path | None = None
     ranks: Ranks = ALONE
+    labels: Images | None = None
 
     def fast(self, training: Training) -> Training:
         """A protocol at the precision of the context, compiled where it is."""

@@ -76,6 +76,8 @@ class _Recycled:
         self.ages[place] += 1
         x = images().detach()
         y = torch.arange(len(x), device=x.device).repeat_interleave(x.shape[1])
+        if context.labels:
+            y = context.labels().detach().flatten(0, 1)
         x = x.flatten(0, 1)
         if len(x) > self._batch:
             keys = Purpose.TRAIN_NET, context.seed, iteration
