@@ -305,7 +305,7 @@ def shrinking(record):
     columns, sizes = [], record["settings"]["sizes"]
     for row in record["rows"]:
         each = [[own[i] for own in row["seeds"]] for i in range(len(sizes))]
-        seconds = [f"{sum(r['seconds'] for r in rows) / len(rows):.3g} s" for rows in each]
+        seconds = [f"{sum(r['seconds'] for r in rows) / len(rows):.2f} s" for rows in each]
         cells = [
             f"{_percent([r['accuracies'] for r in rows])}, {s}" for rows, s in zip(each, seconds, strict=True)
         ]
