@@ -52,7 +52,7 @@ class Started:
         """Which of the images ``[k, ipc]`` stay as they are, on the host."""
         counts = dict(zip(self.condensed.class_ids, self.condensed.counts, strict=True))
         has = torch.tensor([counts.get(c, 0) for c in real.class_ids])
-        return (torch.arange(ipc) < has[:, None]) & self.only_new
+        return (torch.arange(ipc) < has[:, None]) & self.only_new | kept(self.inner, real, ipc)
 
     def settings(self) -> Json:
         """What a record says of it."""
@@ -67,8 +67,13 @@ def started(
 
     Raises:
         ValueError: for soft labels, classes that the data have not, images of another shape, more of a class
-            than ``ipc``, and with ``only_new`` where nothing is new.
+            than ``ipc``, and with ``only_new`` where nothing is new, or labels are learned.
     """
+    if only_new and recipe.labels:
+        raise ValueError(
+            f"only new images are wanted, and {recipe.name} learns the labels of all: leave only_new out, or "
+            "take a method with hard labels"
+        )
     own = _fitting(condensed, real)
     if own.shape != real.shape:
         raise ValueError(

@@ -183,6 +183,20 @@ def test_labels_that_diverge_are_named():
         check_finite(torch.zeros(2), build("ld"), 3, torch.tensor([0.5, float("nan")]))
 
 
+def test_a_condensed_set_gets_labels():
+    """Its images stay under ``ld``, and are where those of ``frepo+labels`` begin."""
+    real = problem()
+    start = condense(real, "dm", ipc=2, network=MAKE, iterations=3, real_per_class=6)
+    for name, stay in (("ld", True), ("frepo+labels", False)):
+        made = condense(real, name, ipc=2, network=MAKE, iterations=4, real_per_class=6, start=start)
+        assert made.soft_labels().shape == (6, 3)
+        assert made.pixels.equal(start.pixels) is stay
+        with pytest.raises(ValueError, match=f"{name} learns the labels of all: leave only_new out"):
+            condense(real, name, ipc=3, network=MAKE, iterations=4, start=start, only_new=True)
+    with pytest.raises(ValueError, match="soft labels, which condensing would lose"):
+        condense(real, "dm", ipc=2, network=MAKE, iterations=4, start=made)
+
+
 def test_first_labels_are_as_certain_as_asked():
     for classes in (1, 2, 10):
         start = LearnedLabels(certainty=0.6).start(classes, 2, torch.device("cpu")).softmax(-1)
