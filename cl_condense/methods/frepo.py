@@ -5,8 +5,8 @@ on the synthetic images (RecycledNets). It is the finite successor of KIP (Nguye
 kernels are those of infinitely wide networks, and which the papers' tables quote.
 
 The authors' images take 500,000 steps of LAMB at 0.0003, on images whitened by ZCA, and their labels are
-learned too. Here the steps are SGD's, at rates of our own, and labels are hard; with ``+labels`` they are learned
-probabilities (``ld.py``).
+learned too. Here the steps are SGD's, at rates of our own, and labels are hard; with ``+labels`` they are
+learned probabilities (``ld.py``).
 """
 
 from cl_condense.condensation.objectives import kernel_regression
