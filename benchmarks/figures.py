@@ -16,7 +16,7 @@ def picture(record):
     """A PNG of what ``cl-condense table --json`` wrote."""
     rows = record["rows"]
     drawn = curves(Point(*place, *_percent(row)) for row in rows for place in _places(row))
-    on_lines = {(point.mean, point.std) for lines in drawn.values() for own in lines.values() for point in own}
+    on_lines = {point for lines in drawn.values() for own in lines.values() for point in own}
     return curve_plot(drawn) if 2 * len(on_lines) > len(rows) else dot_plot([*map(_pair, rows)])
 
 

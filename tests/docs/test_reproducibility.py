@@ -259,6 +259,24 @@ def test_a_papers_table_becomes_a_table(home, tmp_path, shown, monkeypatch):
         f"cifar10, 10 images per class, convnet | 48.9 ± 0.6 | {ours.mean():.1f} ± {ours.std():.1f} | " in text
     )
     assert "cl-condense table ddm-1 --only cifar10 --ipc 10 --method random --method dm --networks 2 " in text
+    assert (home / "docs/x.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_picture_of_a_table_has_curves_where_methods_differ_in_a_setting(load, monkeypatch):
+    figures, drawn = load("figures"), []
+    monkeypatch.setattr(figures, "curve_plot", drawn.append)
+    monkeypatch.setattr(figures, "dot_plot", drawn.append)
+    cell = {"table": "idm-1", "dataset": "cifar10", "ipc": 1, "method": "IDM", "metric": "top1_acc_%"}
+    cell |= {"condense_net": "convnet", "eval_net": "convnet", "mean": 45.6, "std": 0.7, "seconds": [1.0]}
+    swept = [
+        {**cell, "name": f"idm@size={size}", "accuracies": [[0.3, 0.5]]} | ({"mean": None} if size == 9 else {})
+        for size in (9, 3)
+    ]
+    figures.picture({"rows": swept})
+    ((line,),) = [lines.values() for lines in drawn[0].values()]
+    assert [(p.x, round(p.mean), round(p.std)) for p in line] == [(3.0, 40, 10), (9.0, 40, 10)]
+    figures.picture({"rows": [{**each, "name": name} for each, name in zip(swept, ("dm", "ddm"), strict=True)]})
+    assert [(p.row, p.published) for p in drawn[1]] == [("dm", None), ("ddm", (45.6, 0.7))]
 
 
 def test_speed_becomes_a_table(load, home, tmp_path, shown, monkeypatch):
