@@ -78,8 +78,8 @@ def _held_out(record):
 
 
 def _published(record):
-    """A row a cell of a paper's table: published beside ours."""
-    rows = []
+    """A row a cell of a paper's table: published, where the paper prints a number of one, beside ours."""
+    rows, printed = [], any(row["mean"] is not None for row in record["rows"])
     for row in record["rows"]:
         net = row["condense_net"], row["eval_net"]
         nets = net[1] if net[0] in (net[1], "selection", "none") else " to ".join(net)
@@ -87,9 +87,10 @@ def _published(record):
         theirs = "-" if row["mean"] is None else f"{row['mean']:.1f}"
         theirs += f" ± {row['std']:.1f}" if row["std"] else ""
         found = [_percent(row["accuracies"]), _mean_seconds(row["seconds"]), np.size(row["accuracies"])]
-        rows.append((row["method"], setting, theirs, *found))
-    head = ("method", "setting", f"published ({record['rows'][0]['table']})", "ours", "seconds", "n")
-    return _table(head, rows)
+        method = f"`{row['name']}`" if "@" in (row["name"] or "") else row["method"]
+        rows.append((method, setting, *([theirs] if printed else []), *found))
+    heads = [f"published ({record['rows'][0]['table']})"] if printed else []
+    return _table(("method", "setting", *heads, "ours", "seconds", "n"), rows)
 
 
 def _less_work(record):
