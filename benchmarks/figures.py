@@ -21,7 +21,7 @@ def picture(record):
 
 
 def _places(row):
-    return places(row["name"], row.get("after", ""), f", {row['ipc']} images per class")
+    return places(row["name"], row.get("after", ""), f", {row['ipc']} image{'s' * (row['ipc'] != 1)} per class")
 
 
 def _pair(row):

@@ -64,7 +64,7 @@ def points(pairs: Sequence[Pair]) -> list[Point]:
     found, streams = [], {pair.cell.steps for pair in pairs if pair.cell.classes}
     for pair in pairs:
         cell = pair.cell
-        shared = f", {cell.ipc} images per class" + (f", {pair.way}" if pair.way else "")
+        shared = f", {cell.ipc} image{'s' * (cell.ipc != 1)} per class" + (f", {pair.way}" if pair.way else "")
         placed = [*places(cell.name or "", cell.after, shared)]
         if cell.steps in streams and (cell.classes or cell.dataset in CLASSES):
             placed = [("classes seen", float(cell.classes or CLASSES[cell.dataset]), f"{cell.name}{shared}")]
