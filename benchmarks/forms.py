@@ -83,7 +83,8 @@ def _published(record):
     for row in record["rows"]:
         net = row["condense_net"], row["eval_net"]
         nets = net[1] if net[0] in (net[1], "selection", "none") else " to ".join(net)
-        setting = f"{row['dataset']}, {row['ipc']} images per class, {nets}"
+        each = f"{row['ipc']} image{'s' * (row['ipc'] != 1)} per class"
+        setting = f"{row['dataset']}, {each}, {nets}"
         theirs = "-" if row["mean"] is None else f"{row['mean']:.1f}"
         theirs += f" ± {row['std']:.1f}" if row["std"] else ""
         found = [_percent(row["accuracies"]), _mean_seconds(row["seconds"]), np.size(row["accuracies"])]

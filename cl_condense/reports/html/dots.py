@@ -32,9 +32,7 @@ def dot_plot(pairs: Sequence[Pair]) -> bytes:
     for axes, (name, own) in zip(drawn, groups.items(), strict=True):
         _panel(axes, name, own)
     looks = [*_LOOKS.items()][0 if any(pair.published for pair in pairs) else 1 :]
-    handles = [
-        drawn[0].errorbar([], [], xerr=[], ls="", capsize=2, label=name, **look) for name, look in looks
-    ]
+    handles = [drawn[0].errorbar([], [], xerr=[], ls="", capsize=2, label=name, **look) for name, look in looks]
     figure.legend(handles=handles, loc="outside upper left", ncols=2, frameon=False, fontsize=9)
     drawn[-1].set_xlabel("accuracy (%)", fontsize=9)
     return png(figure)
