@@ -44,8 +44,8 @@ class Running(Condensation):
         self._before = {nets: view._seen for nets, view in before.items()}
         return super()._accumulate(part, terms, looks)
 
-    def _look(self, part, looks, images):
-        views = super()._look(part, looks, images)
+    def _look(self, part, looks, images, soft=None):
+        views = super()._look(part, looks, images, soft)
         for nets, view in views.items():
             if nets in self._before and not images.requires_grad:
                 view._seen = joined([[self._before[nets], view._seen]])

@@ -27,17 +27,15 @@ from cl_condense.condensation.chunks import (
     some_of,
 )
 from cl_condense.condensation.condensed_set import CondensedSet
-from cl_condense.condensation.labels import LabelStep, LearnedLabels, check_classes, probabilities
+from cl_condense.condensation.learned import Learned
 from cl_condense.condensation.multisize import prefix
-from cl_condense.condensation.optimizer import PixelStep
 from cl_condense.condensation.paper_settings import settled
 from cl_condense.condensation.phases import Phase
 from cl_condense.condensation.recipe import Recipe, Term
 from cl_condense.condensation.shares import Share, shared_out
-from cl_condense.condensation.soundness import ABSURD, check_alike, check_finite
+from cl_condense.condensation.soundness import check_alike
 from cl_condense.condensation.sources.contract import NetworkSource, Preparing, SampledNetwork, SourceContext
 from cl_condense.condensation.sources.untrained import RandomNets
-from cl_condense.condensation.storage import decode, kept
 from cl_condense.condensation.view import View, see, statistics_of
 from cl_condense.data.ahead import Ahead, Batch
 from cl_condense.data.imageset import ImageSet, check_ipc
@@ -45,7 +43,6 @@ from cl_condense.networks.contract import MakeNetwork, across_images, make_featu
 from cl_condense.training.augment import Warp
 from cl_condense.training.compiling import compiled
 
-_BY_CLASS = ("pixels", "momentum", "labels", "labels_momentum")  # what is shared out of a state
 _CHECK_EVERY = 500  # iterations between looks at the pixels, which wait for the device
 
 
@@ -101,17 +98,14 @@ class Condensation:
         self._real, self._ahead, self._seed, self._ranks = real, Ahead(real), seed, ranks
         self.recipe = recipe = recipe.settled(ipc)
         self.iteration, self.iterations = 0, settled(recipe.iterations)
-        labels = self._labels if recipe.labels else None
-        how = recipe.precision, recipe.compiled
-        context = SourceContext(real, network, recipe.augment, seed, *how, pools, ranks, labels)
-        self._sources = {source: source.start(context) for source in recipe.sources()}
-        self._see = compiled(see) if recipe.compiled else see
         decoded = ipc * recipe.synthetic.factor**2
         self._looked_at = min(decoded, recipe.syn_per_class or decoded)
         self._share = _share(recipe, network, real, self._looked_at, ranks)
-        self._pixels = self._share.cut(recipe.synthetic.start(real, ipc, seed)).contiguous()
-        self._step = PixelStep(real, recipe, self._pixels, self._share.cut(kept(recipe.synthetic, real, ipc)))
-        self._label_step = self._learning(recipe.labels, ipc) if recipe.labels else None
+        self._learned = Learned(real, recipe, ipc, seed, self._share)
+        labels, how = self._learned.labels if recipe.labels else None, (recipe.precision, recipe.compiled)
+        context = SourceContext(real, network, recipe.augment, seed, *how, pools, ranks, labels)
+        self._sources = {source: source.start(context) for source in recipe.sources()}
+        self._see = compiled(see) if recipe.compiled else see
         self._joint, self._size = _together(recipe, network), chunk
         self._kept: dict[tuple[int, ...], dict[NetworkSource, View]] = {}
         self._on_part: OnProgress | None = None
@@ -127,7 +121,7 @@ class Condensation:
         self.prepare()
         if self.iteration:  # now, not after the last step: so the state at the end is one to go on from
             for source in self._sources.values():
-                source.advance(self.iteration - 1, self._images)
+                source.advance(self.iteration - 1, self._learned.images)
         if (phase := self.recipe.phase(self.iteration)) != self._phase:
             self._enter(phase)
         looks = {nets: source.at(self.iteration) for nets, source in self._sources.items()}
@@ -138,13 +132,10 @@ class Condensation:
         turns, losses = self.recipe.turns(done, age), []
         for terms in turns:
             losses.append(self._gradient(terms, looks))
-            self._step(done, phase.rate, last=terms is turns[-1])
-            if self._label_step:
-                self._label_step(phase.rate)
+            self._learned.step(done, phase.rate, last=terms is turns[-1])
         self.iteration += 1
         if self.iteration == self.iterations or self.iteration % _CHECK_EVERY == 1:
-            labels = self._label_step.numbers if self._label_step else None
-            check_finite(self._pixels, self.recipe, self.iteration, labels)
+            self._learned.check(self.iteration)
         return _total(losses)
 
     def prepare(self, on_progress: OnProgress = lambda progress: None) -> None:
@@ -178,12 +169,7 @@ class Condensation:
 
         It is whole on the leader of the ranks, which all ask for it.
         """
-        return self._beside({name: self._share.collected(each) for name, each in self._own().items()})
-
-    def _own(self) -> State:
-        """Of the classes of this rank."""
-        labels = self._label_step.state() if self._label_step else {}
-        return {"pixels": self._pixels, **self._step.state(), **labels}
+        return self._beside(self._learned.collected())
 
     def _beside(self, state: State) -> State:
         state = {"iteration": torch.tensor(self.iteration), **state}
@@ -198,18 +184,13 @@ class Condensation:
             ValueError: for the state of another condensation.
         """
         try:
-            state = state | {k: self._share.cut(state[k]) for k in _BY_CLASS if k in state}
-            if not bool((state["pixels"].abs() < ABSURD).all()):
-                raise ValueError(f"pixels beyond {ABSURD:g} or NaN")
-            self._pixels.copy_(state["pixels"])
-            self.iteration = numbers.whole("iteration", state["iteration"].item(), 0, self.iterations)
-            self._step.restore(state, begun=self.iteration > 0)
-            if self._label_step:
-                self._label_step.restore(state)
+            iteration = numbers.whole("iteration", state["iteration"].item(), 0, self.iterations)
+            state = self._learned.restore(state, begun=iteration > 0)
+            self.iteration = iteration
             for i, source in enumerate(self._sources.values()):
                 own = f"networks.{i}."
                 source.restore({k[len(own) :]: v for k, v in state.items() if k.startswith(own)})
-            taken = self._beside(self._own())
+            taken = self._beside(self._learned.own())
             if self._ranks.leads:
                 check_alike(state, taken)  # a copy takes tensors of other shapes and types too
         except (KeyError, IndexError, RuntimeError, ValueError, TypeError) as error:
@@ -218,14 +199,7 @@ class Condensation:
 
     def result(self) -> CondensedSet:
         """The images as they are now, on the CPU; of ranks the leader alone gets those of all classes."""
-        real, pixels = self._real, self._share.collected(self._pixels)
-        if len(pixels) < len(real.class_ids):
-            real = self._share.of(real)
-        own = self.recipe.settings(), self._seed, self.recipe.synthetic.factor
-        if not self._label_step:
-            return CondensedSet.of(real, pixels, *own)
-        numbers = self._share.collected(self._label_step.numbers)
-        return CondensedSet.of(real, pixels, *own, soft=numbers[: len(pixels)].softmax(-1))
+        return self._learned.result()
 
     def _progress(self, loss: Tensor) -> Progress:
         """What an iteration tells; of ranks the loss of all at points of a curve, the picture at the end."""
@@ -241,23 +215,6 @@ class Condensation:
     def _picture(self) -> Image:
         return self.result().picture()
 
-    def _images(self) -> Tensor:
-        """Decoded, on all ranks, which all ask for them."""
-        return decode(self._share.gathered(self._pixels), self.recipe.synthetic.factor)
-
-    def _learning(self, labels: LearnedLabels, ipc: int) -> LabelStep:
-        """What moves the learned labels of the classes of this rank."""
-        real = self._real
-        check_classes(real.class_ids)
-        start = labels.start(len(real.class_ids), ipc, real.device)
-        return LabelStep(labels, self._share.cut(start).contiguous())
-
-    def _labels(self) -> Tensor:
-        """Learned ones of the decoded images, on all ranks, which all ask for them."""
-        assert self._label_step
-        numbers = self._share.gathered(self._label_step.numbers.detach())
-        return probabilities(numbers, self.recipe.synthetic.factor)
-
     def _enter(self, phase: Phase) -> None:
         """Begins a phase, whose number of real images decides which classes go through the network together."""
         self._phase = phase
@@ -271,7 +228,7 @@ class Condensation:
 
     def _gradient(self, terms: list[Term], looks: dict[NetworkSource, SampledNetwork]) -> Tensor:
         """Fills the step's gradient, in chunks that fit the memory; the loss."""
-        self._prefix = ipc = self._pixels.shape[1]
+        self._prefix = ipc = self._learned.ipc
         if self._memory:
             self._measure(self._memory, terms, looks)
         self._prefix = prefix(self.recipe.multisize, ipc, self._seed, self.iteration)
@@ -326,23 +283,14 @@ class Condensation:
         real = self._kept.get(part.class_ids) or self._look(part, looks, self._batch(part, warp, turn))
         if recipe.reuse > 1 or any(term.apart for term in recipe.terms):
             self._kept[part.class_ids] = real
-        leaf, factor = self._pixels[part.own].requires_grad_(), recipe.synthetic.factor
-
-        def some(x: Tensor) -> Tensor:
-            return some_of(x, part, recipe.syn_per_class, self._seed, self.iteration)
-
-        first = leaf if self._prefix == leaf.shape[1] else leaf[:, : self._prefix]
-        leaves, soft = [leaf], None
-        if self._label_step:
-            leaves.append(self._label_step.numbers[part.own].requires_grad_())
-            soft = some(probabilities(leaves[1][:, : self._prefix], factor))
-        syn = self._look(part, looks, recipe.augment(some(decode(first, factor)), warp), soft)
+        leaves = self._learned.leaves(part.own)
+        images, soft = self._learned.decoded(leaves, self._prefix)
+        some = part, recipe.syn_per_class, self._seed, self.iteration
+        soft = None if soft is None else some_of(soft, *some)
+        syn = self._look(part, looks, recipe.augment(some_of(images, *some), warp), soft)
         losses = [self._loss_of(term, real, syn) for term in terms]
         loss = _total(losses)
-        slopes = torch.autograd.grad(loss, leaves)
-        self._step.gradient[part.own] = slopes[0]
-        if self._label_step:
-            self._label_step.gradient[part.own] = slopes[1]
+        self._learned.put(part.own, torch.autograd.grad(loss, leaves))
         if self._share.ranks.leads:
             return loss.detach()
         apart = [each.detach() for term, each in zip(terms, losses, strict=True) if not term.joint]

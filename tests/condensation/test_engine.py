@@ -54,10 +54,11 @@ ELSEWHERE = {
     "dsa": "dc+dsa",
     "calibration": "dm+pool+calibration",
 }
+# Learned labels are of classes 0, 1, ...; tests/methods/test_ld.py has theirs.
 OPTIMISED = [
-    *(name for name in BASES if name not in CORESETS),
+    *(name for name in BASES if name not in [*CORESETS, "ld"]),
     *COMPOSED,
-    *(ELSEWHERE.get(modifier, f"dm+{modifier}") for modifier in MODIFIERS),
+    *(ELSEWHERE.get(modifier, f"dm+{modifier}") for modifier in MODIFIERS if modifier != "labels"),
     *("idm+sm", "datadam+sm", "idm+iid", "idm+m3d", "cafe+dsa"),
     *("m3d@steps=2", "idm@ce=0.1,size=2", "dm+partition@factor=2"),
     *("dance+cf", "dance+sm", "dance+icd", "dance+m3d", "dance+cc"),

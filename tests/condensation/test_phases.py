@@ -103,11 +103,12 @@ def test_more_real_images_and_the_lower_rate_come_at_the_boundary(monkeypatch):
 
 def test_the_end_of_a_class_step_method_has_its_joint_rate_lowered():
     loud, quiet = (job(recipe("m3d", quiet=q, iterations=2)) for q in (None, Quiet(0.9, 0.5, 4)))
-    before = quiet._pixels.clone()
+    before = quiet._learned._pixels.clone()
     for work in (loud, quiet):
         work.step()
-    inside = (loud._pixels > loud._step._black) & (loud._pixels < loud._step._white)
-    moved = [(work._pixels - before)[inside] for work in (loud, quiet)]
+    step, pixels = loud._learned._step, loud._learned._pixels
+    inside = (pixels > step._black) & (pixels < step._white)
+    moved = [(work._learned._pixels - before)[inside] for work in (loud, quiet)]
     torch.testing.assert_close(moved[1], moved[0] / 2)
 
 

@@ -64,15 +64,17 @@ def small(name):
     return replace(recipe, source=less(recipe.source), terms=terms, syn_per_class=some)
 
 
-def images(each=9, device="cpu"):
+def images(each=9, device="cpu", ids=(3, 7)):
     """Two classes of unequal numbers."""
     generator = torch.Generator().manual_seed(0)
     pixels = torch.randint(256, (2 * each + 3, *SHAPE), dtype=torch.uint8, generator=generator)
-    return ImageSet.of(pixels, [3] * each + [7] * (each + 3)).to(device)
+    return ImageSet.of(pixels, [ids[0]] * each + [ids[1]] * (each + 3)).to(device)
 
 
 def condensation(name, device="cpu"):
-    return Condensation(images(device=device), small(name), ipc=2, network=NETWORK)
+    recipe = small(name)
+    real = images(device=device, ids=(0, 1) if recipe.labels else (3, 7))
+    return Condensation(real, recipe, ipc=2, network=NETWORK)
 
 
 def host(state: State) -> State:

@@ -168,6 +168,16 @@ def test_labels_that_make_no_sense_are_refused_in_one_line(expression, words):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("name", ["ld", "frepo+labels"])
+def test_a_seed_gives_the_same_labels_whatever_the_global_generators(name):
+    real, options = problem(), {"ipc": 2, "network": MAKE, "iterations": 3, "real_per_class": 6}
+    first = condense(real, name, seed=1, **options).soft_labels()
+    torch.manual_seed(torch.initial_seed() + 1)
+    again, other = (condense(real, name, seed=seed, **options).soft_labels() for seed in (1, 2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
 def test_labels_of_other_classes_than_0_1_and_so_on_are_refused():
     for classes, absent in (((0, 2, 3), 1), ((1, 2, 3), 0), ((0, 1, 7), 2)):
         with pytest.raises(ValueError, match=f"no class {absent}:"):
