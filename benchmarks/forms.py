@@ -90,7 +90,8 @@ def _published(record):
         found = [_percent(row["accuracies"]), _mean_seconds(row["seconds"]), np.size(row["accuracies"])]
         method = f"`{row['name']}`" if "@" in (row["name"] or "") else row["method"]
         rows.append((method, setting, *([theirs] if printed else []), *found))
-    heads = [f"published ({record['rows'][0]['table']})"] if printed else []
+    tables = ", ".join(dict.fromkeys(row["table"] for row in record["rows"]))
+    heads = [f"published ({tables})"] if printed else []
     return _table(("method", "setting", *heads, "ours", "seconds", "n"), rows)
 
 
