@@ -4,7 +4,7 @@ from dataclasses import fields
 
 import numpy as np
 
-from cl_condense.papers.beside import Pair
+from cl_condense.papers.beside import Pair, per_class
 from cl_condense.papers.published import Cell
 from cl_condense.reports.html.curves import Point, curve_plot, curves, places
 from cl_condense.reports.html.dots import dot_plot
@@ -21,13 +21,13 @@ def picture(record):
 
 
 def _places(row):
-    return places(row["name"], row.get("after", ""), f", {row['ipc']} image{'s' * (row['ipc'] != 1)} per class")
+    return places(row["name"], row.get("after", ""), f", {per_class(row['ipc'])}")
 
 
 def _pair(row):
     cell = Cell(**{key: value for key, value in row.items() if key in _OF_A_CELL})
-    each = f"{cell.dataset}, {cell.ipc} image{'s' * (cell.ipc != 1)} per class"
-    return Pair(cell, each, cell.name, "", *_percent(row), np.size(row["accuracies"]), None, None)
+    column, n = f"{cell.dataset}, {per_class(cell.ipc)}", np.size(row["accuracies"])
+    return Pair(cell, column, cell.name, "", *_percent(row), n, None, None)
 
 
 def _percent(row):

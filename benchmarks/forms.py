@@ -9,6 +9,7 @@ import numpy as np
 from growth import shown
 from rich.console import Console
 
+from cl_condense.papers.beside import per_class
 from cl_condense.reports.summary import accuracy_table, forgets, summarise
 from cl_condense.runs.records import row_name
 
@@ -83,8 +84,7 @@ def _published(record):
     for row in record["rows"]:
         net = row["condense_net"], row["eval_net"]
         nets = net[1] if net[0] in (net[1], "selection", "none") else " to ".join(net)
-        each = f"{row['ipc']} image{'s' * (row['ipc'] != 1)} per class"
-        setting = f"{row['dataset']}, {each}, {nets}"
+        setting = f"{row['dataset']}, {per_class(row['ipc'])}, {nets}"
         theirs = "-" if row["mean"] is None else f"{row['mean']:.1f}"
         theirs += f" ± {row['std']:.1f}" if row["std"] else ""
         found = [_percent(row["accuracies"]), _mean_seconds(row["seconds"]), np.size(row["accuracies"])]

@@ -172,6 +172,11 @@ def panels(pairs: Iterable[Pair]) -> dict[str, list[Pair]]:
     return found
 
 
+def per_class(ipc: object) -> str:
+    """A number of images, in words."""
+    return f"{ipc} image{'s' * (ipc != 1)} per class"
+
+
 def side_by_side(
     title: str,
     comparison: Comparison,
@@ -264,7 +269,7 @@ def _heading(fields: Sequence[str], column: Column) -> str:
     """A column of a table in words that need no header."""
     said = dict(zip(fields, column, strict=True))
     dataset, ipc = said.pop("dataset"), said.pop("ipc")
-    each = "the whole data set" if ipc is None else f"{ipc} image{'s' * (ipc != 1)} per class"
+    each = "the whole data set" if ipc is None else per_class(ipc)
     return _words({"dataset": dataset, "each": each, **said})
 
 

@@ -11,7 +11,7 @@ from matplotlib.ticker import NullFormatter, NullLocator
 
 from cl_condense.common.lettering import label
 from cl_condense.methods.expressions import names_of, parse
-from cl_condense.papers.beside import Pair
+from cl_condense.papers.beside import Pair, per_class
 from cl_condense.papers.stream_work import CLASSES
 from cl_condense.reports.html.plots import COLOURS, DPI, WIDTH, png
 
@@ -64,7 +64,7 @@ def points(pairs: Sequence[Pair]) -> list[Point]:
     found, streams = [], {pair.cell.steps for pair in pairs if pair.cell.classes}
     for pair in pairs:
         cell = pair.cell
-        shared = f", {cell.ipc} image{'s' * (cell.ipc != 1)} per class" + (f", {pair.way}" if pair.way else "")
+        shared = f", {per_class(cell.ipc)}" + (f", {pair.way}" if pair.way else "")
         placed = [*places(cell.name or "", cell.after, shared)]
         if cell.steps in streams and (cell.classes or cell.dataset in CLASSES):
             placed = [("classes seen", float(cell.classes or CLASSES[cell.dataset]), f"{cell.name}{shared}")]
