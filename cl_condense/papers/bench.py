@@ -82,9 +82,11 @@ class Bench:
 
     def missing(self, cells: Sequence[Cell]) -> list[Work]:
         """What is not done, each once; steps of one run are one."""
-        results = self.results(cells)
-        left = [work for work in self._all(cells) if not work.accuracies(results)]
-        return [*{_work_key(work.identity()): work for work in reversed(left)}.values()][::-1]
+        results, alike = self.results(cells), dict[str, list[Work]]()
+        for work in self._all(cells):
+            if not work.accuracies(results):
+                alike.setdefault(_work_key(work.identity()), []).append(work)
+        return [first.beside(others) for first, *others in alike.values()]
 
     def opened(
         self,

@@ -19,7 +19,7 @@ from cl_condense.data.placing import placed
 from cl_condense.papers.costs import Costs
 from cl_condense.papers.printed import printed
 from cl_condense.papers.published import Cell
-from cl_condense.papers.work import Account, Load, Past, Piece
+from cl_condense.papers.work import Account, Load, Past, Piece, Work
 from cl_condense.runs import records
 from cl_condense.runs.checks import check_condensing, check_training
 from cl_condense.runs.config import CondenseConfig, TrainConfig, digest
@@ -77,6 +77,9 @@ class SetWork:
 
     def identity(self) -> Json:
         return {"set": self.set_name(), **self.train.identity()}
+
+    def beside(self, others: Sequence[Work]) -> SetWork:
+        return self  # they are the same
 
     def accuracies(self, results: Sequence[Json]) -> list[list[float]]:
         return [r["accuracies"] for r in self._own(results)]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 from cl_condense.common.plain import Json
@@ -15,7 +16,7 @@ from cl_condense.data.imageset import ImageSet
 from cl_condense.papers.costs import Costs
 from cl_condense.papers.printed import printed
 from cl_condense.papers.published import Cell
-from cl_condense.papers.work import Account, Load, Past, Piece
+from cl_condense.papers.work import Account, Load, Past, Piece, Work
 from cl_condense.runs import config_file, records
 from cl_condense.runs.checks import check_run
 from cl_condense.runs.config import CondenseConfig, TrainConfig, digest
@@ -27,6 +28,7 @@ from cl_condense.runs.single import POOLS
 from cl_condense.runs.stream import step_sizes
 from cl_condense.runs.tasks import Executor, Task
 from cl_condense.runs.watching import in_units, to_recorder
+from cl_condense.training.trainers import TRAINERS
 
 STEPS = 5
 """Steps where a paper does not state them: the baselines beside DDM's figure are DM's numbers of 5 steps."""
@@ -47,11 +49,14 @@ class StreamWork:
 
     Attributes:
         run: the run.
-        step: whose accuracies they are; None: the last.
+        step: whose accuracies they are.
+        also: other steps whose accuracies are wanted, for other cells. Networks train after no step besides,
+            unless they go on from step to step.
     """
 
     run: RunConfig
-    step: int | None = None
+    step: int
+    also: tuple[int, ...] = ()
 
     @property
     def condense(self) -> CondenseConfig:
@@ -80,10 +85,21 @@ class StreamWork:
     def identity(self) -> Json:
         return {"stream": _name(self.run)}
 
+    def beside(self, others: Sequence[Work]) -> StreamWork:
+        steps = {step for work in others if isinstance(work, StreamWork) for step in (work.step, *work.also)}
+        return replace(self, also=(*sorted(steps | {*self.also}),))
+
+    @property
+    def wanted(self) -> tuple[int, ...]:
+        """The steps after which networks train."""
+        steps = {self.step, *self.also}
+        if any(TRAINERS[name].goes_on for name in self.run.stream.trainers):
+            steps = {*range(1, max(steps) + 1)}
+        return (*sorted(steps),)
+
     def accuracies(self, results: Sequence[Json]) -> list[list[float]]:
-        own = self._own(results)
-        wanted = [r["accuracies"] for r in own if r["step"] == (self.step or self.run.stream.steps)]
-        return wanted if len(own) == self.run.stream.orders * self.run.stream.steps else []
+        found = [r["accuracies"] for r in self._own(results) if r["step"] == self.step]
+        return found if len(found) == self.run.stream.orders else []
 
     def account(self, folder: Path, results: Sequence[Json]) -> Account:
         own = self._own(results)
@@ -105,7 +121,8 @@ class StreamWork:
         on_iteration: OnProgress | None = None,
         recorder: Recorder | None = None,
     ) -> Iterator[list[Task]]:
-        run = Run(self.run, *load(self.run.dataset), self.out(folder), pools=folder / POOLS, executor=executor)
+        data, pools = load(self.run.dataset), folder / POOLS
+        run = Run(self.run, *data, self.out(folder), pools=pools, executor=executor, only=self.wanted)
         config_file.write(run.out / "config.toml", config_file.options(run.settings))
         curves = to_recorder(recorder or Recorder(), run.out.name)
         units = in_units(len(run.missing()), on_iteration or (lambda progress: None))
@@ -122,26 +139,27 @@ class StreamWork:
 
     def pieces(self, folder: Path, costs: Costs) -> list[Piece]:
         have = {(r["order"], r["step"]) for r in self._own(self.kept(folder))}
-        s = self.run.stream
-        units = [(order, step) for order in range(s.orders) for step in range(1, s.steps + 1)]
-        each = {step: self._piece(costs, step) for step in {step for unit in units for step in unit[1:]}}
-        return [each[step] for order, step in units if (order, step) not in have]
+        each = {step: self._piece(costs, step, before) for before, step in pairwise((0, *self.wanted))}
+        orders = range(self.run.stream.orders)
+        return [piece for order in orders for step, piece in each.items() if (order, step) not in have]
 
     def past(self, folder: Path, results: Sequence[Json], costs: Costs) -> list[Past]:
-        found = []
-        for record in self._own(results):
-            piece, device = self._piece(costs, record["step"]), record.get("device", "")
+        found, own = [], self._own(results)
+        for record in own:
+            before = [r["step"] for r in own if r["order"] == record["order"] and r["step"] < record["step"]]
+            piece, device = self._piece(costs, record["step"], max(before, default=0)), record.get("device", "")
             method = self.condense.method
             found.append(Past(method, piece.condensing, record["condense_seconds"], device))
             if record.get("train_seconds"):
                 found.append(Past("training", piece.training, record["train_seconds"], device))
         return found
 
-    def _piece(self, costs: Costs, step: int) -> Piece:
+    def _piece(self, costs: Costs, step: int, before: int) -> Piece:
+        """Of a step after another one, or after none (0)."""
         sizes = step_sizes(len(costs.train.class_ids), self.run.stream.steps)
         jobs = self.run.stream.orders if costs.units.device.type == "cuda" else 1
-        seen = sum(sizes[:step])
-        return Piece(costs.condensing(sizes[step - 1]), costs.training(seen, jobs=jobs))
+        condensing = sum(costs.condensing(size) for size in sizes[before:step])
+        return Piece(condensing, costs.training(sum(sizes[:step]), jobs=jobs))
 
     def _own(self, results: Sequence[Json]) -> list[Json]:
         """Its records of the orders that are asked for."""
@@ -172,6 +190,6 @@ def stream_works(cell: Cell, changes: Json, orders: int, steps: int) -> list[Str
     if trainer := printed(cell).trainer:
         chosen["trainers"] = (trainer,)
     own: Json = {"methods": (cell.name or "",), "ipc": cell.ipc}
+    run = RunConfig.of(cell.dataset, **own | chosen | changes)
     step = cell.classes and cell.steps and cell.classes * cell.steps // CLASSES[cell.dataset]
-    step = None if step == cell.steps else step
-    return [StreamWork(RunConfig.of(cell.dataset, **own | chosen | changes), step)]
+    return [StreamWork(run, step or run.stream.steps)]

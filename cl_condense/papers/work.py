@@ -81,6 +81,9 @@ class Work(Protocol):
     def identity(self) -> Json:
         """What its results have to say of themselves, as their ``work``."""
 
+    def beside(self, others: Sequence[Work]) -> Work:
+        """It together with others of the same identity, as one piece of work."""
+
     def accuracies(self, results: Sequence[Json]) -> list[list[float]]:
         """Fractions of 1 of networks, by the images that they share; empty where it is not done."""
 

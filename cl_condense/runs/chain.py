@@ -38,6 +38,7 @@ class Chain:
         home: folder of the run.
         pools: folder of trained pools, for who can see ``home``.
         ranks: that condense together.
+        only: steps after which networks train; (): all.
     """
 
     settings: RunConfig
@@ -47,6 +48,7 @@ class Chain:
     home: Path
     pools: Path
     ranks: Ranks = ALONE
+    only: tuple[int, ...] = ()
 
     def __call__(self, folder: Path, tell: Tell) -> None:
         """Tells how far it is, and each record once its unit is finished."""
@@ -124,7 +126,7 @@ class _Steps:
         stream = stream_for(s, self.train, self.test, start.order)
         files = self.files.memory, self.files.networks, self.files.condensing
         how = s.stream.batch, s.stream.boundaries, s.stream.scenario == "task"
-        return Trial(due, stream, memory, network, s.train.networks, *files, *how)
+        return Trial(due, stream, memory, network, s.train.networks, *files, *how, only=self.chain.only)
 
     def _step(self, trials: list[Trial], step: int, trainer: str) -> None:
         """Condenses a step of each trial, trains their networks together, and evaluates each."""

@@ -50,6 +50,9 @@ class Run:
 
     Of several ``ranks`` the leader calls it, and the others condense with it; it alone trains and evaluates.
 
+    With ``only`` networks train after these steps alone, and after those before them that such networks go on
+    from; a call without it does the other steps.
+
     ``preparation`` is how the images were prepared, in options, for ``settings.json``; the fingerprint in
     ``settings`` is of what came out.
 
@@ -66,6 +69,7 @@ class Run:
     pools: Path | None = None
     executor: Executor = field(default_factory=Local)
     ranks: Ranks = ALONE
+    only: tuple[int, ...] = ()
     records: Records = field(init=False)
 
     def __post_init__(self) -> None:
@@ -90,7 +94,8 @@ class Run:
         """All pieces of work, in the order in which they are done."""
         s = self.settings.stream
         places = ((o, m) for o in range(s.orders) for m in self.settings.methods)
-        return [Unit(*place, t, way) for place in places for t in range(1, s.steps + 1) for way in s.trainers]
+        steps = self.only or range(1, s.steps + 1)
+        return [Unit(*place, t, way) for place in places for t in steps for way in s.trainers]
 
     def name(self) -> str:
         """What it is called where its curves go: the same with more orders or trainers, on any device."""
@@ -136,7 +141,7 @@ class Run:
             left = self.missing()
             wanted = tuple(unit for unit in units if lost or unit in left)
             pools = self.pools or self.out / POOLS
-            chain = Chain(self.settings, data, wanted, self._threads, self.out, pools, self.ranks)
+            chain = Chain(self.settings, data, wanted, self._threads, self.out, pools, self.ranks, self.only)
             return Lost(chain) if lost else chain
 
         device, heard = self.settings.device, partial(self._heard, name, on_event)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -13,7 +14,7 @@ from cl_condense.common import tensor_file
 from cl_condense.common.checkpoint import Checkpoints, under
 from cl_condense.common.foreign import reading
 from cl_condense.common.plain import Json
-from cl_condense.common.progress import OnProgress
+from cl_condense.common.progress import OnProgress, Progress
 from cl_condense.memory.class_memory import ClassMemory
 from cl_condense.memory.hybrid import HybridMemory
 from cl_condense.memory.online import OnlineMemory
@@ -43,7 +44,8 @@ class Trial:
         checkpoints: of a unit's condensation.
         batch, boundaries: how an OnlineMemory is shown the stream, see ``feed``.
         heads: test images of a step have its classes alone to choose from.
-        seconds: what the memory's last step took.
+        only: steps after which networks train; (): all.
+        seconds: what the memory took since the step before of those after which networks train.
         lay: where its images were meanwhile, as a record says it.
     """
 
@@ -58,6 +60,7 @@ class Trial:
     batch: int = 10
     boundaries: bool = True
     heads: bool = False
+    only: tuple[int, ...] = ()
     seconds: float = 0.0
     lay: Json = field(default_factory=dict)
     _at: int = 0
@@ -73,9 +76,12 @@ class Trial:
             self._at, self.seconds = kept, said.get("seconds", 0.0)
             lay = said.get("images_lay")
             self.lay = {"images_lay": lay} if isinstance(lay, str) else {}
-        for t in range(self._at + 1, step + 1):
+        first = self._at + 1
+        for t in range(first, step + 1):
+            tell = partial(_in_turn, on_iteration, t - first, step + 1 - first)
             checkpoints = self.checkpoints(unit._replace(step=t))
-            self.seconds = feed(memory, self.stream, t, checkpoints, on_iteration, **how)
+            before = 0.0 if t == 1 or not self.only or t - 1 in self.only else self.seconds
+            self.seconds = before + feed(memory, self.stream, t, checkpoints, tell, **how)
             self._at, self.lay = t, memory.images_lay
             memory.save(self.file(unit._replace(step=t)), seconds=self.seconds, **self.lay)
             checkpoints.remove()
@@ -147,3 +153,9 @@ class Trial:
             for i, net in enumerate(nets):
                 net.load_state_dict(under(f"{i}.", state))
         return nets
+
+
+def _in_turn(tell: OnProgress, number: int, of: int, progress: Progress) -> None:
+    """Tells the progress of one of several steps as that of all."""
+    done = number * progress.total + progress.done
+    tell(progress._replace(done=done, total=of * progress.total) if of > 1 else progress)

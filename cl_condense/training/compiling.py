@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from cl_condense.networks import joined
+
 T = TypeVar("T")
 
 _VARIANTS = 64  # compiled forms of one function: a few for each method and number of classes; torch keeps 8
@@ -22,6 +24,12 @@ _OF_DYNAMO = ("The .grad attribute", ".*autograd.function.Function.* should not 
 def compiled_logits() -> Callable[[nn.Module, Tensor], Tensor]:
     """Logits ``[n, classes]`` of a network and images ``[n, c, h, w]``, compiled."""
     return compiled(plain_logits)
+
+
+@functools.cache
+def compiled_joined() -> joined.Forward:
+    """Logits of networks side by side, compiled."""
+    return compiled(joined.forward)
 
 
 def plain_logits(net: nn.Module, images: Tensor) -> Tensor:

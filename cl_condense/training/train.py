@@ -17,10 +17,11 @@ from cl_condense.common.numbers import whole
 from cl_condense.common.progress import OnProgress, Progress
 from cl_condense.common.rng import Key, Purpose, isolated, permutation
 from cl_condense.data.imageset import ImageSet
+from cl_condense.networks import joined
 from cl_condense.networks.contract import at_once
 from cl_condense.networks.convnet import ConvNet
 from cl_condense.networks.joined import forward_joined, joinable
-from cl_condense.training.compiling import compiled_logits, plain_logits
+from cl_condense.training.compiling import compiled_joined, compiled_logits, plain_logits
 from cl_condense.training.cutmix import cutmix, mixed_loss
 from cl_condense.training.distillation import distillation
 from cl_condense.training.protocol import Training
@@ -204,6 +205,7 @@ class _Rows:
         teachers: of each network, or none.
         momenta: parameters whose momentum is kept, and that momentum.
         forward: logits of one of the networks.
+        joined: logits of all, side by side.
     """
 
     def __init__(self, jobs: Sequence[TrainJob], training: Training) -> None:
@@ -214,6 +216,8 @@ class _Rows:
         self.n, self.images = shape_of(jobs[0].images)[0], inputs([job.images for job in jobs])
         self.labels = _stacked([job.labels for job in jobs])
         self.device = device = jobs[0].images.device
+        fast = training.compiled and device.type == "cuda"  # a CPU joins networks where a pass is short anyway
+        self.joined = compiled_joined() if fast else joined.forward
         places = [(k, i) for k, job in enumerate(jobs) for i in job.numbers or range(len(job.nets))]
         self.numbers = [i for _, i in places]
         self.names = self.numbers if len(jobs) == 1 else [*range(len(places))]
@@ -332,10 +336,10 @@ def _backward(rows: _Rows, index: Tensor, training: Training, *keys: int) -> Ten
         x, partner, share = cutmix(x, training.cutmix, *rows.device_keys, *keys, rows=rows.number)
         mixed = y[torch.arange(len(y), device=y.device)[:, None], partner], share
     if joinable(nets, x):
-        logits = _logits(lambda x: forward_joined(nets, x), x, training)
+        logits = _logits(lambda x: forward_joined(nets, x, rows.joined), x, training)
         loss = mixed_loss(logits, y, mixed)
         if rows.teachers:
-            loss = loss + _taught(logits, lambda x: forward_joined(rows.teachers, x), x, training)
+            loss = loss + _taught(logits, lambda x: forward_joined(rows.teachers, x, rows.joined), x, training)
         rows.descend(loss)
         return (logits.argmax(2) == _classes(y)).sum(1)
     right = torch.zeros(len(nets), dtype=torch.int64, device=x.device)

@@ -1,4 +1,4 @@
-"""What runs on a GPU, on one that is not there (benchmarks/stand_in.py): tensors of one device, and no waits.
+"""What runs on a GPU, on one that is not there (benchmarks/stand_in.py), and on one that is: no waits.
 
 Values are compared with those of a CPU, for which the code has other branches.
 """
@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from real_gpu import RealGpu
 from torch import nn
 
 from cl_condense.common.checkpoint import State
@@ -81,18 +82,24 @@ def host(state: State) -> State:
     return {name: value.cpu() for name, value in state.items()}
 
 
+@pytest.fixture(params=["stand-in", "cuda"] if torch.cuda.is_available() else ["stand-in"])
+def entering(request, load):
+    """Makes a GPU that is there within a block."""
+    return RealGpu if request.param == "cuda" else load("stand_in").StandIn
+
+
 @pytest.fixture
-def gpu(load):
-    with load("stand_in").StandIn() as device:
+def gpu(entering):
+    with entering() as device:
         yield device
 
 
 @pytest.mark.parametrize("name", [*RECIPES, *MODIFIED])
-def test_a_steady_iteration_is_on_the_gpu_and_does_not_wait_for_it(load, name):
+def test_a_steady_iteration_is_on_the_gpu_and_does_not_wait_for_it(entering, name):
     ours = condensation(name)
     for _ in range(3):
         ours.step()
-    with load("stand_in").StandIn() as gpu:
+    with entering() as gpu:
         job = condensation(name, gpu.device)
         job.step()
         gpu.clear()
@@ -103,7 +110,7 @@ def test_a_steady_iteration_is_on_the_gpu_and_does_not_wait_for_it(load, name):
         assert {wait.split(":")[-2].strip() for wait in waits} == {"training.py"}
     else:
         assert not waits
-    torch.testing.assert_close(found, ours.result().pixels, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(found.cpu(), ours.result().pixels, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("name", ["dm", "idm", "dance", "iid", "dc", "cafe", "idc"])
@@ -202,6 +209,19 @@ def test_mini_batches_of_all_kinds_of_networks_and_labels_do_not_wait(gpu, kind,
     assert not waits
     if kind != "dropout":  # which draws from another generator there
         torch.testing.assert_close(*found, rtol=1e-2, atol=1e-3)
+
+
+def test_compiled_networks_train_side_by_side_as_they_do_without_it(gpu):
+    if not isinstance(gpu, RealGpu):
+        pytest.skip("torch.compile makes code for a GPU that is there")
+    found, x = [], torch.randn(10, 3, 16, 16, device=gpu.device)
+    for through in (False, True):
+        nets = fresh_networks(lambda: MakeConvNet((3, 16, 16), 8)(2), 3, keys=(0,), device=gpu.device)
+        protocol = Training(3, batch_size=6, compiled=through)
+        train(nets, x, torch.arange(10, device=gpu.device) % 2, protocol, keys=(0,))
+        found.append(torch.stack([net(x).detach() for net in nets]))
+    torch.testing.assert_close(*found, rtol=1e-2, atol=1e-2)
+    assert not torch.equal(*found), "nothing was compiled"
 
 
 def test_jobs_of_several_class_orders_train_together_without_waiting(gpu):

@@ -69,9 +69,9 @@ def test_cells_are_done_once_and_shown_beside_the_published(bench):
     ]
     for work in missing:
         progress = []
-        assert len(bench.do(work, progress.append)) == 2 * 5
+        assert [(r["order"], r["step"]) for r in bench.do(work, progress.append)] == [(0, 5), (1, 5)]
     assert bench.missing(wanted) == []
-    assert progress[-1] == Progress("dm, order 2, step 5: evaluated", 10, 10)
+    assert progress[-1] == Progress("dm, order 2, step 5: evaluated", 2, 2)
     assert progress == sorted(progress, key=lambda each: each.done)
     for cell, work in zip(wanted, missing, strict=True):
         lines = (work.out(bench.folder) / "records.jsonl").read_text().splitlines()
@@ -108,7 +108,7 @@ def test_an_interrupted_run_goes_on_and_ends_with_the_same_records(phase, whole,
     steps = []
 
     def stop(progress):
-        if progress.done >= (6.1 if phase == "condense" else 6.6):
+        if progress.done >= (1.1 if phase == "condense" else 1.6):
             raise Stop
 
     with pytest.raises(Stop):
@@ -118,17 +118,17 @@ def test_an_interrupted_run_goes_on_and_ends_with_the_same_records(phase, whole,
     append = incremental.append
     monkeypatch.setattr(incremental, "append", lambda *words: (steps.append(1), append(*words)))
     assert plain(bench.do(work)) == whole
-    assert len(steps) == 4
+    assert len(steps) == 1
 
 
 def test_more_orders_add_to_those_that_are_there(bench, monkeypatch):
     wanted = stream_cells("random")
     (first,) = [bench.do(work) for work in replace(bench, orders=1).missing(wanted)]
     (work,) = bench.missing(wanted)
-    assert len(Forecast(bench, wanted).pieces(work)) == 5
+    assert len(Forecast(bench, wanted).pieces(work)) == 1
     both = bench.do(work)
-    assert both[:5] == first
-    assert len(both) == 10
+    assert both[:1] == first
+    assert len(both) == 2
     monkeypatch.setattr(Run, "__call__", lambda *_: pytest.fail("done again"))
     for orders, n in ((1, 2), (2, 4)):
         again = replace(bench, orders=orders)
@@ -159,8 +159,30 @@ def test_an_estimate_counts_orders_steps_classes_and_stored_images(bench, monkey
     monkeypatch.setattr(Costs, "condensing", lambda self, classes: 3.0 + 5.0 * classes)
     monkeypatch.setattr(Costs, "training", lambda self, classes, jobs: 0.25 * 20 * classes)
     condense, train = 3.0 + 5.0 * 2, [0.25 * 20 * seen for seen in (2, 4, 6, 8, 10)]
-    pieces = Forecast(bench, stream_cells("dm")).pieces(work)
-    assert [piece.seconds() for piece in pieces] == pytest.approx(2 * [condense + own for own in train])
+    forecast = Forecast(bench, stream_cells("dm"))
+    assert [piece.seconds() for piece in forecast.pieces(work)] == pytest.approx(2 * [5 * condense + train[-1]])
+    every = replace(work, also=(1, 2, 3, 4))
+    assert [piece.seconds() for piece in forecast.pieces(every)] == pytest.approx(
+        2 * [condense + t for t in train]
+    )
+
+
+def test_cells_of_several_steps_are_one_run_whose_networks_train_after_these(bench):
+    cells = [cell for cell in published("idm-fig8a") if cell.name == "dm" and cell.classes in (40, 80)]
+    (work,) = bench.missing(cells)
+    assert work.wanted == (2, 4)
+    assert [(r["order"], r["step"]) for r in bench.do(work)] == [(0, 2), (0, 4), (1, 2), (1, 4)]
+    assert bench.missing(cells) == []
+    (more,) = bench.missing([cell for cell in published("idm-fig8a") if cell.name == "dm"])
+    assert len(bench.do(more)) == 10
+
+
+def test_networks_that_go_on_train_after_every_step(bench):
+    (cell,) = (
+        cell for cell in published("idc-fig7") if is_a_stream(cell) and cell.name == "idc" and cell.mean == 49.7
+    )
+    (work,) = bench.works(cell)
+    assert (work.step, work.wanted) == (5, (1, 2, 3, 4, 5))
 
 
 def test_a_damaged_record_is_named(bench):

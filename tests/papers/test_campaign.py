@@ -150,7 +150,6 @@ def test_a_run_is_cut_in_the_midst_of_a_step(tmp_path, quick):
     (work,) = bench.missing([cell])
     assert quietly(bench, [cell], Checks(7)) == 0
     assert bench.missing([cell]) == [work]
-    assert len(work.kept(bench.folder)) >= 1
     assert [*work.out(bench.folder).glob("checkpoints/*.train.checkpoint")]
     assert quietly(bench, [cell]) == 0
     assert not work.out(bench.folder).joinpath("checkpoints").exists()

@@ -14,6 +14,7 @@ from cl_condense.methods.registry import build
 from cl_condense.runs import incremental
 from cl_condense.runs.build import method_for, training_for
 from cl_condense.runs.defaults import DEFAULTS, defaults
+from cl_condense.runs.feeding import feed
 from cl_condense.runs.incremental import Run
 from cl_condense.runs.records import Unit
 from cl_condense.runs.stream import ClassStream, drawn_order
@@ -285,9 +286,9 @@ def test_orders_side_by_side_give_what_each_gives_alone(data, tmp_path, monkeypa
     monkeypatch.setattr(Run, "_side_by_side", lambda run: [[0, 1]])
     joined, sizes = train.forward_joined, set()
 
-    def watch(nets, x):
+    def watch(nets, x, *through):
         sizes.add(len(nets))
-        return joined(nets, x)
+        return joined(nets, x, *through)
 
     monkeypatch.setattr(train, "forward_joined", watch)
     both = plain(Run(TINY, *three, tmp_path / "together")())
@@ -295,6 +296,21 @@ def test_orders_side_by_side_give_what_each_gives_alone(data, tmp_path, monkeypa
     assert sorted(both, key=key) == sorted(alone, key=key)
     assert [r["step"] for r in both] == [1, 1, 2, 2] * 2
     assert sizes == {4}
+
+
+def test_steps_that_are_asked_for_alone_are_evaluated_as_among_all(data, tmp_path):
+    whole = Run(TINY, *data, tmp_path / "whole")()
+    last = Run(TINY, *data, tmp_path / "last", only=(2,))()
+    assert plain(last) == [r for r in plain(whole) if r["step"] == 2]
+    rest = Run(TINY, *data, tmp_path / "last")()
+    key = itemgetter("order", "method", "step")
+    assert sorted(plain(rest), key=key) == sorted(plain(whole), key=key)
+
+
+def test_condensing_for_a_step_alone_took_all_that_it_took(data, tmp_path, monkeypatch):
+    monkeypatch.setattr("cl_condense.runs.trial.feed", lambda *words, **how: feed(*words, **how) and 1.0)
+    seconds = [r["condense_seconds"] for r in Run(TINY, *data, tmp_path, only=(2,))()]
+    assert seconds == [2.0] * 4
 
 
 @pytest.mark.parametrize("at", range(8))

@@ -119,6 +119,6 @@ def test_works_of_a_table_share_pools_in_its_folder(data, trainings, tmp_path):
     for ipc in (1, 2):
         bench.do(SetWork(replace(SET, ipc=ipc, data=""), train))
     assert len(trainings) == len(pools(tmp_path / "pools")) == 1
-    bench.do(StreamWork(RUN.changed(methods=("dance",))))
+    bench.do(StreamWork(RUN.changed(methods=("dance",)), RUN.stream.steps))
     assert len(pools(tmp_path / "pools")) == 3
     assert len(pools(tmp_path)) == 3

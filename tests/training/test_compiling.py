@@ -10,6 +10,7 @@ from cl_condense.condensation.engine import Condensation
 from cl_condense.condensation.view import View, see, statistics_of
 from cl_condense.data.imageset import ImageSet
 from cl_condense.methods.registry import build
+from cl_condense.networks import joined
 from cl_condense.networks.convnet import ConvNet, MakeConvNet
 from cl_condense.networks.init import Initialiser
 from cl_condense.training import compiling
@@ -92,6 +93,25 @@ def test_networks_train_compiled_as_they_do_without_it():
         assert (one(x) - other(x)).norm() < 1e-3 * one(x).norm()
         pairs = zip(one.parameters(), other.parameters(), strict=True)
         assert any(not torch.equal(a, b) for a, b in pairs), "nothing was compiled"
+
+
+@compiler
+@pytest.mark.slow
+def test_networks_side_by_side_are_compiled_once_for_all_of_a_size():
+    """As on a GPU, where they train so."""
+    torch._dynamo.utils.counters.clear()
+    x = torch.randn(2, 5, 3, 8, 8, generator=torch.manual_seed(0))
+    for seed in range(2):
+        nets = [ConvNet((3, 8, 8), 4, width=4) for _ in range(2)]
+        for i, net in enumerate(nets):
+            Initialiser(net)(seed, i)
+        found = []
+        for through in (joined.forward, compiling.compiled_joined()):
+            logits = joined.forward_joined(nets, x, through)
+            leaves = [p for net in nets for p in net.parameters()]
+            found.append([logits, *torch.autograd.grad(logits.square().sum(), leaves)])
+        torch.testing.assert_close(*found, rtol=1e-3, atol=1e-3)
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 1
 
 
 def test_networks_of_other_kinds_train_as_they_are(monkeypatch):
