@@ -4,7 +4,6 @@ import sys
 import warnings
 from contextlib import ExitStack
 from pathlib import Path
-from unittest import mock
 
 import torch
 
@@ -27,7 +26,8 @@ class RealGpu:
 
     def __enter__(self):
         self._stack = ExitStack()
-        self._stack.enter_context(mock.patch.object(torch.backends.cudnn, "allow_tf32", False))
+        self._stack.callback(setattr, torch.backends.cudnn, "allow_tf32", torch.backends.cudnn.allow_tf32)
+        torch.backends.cudnn.allow_tf32 = False
         self._stack.enter_context(warnings.catch_warnings())
         self._stack.callback(torch.cuda.set_sync_debug_mode, torch.cuda.get_sync_debug_mode())
         warnings.simplefilter("always")
