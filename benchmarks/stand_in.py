@@ -172,6 +172,8 @@ class StandIn(TorchDispatchMode):
             pass
         elif {torch.Tag.dynamic_output_shape, torch.Tag.data_dependent_output} & {*func.tags}:
             self._wait(func.name())
+        elif packet is aten._linalg_eigh:
+            self._wait("eigenvectors, whose solver says whether it converged")
 
     def _wait(self, what):
         self.waits.append(f"{what}: {_where()}")
@@ -190,6 +192,10 @@ class _Named(TorchFunctionMode):
         kwargs = dict(kwargs or {})
         if func is torch.device:
             return func(*args, **kwargs)
+        if func is Tensor.__setitem__ and _of_device(args[0]) and not isinstance(args[2], Tensor):
+            self._device._wait(
+                "a number of the host put in a place"
+            )  # as a tensor of the host, which is copied
         if func in _OWN:
             return _OWN[func](self._device, args[0])
         pinned = kwargs.pop("pin_memory", False)

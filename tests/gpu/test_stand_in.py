@@ -64,6 +64,8 @@ WAITS = {
     "an index of the host": lambda x: x[torch.tensor([0])],
     "a place on the device": lambda x: x[x.argmax(0)[0]],
     "equal": lambda x: torch.equal(x, x + 1),
+    "a number put in a place": lambda x: x.__setitem__(0, 1.0),
+    "eigenvectors": lambda x: torch.linalg.eigh(x @ x.T),
     "synchronize": lambda x: torch.cuda.synchronize(),
 }
 NO_WAITS = {

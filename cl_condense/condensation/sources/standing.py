@@ -130,7 +130,7 @@ class _Queue:
             return
         chosen = self._choice(turn, 1)[: self._nets.trained]
         for i, accuracy in zip(chosen, self._fitted(chosen, turn), strict=True):
-            self.visits[i] = self.visits[i] + 1 if self._meter else 1
+            self.visits[i].mul_(bool(self._meter)).add_(1)  # a number put in a place would wait for the device
             self.accuracies[i] = self.accuracies[i].lerp(accuracy, 1 / self.visits[i])
 
     def _fitted(self, chosen: list[int], turn: int) -> Sequence[Tensor]:
@@ -204,7 +204,8 @@ class _Queue:
         if place == len(self.members):
             self._place()
         self.members[place].load_state_dict(self._blank.state_dict())
-        self.accuracies[place] = self.visits[place] = 0
+        self.accuracies[place].zero_()
+        self.visits[place].zero_()
         for momentum in self.momenta[place]:
             momentum.zero_()
         self.births.append(number)
