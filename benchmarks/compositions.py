@@ -7,12 +7,18 @@ seconds, epochs of the networks that are trained on the result); networks are te
 The better half, by the mean of the budgets' accuracies, goes on to the next rung with twice the seconds. A pool
 of networks is trained once for all that look through it: its seconds are given apart.
 
+    python benchmarks/compositions.py --data ~/data --on test --rungs 1 --candidate dm --json equal.json
+
+measures the same on the test images, for what is chosen already. There each candidate trains its own pool, and
+the seconds of that are among those that it has.
+
 A candidate is a method's expression, such as ``dance@reuse=5,factor=4``. All begin with economy's real images
 and end with its quiet end; where the expression does not say otherwise, those with untrained networks share
 real batches as economy does, and pools are of --pool networks and epochs.
 """
 
 import json
+import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +28,7 @@ import torch
 from economy import cpu_seconds
 
 from cl_condense.condensation.engine import Condensation
-from cl_condense.condensation.sources.pool import BlendedPool
+from cl_condense.condensation.sources.pool import BlendedPool, TrainedPool
 from cl_condense.data.datasets import load
 from cl_condense.data.held_out import split
 from cl_condense.methods.economy import ECONOMY, why_not
@@ -49,21 +55,28 @@ def recipe_of(text, dataset, ipc, pool):
     if "real_per_class" not in recipe.chosen:
         recipe = replace(recipe, real_per_class=ECONOMY.real_per_class)
     recipe = replace(recipe, quiet=ECONOMY.quiet)
+    sizes = {"size": pool[0], "epochs": pool[1]}
     if isinstance(recipe.source, BlendedPool):
-        sizes = {"size": pool[0], "epochs": pool[1]}
         own = {name: value for name, value in sizes.items() if f"source.{name}" not in recipe.chosen}
         return replace(recipe, source=replace(recipe.source, **own))
+    own = {"architecture": "own", **sizes}
+    pools = {t: replace(t.source, **own) for t in recipe.terms if isinstance(t.source, TrainedPool)}
+    recipe = replace(recipe, terms=tuple(replace(t, source=pools.get(t, t.source)) for t in recipe.terms))
     return recipe if "reuse" in recipe.chosen or why_not(recipe) else recipe.reusing(ECONOMY.reuse)
 
 
-def condensed(recipe, fit, ipc, seconds, **options):
-    """What there is after so many CPU seconds, with the iterations, and the seconds of networks before them."""
+def condensed(recipe, fit, ipc, seconds, within=False, **options):
+    """What there is after so many CPU seconds, with the iterations, and the seconds of networks before them.
+
+    ``within``: the latter are among them.
+    """
 
     def job(iterations):
         return Condensation(fit, replace(recipe, iterations=iterations), ipc=ipc, **options)
 
     probe = job(PROBE)
     before = cpu_seconds(probe.prepare)
+    seconds -= before if within else 0
     cost = 0.0
     for phase in probe.recipe.phases():
         own = phase.stop - phase.start
@@ -91,7 +104,10 @@ class Search:
                 return row
         fit, held = self.parts
         recipe = recipe_of(candidate, self.s["dataset"], ipc, self.s["pool"])
-        made, facts = condensed(recipe, fit, ipc, seconds * 2**rung, network=self.network, pools=self.pools)
+        with tempfile.TemporaryDirectory() as own:
+            within = self.s["on"] == "test"
+            options = {"network": self.network, "pools": Path(own) if within else self.pools, "within": within}
+            made, facts = condensed(recipe, fit, ipc, seconds * 2**rung, **options)
         training = TRAININGS["augmented"](epochs, DSA.strategy)
         start = time.process_time()
         found = score(
@@ -157,6 +173,7 @@ def taken_up(path, head):
 @click.option("--candidate", "candidates", multiple=True, default=CANDIDATES)
 @click.option("--budget", "budgets", multiple=True, default=("1:30:300", "10:60:100"), show_default=True)
 @click.option("--rungs", default=4, show_default=True)
+@click.option("--on", type=click.Choice(["held-out", "test"]), default="held-out", show_default=True)
 @click.option("--pool", default="4:6", show_default=True, help="Networks of a pool, and epochs of each.")
 @click.option("--pools", type=click.Path(path_type=Path), default="pools", show_default=True)
 @click.option("--fit", default=2000, show_default=True, help="Images of each class to condense.")
@@ -172,7 +189,9 @@ def main(data, json_file, pools, **given) -> None:
     given["candidates"] = list(given["candidates"])
     for text in given["candidates"]:  # a mistyped one is told before the work
         recipe_of(text, given["dataset"], given["budgets"][0][0], given["pool"])
-    parts = split(load(given["dataset"], data)[0], given["fit"], given["held"])
+    train, test = load(given["dataset"], data)
+    fit, held = split(train, given["fit"], given["held"])
+    parts = fit, test if given["on"] == "test" else held
     head = {
         "kind": "compositions",
         "command": command_line("python benchmarks/compositions.py"),
