@@ -257,3 +257,39 @@ def test_shrinking_compares_its_ways_at_equal_bytes(load, tmp_path):
         assert sizes == [[(3, 2200), (2, 1520), (1, 840)]] * 2
         assert all(len(step["accuracies"]) == 3 for own in seeds for step in own)
     assert load("shrinking").ways("dm@lr=0.1", 0.25)["multisize"] == ("dm@lr=0.1,multisize=0.25", "prefix")
+
+
+def test_compositions_on_the_test_images_have_the_seconds_of_their_pool_among_theirs(load, tmp_path):
+    path, candidates = tmp_path / "equal.json", ("dm", "dance@reuse=5,factor=2")
+    few = "--dataset digits --on test --rungs 1 --fit 20 --held 5 --width 4 --networks 1 --pool 2:2"
+    words = [
+        "--budget",
+        "1:2:2",
+        *few.split(),
+        *(w for name in candidates for w in ("--candidate", name)),
+        "--json",
+        str(path),
+    ]
+    result = CliRunner().invoke(load("compositions").main, words)
+    assert result.exit_code == 0, result.output
+    plain, pooled = json.loads(path.read_text())["rows"]
+    assert (plain["candidate"], pooled["candidate"]) == candidates
+    assert plain["before"] < pooled["before"]  # nothing, and a training
+    assert json.loads(path.read_text())["settings"]["on"] == "test"
+
+
+def test_what_a_candidate_spends_before_is_taken_from_its_seconds(load, monkeypatch):
+    """As if whatever is done took a second: of three two are left after a second for networks."""
+
+    def second(do):
+        do()
+        return 1.0
+
+    compositions = load("compositions")
+    monkeypatch.setattr(compositions, "cpu_seconds", second)
+    real = ImageSet.of(torch.randint(256, (40, 1, 8, 8), dtype=torch.uint8), torch.arange(40) % 2)
+    recipe = compositions.recipe_of("dm", "digits", 1, (2, 2))
+    options = {"network": MakeConvNet((1, 8, 8), 2), "pools": None}
+    found = [compositions.condensed(recipe, real, 1, 3, within, **options)[1] for within in (False, True)]
+    more, fewer = (each["iterations"] for each in found)
+    assert more == pytest.approx(1.5 * fewer, abs=2)  # whole ones

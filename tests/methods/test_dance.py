@@ -123,3 +123,15 @@ def test_it_is_its_authors_loop_of_a_step_a_class_and_loss(name, distance, class
         job.step()
     assert float((want[-1] - want[0]).abs().amax((1, 2, 3, 4)).min()) > 1e-3, "it went somewhere"
     assert bool((want[-1] == 1).any()) == (changes["lr"] == 0.3)
+
+
+@pytest.mark.parametrize("ipc", [1, 10])
+def test_the_best_composition_is_what_the_search_found(ipc):
+    named, found = (
+        build(name, "cifar10").settled(ipc) for name in ("dance4x4", "dance@reuse=5,factor=4,lr=0.1")
+    )
+    assert replace(named, name="") == replace(found, name="", chosen=())
+
+
+def test_the_best_composition_keeps_dances_rate_where_that_is_higher():
+    assert [build("dance4x4", "cifar10").settled(ipc).lr for ipc in (1, 10, 20, 50)] == [0.1, 0.1, 0.2, 0.5]

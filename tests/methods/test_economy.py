@@ -13,7 +13,7 @@ from cl_condense.methods.registry import BASES, COMPOSED, build
 
 RECIPES = [name for name in [*BASES, *COMPOSED] if isinstance(build(name), Recipe)]
 REUSE = ["dm", "ddm", "first_ddm", "later_ddm", "datadam", "m3d", "m3d_linear", "m3d_polynomial"]
-HAVE = [*REUSE, "idm", "dance", "iid"]
+HAVE = [*REUSE, "idm", "dance", "dance4x4", "iid"]
 
 
 def settled(name, dataset="cifar10", ipc=10, **changes):
