@@ -171,7 +171,8 @@ def _compositions(record):
     """A row a candidate, those that came furthest first; a column a rung and number of images per class."""
     rows = record["rows"]
     found = {(r["candidate"], (r["rung"], r["ipc"])): 100 * np.mean(r["accuracies"]) for r in rows}
-    columns = {(r["rung"], r["ipc"]): r["seconds"] for r in rows}
+    columns = dict.fromkeys((r["rung"], r["ipc"]) for r in rows)
+    seconds = {ipc: each for ipc, each, _ in record["settings"]["budgets"]}
 
     def reached(candidate):
         rung = max(r for c, (r, _) in found if c == candidate)
@@ -181,7 +182,7 @@ def _compositions(record):
         (f"`{name}`", *(f"{found[name, c]:.1f}" if (name, c) in found else "" for c in columns))
         for name in sorted(dict.fromkeys(name for name, _ in found), key=reached, reverse=True)
     ]
-    heads = [f"{ipc} image{'s' * (ipc > 1)}, {seconds:.0f} s" for (_, ipc), seconds in columns.items()]
+    heads = [f"{ipc} image{'s' * (ipc > 1)}, {seconds[ipc] * 2**rung:g} s" for rung, ipc in columns]
     return _table(("candidate", *heads), lines)
 
 
