@@ -16,8 +16,12 @@ T = TypeVar("T")
 
 _VARIANTS = 64  # compiled forms of one function: a few for each method and number of classes; torch keeps 8
 
-_OF_DYNAMO = ("The .grad attribute", ".*autograd.function.Function.* should not be instantiated")
-"""Warnings of what torch.compile itself does."""
+_OF_DYNAMO = (
+    "The .grad attribute",
+    ".*autograd.function.Function.* should not be instantiated",
+    "TensorFloat32 tensor cores",  # of products of matrices, few here; convolutions have torch's default
+)
+"""Warnings of what torch.compile itself does, or would have."""
 
 
 @functools.cache
