@@ -14,9 +14,10 @@ from cl_condense.data.ahead import in_parts
 from cl_condense.data.imageset import ImageSet
 from cl_condense.networks.contract import MakeNetwork, at_once
 from cl_condense.networks.init import Initialiser
+from cl_condense.training.passes import forward_of, parts
 from cl_condense.training.protocol import Training
 from cl_condense.training.shown import Shown
-from cl_condense.training.train import check_networks, forward_of, parts, train
+from cl_condense.training.train import check_networks, train
 
 OnTrained = Callable[[Sequence[nn.Module]], None]
 """Gets networks after their last epoch."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -19,11 +19,10 @@ from cl_condense.common.rng import Key, Purpose, isolated, permutation
 from cl_condense.data.imageset import ImageSet
 from cl_condense.networks import joined
 from cl_condense.networks.contract import at_once
-from cl_condense.networks.convnet import ConvNet
 from cl_condense.networks.joined import forward_joined, joinable
-from cl_condense.training.compiling import compiled_joined, compiled_logits, plain_logits
+from cl_condense.training.compiling import compiled_joined
 from cl_condense.training.cutmix import cutmix, mixed_loss
-from cl_condense.training.distillation import distillation
+from cl_condense.training.passes import forward_of, logits_of, parts, taught
 from cl_condense.training.protocol import Training
 from cl_condense.training.shown import Shown, Some, example, inputs, shape_of
 
@@ -177,15 +176,6 @@ class Together:
         return [found[i] for i in range(len(self._jobs))]
 
 
-Forward = Callable[[nn.Module, Tensor], Tensor]
-"""Logits ``[n, classes]`` of a network for images ``[n, c, h, w]``."""
-
-
-def forward_of(nets: Sequence[nn.Module], compiled: bool) -> Forward:
-    """How logits of networks are computed: through torch.compile where it is wanted and all are ConvNets."""
-    return compiled_logits() if compiled and all(type(net) is ConvNet for net in nets) else plain_logits
-
-
 class _Rows:
     """Networks of jobs of equally many images, a row for each, in training.
 
@@ -336,10 +326,10 @@ def _backward(rows: _Rows, index: Tensor, training: Training, *keys: int) -> Ten
         x, partner, share = cutmix(x, training.cutmix, *rows.device_keys, *keys, rows=rows.number)
         mixed = y[torch.arange(len(y), device=y.device)[:, None], partner], share
     if joinable(nets, x):
-        logits = _logits(lambda x: forward_joined(nets, x, rows.joined), x, training)
+        logits = logits_of(lambda x: forward_joined(nets, x, rows.joined), x, training)
         loss = mixed_loss(logits, y, mixed)
         if rows.teachers:
-            loss = loss + _taught(logits, lambda x: forward_joined(rows.teachers, x, rows.joined), x, training)
+            loss = loss + taught(logits, lambda x: forward_joined(rows.teachers, x, rows.joined), x, training)
         rows.descend(loss)
         return (logits.argmax(2) == _classes(y)).sum(1)
     right = torch.zeros(len(nets), dtype=torch.int64, device=x.device)
@@ -347,11 +337,11 @@ def _backward(rows: _Rows, index: Tensor, training: Training, *keys: int) -> Ten
         row, forward = slice(i, i + 1), partial(rows.forward, net)
         for part, filled in parts(x[i], at_once(net, x[i], training=True)):
             targets = y[row, part]
-            logits = _logits(forward, filled, training)[None, : targets.shape[1]]
+            logits = logits_of(forward, filled, training)[None, : targets.shape[1]]
             also = mixed and (mixed[0][row, part], mixed[1][row])
             loss = mixed_loss(logits, targets, also)
             if rows.teachers:
-                loss = loss + _taught(logits, partial(rows.forward, rows.teachers[i]), filled, training)
+                loss = loss + taught(logits, partial(rows.forward, rows.teachers[i]), filled, training)
             rows.descend(loss * (targets.shape[1] / x.shape[1]))
             right[i] += (logits.argmax(2) == _classes(targets)).sum()
     return right
@@ -360,33 +350,6 @@ def _backward(rows: _Rows, index: Tensor, training: Training, *keys: int) -> Ten
 def _classes(y: Tensor) -> Tensor:
     """The class of each label ``[r, m]``, of soft ones ``[r, m, classes]`` the one they say most of."""
     return y if y.ndim == 2 else y.argmax(2)
-
-
-def parts(x: Tensor, most: int) -> Iterator[tuple[slice, Tensor]]:
-    """Images ``[m, c, h, w]`` in parts of one size, for which a compiled network has one form.
-
-    The last part, if it is short, is filled up with the first images, whose logits are to be cut off.
-    """
-    size = -(-len(x) // -(-len(x) // most))
-    for start in range(0, len(x), size):
-        part = x[start : start + size]
-        short = size - len(part)
-        yield slice(start, start + len(part)), torch.cat([part, x[:short]]) if short else part
-
-
-def _logits(net: Callable[[Tensor], Tensor], x: Tensor, training: Training) -> Tensor:
-    if training.precision == "float32":
-        return net(x)
-    with torch.autocast(x.device.type, torch.bfloat16):
-        return net(x).float()
-
-
-def _taught(logits: Tensor, teachers: Callable[[Tensor], Tensor], x: Tensor, training: Training) -> Tensor:
-    """The distillation loss of logits ``[r, m, classes]``; of the images some may be filling at the end."""
-    with torch.no_grad():
-        theirs = _logits(teachers, x, training)
-    theirs = theirs.view(len(logits), -1, theirs.shape[-1])[:, : logits.shape[1]]
-    return distillation(logits, theirs, training.temperature)
 
 
 def _sgd(rows: _Rows, training: Training, lr: float) -> torch.optim.SGD:

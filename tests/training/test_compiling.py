@@ -13,8 +13,7 @@ from cl_condense.methods.registry import build
 from cl_condense.networks import joined
 from cl_condense.networks.convnet import ConvNet, MakeConvNet
 from cl_condense.networks.init import Initialiser
-from cl_condense.training import compiling
-from cl_condense.training import train as training
+from cl_condense.training import compiling, passes
 from cl_condense.training.compiling import compiled
 from cl_condense.training.protocol import Training
 from cl_condense.training.train import train
@@ -118,6 +117,6 @@ def test_networks_of_other_kinds_train_as_they_are(monkeypatch):
     def unwanted():
         raise AssertionError("compiled")
 
-    monkeypatch.setattr(training, "compiled_logits", unwanted)
+    monkeypatch.setattr(passes, "compiled_logits", unwanted)
     net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 2))
     train([net], torch.randn(4, 3, 2, 2), torch.arange(4) % 2, Training(1, compiled=True), keys=(0,))
