@@ -61,6 +61,10 @@ def main(args: list[str] | None = None) -> None:
     with warnings.catch_warnings():
         warnings.showwarning = _warn  # type: ignore[assignment] # one that takes any arguments
         code = _code(args, streams)
+    if _ranked():
+        from cl_condense.common.distributed import leave  # noqa: PLC0415 - it takes seconds
+
+        leave(code)
     sys.exit(code)
 
 
@@ -79,7 +83,7 @@ def _code(args: list[str] | None, streams: Streams) -> int:
 
 def _as_rank(args: list[str] | None) -> int:
     """Does the command, or, of the ranks that torchrun started, follows the one that does; the exit code."""
-    if not {"RANK", "WORLD_SIZE", "MASTER_ADDR"} <= os.environ.keys():
+    if not _ranked():
         return _done(args, ALONE)
     from cl_condense.common.distributed import distributed  # noqa: PLC0415 - it takes seconds
 
@@ -94,6 +98,11 @@ def _as_rank(args: list[str] | None) -> int:
     if ranks:
         ranks.end(code)
     return code
+
+
+def _ranked() -> bool:
+    """Whether torchrun started this process."""
+    return {"RANK", "WORLD_SIZE", "MASTER_ADDR"} <= os.environ.keys()
 
 
 def _done(args: list[str] | None, ranks: Ranks) -> int:
