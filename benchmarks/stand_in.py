@@ -193,9 +193,7 @@ class _Named(TorchFunctionMode):
         if func is torch.device:
             return func(*args, **kwargs)
         if func is Tensor.__setitem__ and _of_device(args[0]) and not isinstance(args[2], Tensor):
-            self._device._wait(
-                "a number of the host put in a place"
-            )  # as a tensor of the host, which is copied
+            self._device._wait("a number put in a place")  # it goes there as a tensor of the host
         if func in _OWN:
             return _OWN[func](self._device, args[0])
         pinned = kwargs.pop("pin_memory", False)

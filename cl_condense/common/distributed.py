@@ -153,8 +153,8 @@ class Distributed(Ranks):
 def leave(code: int) -> NoReturn:
     """Ends this process, one of ranks whose work is done, at once.
 
-    Threads of torch.distributed may still run when the interpreter takes its objects down: the process aborted
-    then after all was written, in one of two dozen commands on a busy machine.
+    Threads of torch.distributed may still run when the interpreter takes its objects down: now and then, on a
+    busy machine, the process aborted then, after all was written.
     """
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):

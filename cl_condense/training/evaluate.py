@@ -27,7 +27,7 @@ OnTrained = Callable[[Sequence[nn.Module]], None]
 def predict(nets: Sequence[nn.Module], images: Tensor, *, compiled: bool = False) -> Tensor:
     """Logits ``[r, n, classes]`` of every network for the same images ``[n, c, h, w]``.
 
-    On a GPU never compiled: it tests 10,000 images in less time than compiling takes.
+    On a GPU never compiled: compiling takes seconds, and is meant for networks that train.
     """
     check_networks(nets, images)
     forward = forward_of(nets, compiled and not images.is_cuda)
