@@ -117,7 +117,8 @@ def evaluating(job, side, device):
         nets = [network(job.classes).to(device) for _ in range(job.networks)]
         for i, net in enumerate(nets):
             Initialiser(net)(0, i)
-        train(nets, images, targets, Training(job.epochs, compiled=job.compiled), keys=(0,))
+        training = Training(job.epochs, precision=job.precision, compiled=job.compiled)
+        train(nets, images, targets, training, keys=(0,))
 
     return ours
 
@@ -249,6 +250,9 @@ METHOD = click.option(
     type=click.Choice([*reference_loops.LOOPS]),
     help="[default: all, classes: dm]",
 )
+PRECISION = click.option(
+    "--precision", type=click.Choice(["float32", "bfloat16"]), help="Ours.  [default: float32]"
+)
 COMPILE = click.option("--compile", "compiled", is_flag=True, help="Ours through torch.compile.")
 CLASSES = click.option("--classes", type=click.IntRange(1), help="[default: 10; all on a GPU: 100]")
 MANY = click.option("--counts", multiple=True, type=click.IntRange(1), help="[default: 10, 30, 100, 300, 1000]")
@@ -265,7 +269,6 @@ CONDENSING = [
     click.option(
         "--iterations", type=click.IntRange(1), help="Of a repeat.  [default: 2, GPU: 10, condense 50]"
     ),
-    click.option("--precision", type=click.Choice(["float32", "bfloat16"]), help="Ours.  [default: float32]"),
     click.option("--chunk", type=int, default=0, help="Classes in a forward pass.  [default: what fits]"),
 ]
 EVALUATING = [
@@ -285,7 +288,7 @@ def settle(command, device, threads, given):
     defaults = {"iterations": 10, "images": 5000} if gpu else {"iterations": 2, "images": 500}
     defaults |= {"iterations": 50} if gpu and command == "condense" else {}
     if command == "evaluate":
-        given = {**given, "method": command, "iterations": 1, "precision": None}
+        given = {**given, "method": command, "iterations": 1}
         defaults |= {"networks": 20 if gpu else 3, "epochs": 20 if gpu else 2}
     defaults |= {"width": 32} if command in ("classes", "all") and not gpu else {}
     if command == "all":  # CIFAR-100's shapes on a GPU; on a CPU what takes minutes
@@ -334,28 +337,28 @@ def main() -> None:
 
 
 @main.command()
-@takes(METHOD, CLASSES, *CONDENSING, COMPILE, *COMMON)
+@takes(METHOD, CLASSES, *CONDENSING, PRECISION, COMPILE, *COMMON)
 def condense(**given) -> None:
     """Seconds an iteration, and peak memory."""
     run("condense", **given)
 
 
 @main.command()
-@takes(CLASSES, *EVALUATING, COMPILE, *COMMON)
+@takes(CLASSES, *EVALUATING, PRECISION, COMPILE, *COMMON)
 def evaluate(**given) -> None:
     """Network-epochs a second."""
     run("evaluate", **given)
 
 
 @main.command()
-@takes(METHOD, MANY, PLOT, *CONDENSING, COMPILE, *COMMON)
+@takes(METHOD, MANY, PLOT, *CONDENSING, PRECISION, COMPILE, *COMMON)
 def classes(**given) -> None:
     """Cost against classes, of the first method: 10 to 1000 classes of few images."""
     run("classes", **given)
 
 
 @main.command("all")
-@takes(METHOD, CLASSES, MANY, PLOT, *CONDENSING, *EVALUATING, COMPILE, *COMMON)
+@takes(METHOD, CLASSES, MANY, PLOT, *CONDENSING, *EVALUATING, PRECISION, COMPILE, *COMMON)
 def everything(**given) -> None:
     """All three, on a CPU at a modest size, on a GPU with the shapes of CIFAR-100."""
     run("all", **given)

@@ -62,6 +62,7 @@ Examples:
 @shared.epochs
 @shared.evaluation
 @shared.network
+@shared.training_precision
 @shared.compiling
 @shared.seed
 @shared.device

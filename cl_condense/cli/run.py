@@ -100,6 +100,7 @@ Examples:
 @shared.epochs
 @shared.evaluation
 @shared.computing
+@shared.training_precision
 @shared.network
 @shared.pools
 @shared.seed

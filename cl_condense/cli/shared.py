@@ -129,6 +129,11 @@ compiling = click.option(
     is_flag=True,
     help="ConvNets through torch.compile: minutes at first, then half the time.",
 )
+training_precision = click.option(
+    "--training-precision",
+    type=types.PRECISION,
+    help="Of networks that train on the images: float32 or bfloat16.  [default: float32]",
+)
 iterations = click.option(
     "--iterations",
     type=types.COUNT,

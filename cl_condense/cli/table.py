@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from cl_condense.papers.published import Cell
     from cl_condense.runs.tasks import Executor
 
-_CHANGES = "iterations real_per_class width epochs networks economy precision compiled reuse".split()
+_CHANGES = (
+    "iterations real_per_class width epochs networks economy precision training_precision compiled reuse"
+).split()
 """Options that change how cells are computed: fields of the configs."""
 
 _EXAMPLES = """
@@ -87,6 +89,7 @@ Examples:
 )
 @click.option("--epochs", type=types.COUNT, help="Of each network.  [default: the papers']")
 @shared.computing
+@shared.training_precision
 @click.option("--width", type=types.COUNT, help="Filters of the ConvNets.  [default: 128]")
 @shared.sweeps
 @shared.checkpoints

@@ -1,4 +1,7 @@
-"""The published ConvNet in channels-last order on a CPU, written for torch.compile."""
+"""The published ConvNet in channels-last order on a CPU, written for torch.compile.
+
+Under torch's autocast the products are bfloat16 and their results are kept so; norms compute in float32.
+"""
 
 from __future__ import annotations
 
@@ -37,17 +40,21 @@ def blocks(x: Tensor, weights: Sequence[Block], padding: int) -> list[Maps]:
     """Maps of every block for images ``[n, c, h, w]``; ``padding`` is the first convolution's."""
     x, found = x.permute(0, 2, 3, 1), []
     for i, (weight, scale, shift) in enumerate(weights):
-        conv = _conv(x, weight, 1) if i else _first(x, weight, padding)
+        conv = (_conv(x, weight) if i else _first(x, weight, padding)).float()
         relu = F.relu(_norm(conv, scale, shift))
         x = _halve(relu)
         found.append(Maps(*(each.permute(0, 3, 1, 2) for each in (conv, relu, x))))
     return found
 
 
-def _conv(x: Tensor, weight: Tensor, padding: int) -> Tensor:
-    if x.shape[1] % TILE or x.shape[2] % TILE:
-        return F.conv2d(x.permute(0, 3, 1, 2), weight, padding=padding).permute(0, 2, 3, 1)
-    return conv3x3(x, weight)
+def _conv(x: Tensor, weight: Tensor) -> Tensor:
+    """A convolution inside the network; under autocast torch's own, whose products are cheap in bfloat16."""
+    reduced = torch.is_autocast_enabled("cpu")
+    if not (reduced or x.shape[1] % TILE or x.shape[2] % TILE):
+        return conv3x3(x, weight)
+    if reduced:
+        weight = weight.contiguous(memory_format=torch.channels_last)  # as the maps are: no copies inside
+    return F.conv2d(x.permute(0, 3, 1, 2), weight, padding=1).permute(0, 2, 3, 1)
 
 
 def _first(x: Tensor, weight: Tensor, padding: int) -> Tensor:

@@ -21,7 +21,11 @@ from cl_condense.papers.footnotes import Footnotes, not_the_papers, notes, share
 from cl_condense.papers.printed import NETWORKS
 from cl_condense.papers.published import Cell, Column, pivot
 
-_NAMED: dict[tuple[str, ...], str] = {("economy",): "economy"}
+_NAMED: dict[tuple[str, ...], str] = {
+    ("economy",): "economy",
+    ("training_precision",): "trained in bfloat16",
+    ("economy", "training_precision"): "economy, trained in bfloat16",
+}
 """Settings that have a name, by what is not the papers'."""
 
 _METRICS = {"top1_acc_%": "", "final_CL_acc_%": "class-incremental", "CL_acc_%": "class-incremental"}
@@ -108,7 +112,8 @@ class Comparison:
             for label, row in grid.rows.items():
                 for cell, (bench, results, filled, name) in product(row[j], sides):
                     if cell in filled:
-                        ours, way = filled[cell], name if bench.unlike([cell]) else ""
+                        ours, unlike = filled[cell], bench.unlike([cell])
+                        way = _NAMED.get((*unlike,), name) if unlike else ""
                         numbers = float(ours.mean()), float(ours.std()), len(ours)
                         seconds = bench.seconds(cell, results)
                         pair = Pair(cell, _heading(grid.fields, column), label, way, *numbers, seconds, bench)

@@ -50,10 +50,10 @@ def training_for(t: TrainConfig) -> Training:
     """How networks are trained.
 
     Raises:
-        ValueError: for an unknown way to evaluate.
+        ValueError: for an unknown way to evaluate, and for an unknown precision.
     """
     way = TRAININGS[choice("evaluation", t.evaluation, TRAININGS)]
-    return replace(way(t.epochs, t.augment), compiled=t.compiled)
+    return replace(way(t.epochs, t.augment), precision=t.training_precision, compiled=t.compiled)
 
 
 def network_for(c: CondenseConfig | TrainConfig, shape: tuple[int, int, int]) -> MakeNetwork:

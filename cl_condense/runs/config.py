@@ -20,6 +20,7 @@ from cl_condense.condensation.recipe import Method
 from cl_condense.methods.economy import why_not
 from cl_condense.methods.hybrid import made_of
 from cl_condense.methods.registry import build
+from cl_condense.networks.contract import Precision
 from cl_condense.training.augment import DSA
 from cl_condense.training.trainers.contract import DEFAULT
 
@@ -110,6 +111,7 @@ class TrainConfig:
         network: of ``networks.registry``, by name.
         width, depth: of a ConvNet.
         augment: strategy of their augmentation.
+        training_precision: of their convolutions, see ``Training``; they are tested in float32.
         compiled: they go through torch.compile.
         seed: of their weights and batches.
 
@@ -125,6 +127,7 @@ class TrainConfig:
     width: int = 128
     depth: int | None = None
     augment: str = DSA.strategy
+    training_precision: Precision = "float32"
     compiled: bool = False
     seed: int = 0
 
@@ -137,8 +140,12 @@ class TrainConfig:
         return cls(**_fields_of(cls, values))
 
     def identity(self) -> Json:
-        """What two evaluations have in common; compiling changes rounding alone."""
-        return {k: v for k, v in asdict(self).items() if k != "compiled"}
+        """What two evaluations have in common; compiling changes rounding alone.
+
+        The precision, which evaluations did not have at first, is said where it is not the usual.
+        """
+        usual = {"training_precision"} if self.training_precision == "float32" else set()
+        return {k: v for k, v in asdict(self).items() if k not in usual | {"compiled"}}
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ else:
     import tomli as tomllib
 
 _NAMES = {"methods": "method", "max_bytes": "bytes", "compiled": "compile", "real_per_class": "real-per-class"}
-_NAMES |= {"trainers": "trainer", "order_seed": "order-seed"}
+_NAMES |= {"trainers": "trainer", "order_seed": "order-seed", "training_precision": "training-precision"}
 _MOST = 2**20  # bytes: a reader of TOML takes its time
 _MADE = {"data", "class_orders"}  # of the images, and of a file: no option says it
 

@@ -179,8 +179,8 @@ class Judge:
 def _identity(files: Sequence[Path], readings: Sequence[Reading], config: TrainConfig, test: ImageSet) -> Json:
     """What decides the evaluation of these sets."""
     sets = [hashlib.sha256(reading.set.pixels.numpy().data).hexdigest() for reading in readings]
-    own = {"files": [*map(str, files)], "sets": sets, "data": fingerprint(test), **asdict(config)}
-    return own | {"read": [reading.record() for reading in readings]}
+    own = {"files": [*map(str, files)], "sets": sets, "data": fingerprint(test), "compiled": config.compiled}
+    return own | config.identity() | {"read": [reading.record() for reading in readings]}
 
 
 def training_config(dataset: str, **given: Any) -> TrainConfig:

@@ -15,6 +15,7 @@ METHODS = ("random", "ddm")
 
 _AT_FIRST = ("steps", "orders", "budget", "max_bytes", "shrink")
 LATER = {f.name: f.default for f in fields(StreamConfig) if f.name not in _AT_FIRST}
+LATER |= {"training_precision": TrainConfig.training_precision}
 """What runs did not have at first, with its usual values."""
 
 _FIELDS = {f.name for part in (CondenseConfig, TrainConfig, StreamConfig) for f in fields(part)}

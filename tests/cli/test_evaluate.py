@@ -6,6 +6,7 @@ import pytest
 import torch
 from commands import call
 from PIL import Image
+from safetensors.torch import load_file
 
 from cl_condense.common.drawing import Rhythm
 from cl_condense.runs.evaluate_sets import evaluate_files
@@ -32,6 +33,20 @@ def test_a_set_is_condensed_evaluated_and_exported(tmp_path, capsys, monkeypatch
     assert [len(record["accuracies"]) for record in records] == [2, 2, 2]
     assert records[0]["accuracies"] == records[1]["accuracies"]  # the same images, for the same networks
     assert records[0]["recipe"]["name"] == "dm+sm"
+
+
+def test_a_set_is_evaluated_at_both_precisions(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert call(*"condense --method random --ipc 1 --device cpu --out set.safetensors".split()) == 0
+    quick = "--epochs 2 --networks 1 --width 8 --device cpu --records scores.jsonl".split()
+    for precision in ("float32", "bfloat16"):
+        words = ["--training-precision", precision, "--weights", f"{precision}.safetensors"]
+        assert call("evaluate", "set.safetensors", *quick, *words) == 0
+    records = [json.loads(line) for line in (tmp_path / "scores.jsonl").read_text().splitlines()]
+    assert [record["training_precision"] for record in records] == ["float32", "bfloat16"]
+    full, reduced = (load_file(f"{precision}.safetensors") for precision in ("float32", "bfloat16"))
+    weight = next(name for name, value in full.items() if value.ndim == 4)
+    assert 0 < (full[weight] - reduced[weight]).norm() < 0.05 * full[weight].norm()
 
 
 def test_evaluate_says_in_a_log_how_far_its_networks_are(tmp_path, capsys, monkeypatch):

@@ -87,6 +87,7 @@ BAD = [
         "unknown shrink 'prefixes': did you mean 'prefix'? known are recondense, prefix",
     ),
     (["--precision", "float16"], "unknown precision 'float16': did you mean 'bfloat16'? known are float32, "),
+    (["--training-precision", "half"], "unknown precision 'half': known are float32, bfloat16"),
     (["--epochs", "0"], "--epochs 0: give"),
 ]
 

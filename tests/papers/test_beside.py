@@ -85,6 +85,15 @@ def test_other_settings_have_a_row_for_each(tmp_path):
     ]
 
 
+def test_what_was_trained_in_bfloat16_has_a_name(tmp_path):
+    fill(tmp_path, cells("random", "dm"), changes={"training_precision": "bfloat16"})
+    fill(tmp_path, cells("dm"), changes={})
+    comparison = Comparison(DDM, benches(tmp_path, refuse))
+    reduced = ["Random, trained in bfloat16", "DM, economy, trained in bfloat16"]
+    assert sorted(p.label for p in comparison.pairs) == sorted([*reduced, "DM, economy"])
+    assert any("training precision bfloat16" in line for line in comparison.warnings())
+
+
 @pytest.mark.parametrize("changes", [{}, {"networks": 3}])
 def test_what_has_no_economy_stands_beside_what_has(changes, tmp_path):
     fill(tmp_path, cells("random", "dm", "dsa"), changes=changes)

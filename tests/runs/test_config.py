@@ -29,6 +29,7 @@ OTHER = {  # another value for every field
     "networks": 4,
     "epochs": 11,
     "evaluation": "plain",
+    "training_precision": "bfloat16",
     "steps": 2,
     "orders": 3,
     "budget": 90,

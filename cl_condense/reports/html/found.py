@@ -133,6 +133,7 @@ def _sets(folder: Path, on_fault: OnFault) -> Iterator[_One]:
                 raise ValueError(f"seed {made['seed']} is not one of a table's")
             usual = {"epochs": EVALUATIONS[work["evaluation"]], "networks": _NETWORKS}
             trained = {k: work[k] for k, v in usual.items() if work[k] != v}
+            trained |= {k: work[k] for k in ("training_precision",) if k in work}
             economy = _has_economy(made["method"])
             yield _One(_condensed(made) | trained, economy, scored=[Scored(score, made)])
         except FAULTS as error:
@@ -148,7 +149,7 @@ def _streams(folder: Path, on_fault: OnFault) -> Iterator[_One]:
             while {r["step"] for r in own if r["order"] == orders} == {*range(1, steps + 1)}:
                 orders += 1
             # Unlike a set's, the name of a run's folder says whether it was compiled.
-            usual = {k: USUAL[k] for k in ("epochs", "networks", "compiled")}
+            usual = {k: USUAL[k] for k in ("epochs", "networks", "training_precision", "compiled")}
             trained = {k: s.get(k, v) for k, v in usual.items() if s.get(k, v) != v}
             streamed = [{**record, "work": {"stream": path.parent.name}} for record in own]
             if orders:

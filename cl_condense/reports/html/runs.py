@@ -127,6 +127,7 @@ def _run_command(results: Results, folder: Path, s: Json) -> str:
     kept = "steps ipc budget codec orders networks iterations real_per_class epochs evaluation".split()
     kept += [
         "precision",
+        "training_precision",
         "compiled",
         "reuse",
         "economy",

@@ -34,7 +34,7 @@ def economy_words(record: Values) -> list[str]:
 
 def options(values: Values) -> list[object]:
     """Options of fields of configs; those at rest are left out, and economy, which has words of its own."""
-    rest = {k: USUAL[k] for k in ("precision", "compiled", "network", "evaluation")}
+    rest = {k: USUAL[k] for k in "precision training_precision compiled network evaluation".split()}
     rest["reuse"] = None if values.get("economy") else 1
     given = {k: v for k, v in values.items() if v is not None and (k not in rest or v != rest[k])}
     flags = ["--compile"] if given.get("compiled") else []

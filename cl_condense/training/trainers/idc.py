@@ -28,7 +28,8 @@ class IDC:
 
     def training(self, usual: Training, strategy: str) -> Training:
         falls = (Fraction(3, 5), Fraction(4, 5))
-        return replace(mixed_training(usual.epochs, strategy), milestones=falls, compiled=usual.compiled)
+        own = replace(mixed_training(usual.epochs, strategy), milestones=falls)
+        return replace(own, precision=usual.precision, compiled=usual.compiled)
 
     def outputs(self, known: Sequence[int], seen: Sequence[int]) -> tuple[int, ...]:
         return tuple(seen)
