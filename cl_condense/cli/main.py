@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
+import signal
 import sys
 import warnings
 from importlib import import_module
@@ -65,6 +67,7 @@ def main(args: list[str] | None = None) -> None:
         from cl_condense.common.distributed import leave  # noqa: PLC0415 - it takes seconds
 
         leave(code)
+    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C now would change the exit code
     sys.exit(code)
 
 

@@ -113,6 +113,8 @@ def _run(command, log, keep, prepare, ready, states):
         main(command)
     except KeyboardInterrupt:  # before the command has begun
         sys.exit(130)
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # what ends a process after a command is not the command's
 
 
 def end(process, name):
