@@ -293,6 +293,20 @@ def growth(record):
     return _table(head, [(f"`{name}`", *cells) for name, *cells in rows])
 
 
+def precision(record):
+    """A row a set: accuracies at both precisions, their differences network by network, seconds."""
+    rows = []
+    for row in record["rows"]:
+        full, less = (100 * np.array(row[p]["accuracies"]) for p in ("float32", "bfloat16"))
+        apart = less - full
+        error = apart.std(ddof=1) / np.sqrt(len(apart))
+        seconds = (f"{row[p]['seconds']:.0f}" for p in ("float32", "bfloat16"))
+        means = (_percent(row[p]["accuracies"]) for p in ("float32", "bfloat16"))
+        rows.append((f"`{row['set']}`", *means, f"{apart.mean():+.2f} ± {error:.2f}", *seconds, len(apart)))
+    heads = ("set", "float32", "bfloat16", "by network, ± its error", "seconds", "in bfloat16", "n")
+    return _table(heads, rows)
+
+
 def grids(record):
     """A row a number of workers: seconds of the grid, and of them the share of the first row's."""
     rows = []
@@ -333,6 +347,7 @@ FORMS = {
     "equal_bytes": ("equal_bytes", _equal_bytes),
     "speed": ("speed", _speed),
     "grids": ("grids", grids),
+    "precision": ("precision", precision),
     "shrinking": ("shrinking", shrinking),
     "kills": ("kills", kills),
     "launches": ("launches", launches),
