@@ -10,7 +10,9 @@ from click.testing import CliRunner
 from cl_condense.common.rng import Purpose
 from cl_condense.condensation.engine import Condensation
 from cl_condense.condensation.sources.contract import SourceContext
+from cl_condense.data import datasets
 from cl_condense.data.imageset import ImageSet
+from cl_condense.methods.condense import condense
 from cl_condense.methods.registry import build
 from cl_condense.networks.convnet import MakeConvNet
 from cl_condense.training.augment import DSA
@@ -257,6 +259,20 @@ def test_shrinking_compares_its_ways_at_equal_bytes(load, tmp_path):
         assert sizes == [[(3, 2200), (2, 1520), (1, 840)]] * 2
         assert all(len(step["accuracies"]) == 3 for own in seeds for step in own)
     assert load("shrinking").ways("dm@lr=0.1", 0.25)["multisize"] == ("dm@lr=0.1,multisize=0.25", "prefix")
+
+
+@pytest.mark.slow
+def test_precision_evaluates_a_set_at_both(load, tmp_path):
+    made, path = tmp_path / "set.safetensors", tmp_path / "precision.json"
+    condense(datasets.load("digits")[0], "random", ipc=1).save(made)
+    few = "--dataset digits --networks 2 --epochs 1".split()
+    result = CliRunner().invoke(load("precision").main, [*few, "--json", str(path), str(made)])
+    assert result.exit_code == 0, result.output
+    (row,) = json.loads(path.read_text())["rows"]
+    assert row["set"] == "set"
+    assert [len(row[p]["accuracies"]) for p in ("float32", "bfloat16")] == [2, 2]
+    settings = [json.loads(path.with_suffix(f".{p}.jsonl").read_text()) for p in ("float32", "bfloat16")]
+    assert [each["training_precision"] for each in settings] == ["float32", "bfloat16"]
 
 
 def test_compositions_on_the_test_images_have_the_seconds_of_their_pool_among_theirs(load, tmp_path):
