@@ -25,6 +25,7 @@ _NAMED: dict[tuple[str, ...], str] = {
     ("economy",): "economy",
     ("training_precision",): "trained in bfloat16",
     ("economy", "training_precision"): "economy, trained in bfloat16",
+    ("economy", "precision", "training_precision"): "economy, bfloat16",
 }
 """Settings that have a name, by what is not the papers'."""
 

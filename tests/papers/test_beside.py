@@ -88,8 +88,9 @@ def test_other_settings_have_a_row_for_each(tmp_path):
 def test_what_was_trained_in_bfloat16_has_a_name(tmp_path):
     fill(tmp_path, cells("random", "dm"), changes={"training_precision": "bfloat16"})
     fill(tmp_path, cells("dm"), changes={})
+    fill(tmp_path, cells("dm"), changes={"precision": "bfloat16", "training_precision": "bfloat16"})
     comparison = Comparison(DDM, benches(tmp_path, refuse))
-    reduced = ["Random, trained in bfloat16", "DM, economy, trained in bfloat16"]
+    reduced = ["Random, trained in bfloat16", "DM, economy, trained in bfloat16", "DM, economy, bfloat16"]
     assert sorted(p.label for p in comparison.pairs) == sorted([*reduced, "DM, economy"])
     assert any("training precision bfloat16" in line for line in comparison.warnings())
 
