@@ -59,10 +59,10 @@ class Measure:
         images, targets = fit.images.view(-1, *fit.shape), fit.targets
         sizes = {"ipc": c.ipc, "width": c.width, "real_per_class": real}
         loop = LOOPS[c.method](images, targets, fit.mean, fit.std, **sizes)
-        labels = torch.tensor(fit.class_ids).repeat_interleave(c.ipc)
         for count, spent in until(loop.step, seconds, marks):
-            found = self._scores(loop.pixels.detach().view(-1, *fit.shape), labels)
-            yield row("the plain loop", count, spent, found)
+            shown = loop.shown()
+            labels = torch.tensor(fit.class_ids).repeat_interleave(shown.shape[1])
+            yield row("the plain loop", count, spent, self._scores(shown.flatten(0, 1), labels))
 
     def _papers(self):
         own = {"iterations": 10**9, "real_per_class": None}

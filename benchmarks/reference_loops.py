@@ -118,12 +118,22 @@ class Loop:
         self.targets, self.width, self.real_per_class = targets, width, real_per_class
         self.classes, self.iteration = int(targets.max()) + 1, 0
         self.of_class = targets.bincount().cumsum(0).tolist()
-        start = torch.stack([self.batch(c, ipc) for c in range(self.classes)])
-        if self.factor == 2:  # a mosaic of one image will do where only time counts
-            small = F.interpolate(start.flatten(0, 1), scale_factor=0.5, mode="bilinear")
-            start = small.tile(1, 1, 2, 2).view_as(start)
-        self.pixels = start.requires_grad_()
+        self.pixels = torch.stack([self.start(c, ipc) for c in range(self.classes)]).requires_grad_()
         self.optimizer = torch.optim.SGD([self.pixels], self.lr, self.momentum)
+
+    def start(self, c, ipc):
+        """Real images of a class, or mosaics of 2 x 2 of them at half the size."""
+        if self.factor == 1:
+            return self.batch(c, ipc)
+        small = F.interpolate(self.batch(c, 4 * ipc), scale_factor=0.5, mode="bilinear")
+        top_left, below, right, across = small.split(ipc)
+        return torch.cat([torch.cat([top_left, right], 3), torch.cat([below, across], 3)], 2)
+
+    def shown(self):
+        """What networks are trained on, ``[k, n, c, h, w]``, normalised."""
+        x = self.pixels.detach()
+        x = (x.clamp(0, 1) - self.mean) / self.std if self.unit else x
+        return torch.stack([decode(each) for each in x]) if self.factor == 2 else x
 
     def new_net(self):
         shape = tuple(self.images.shape[1:])

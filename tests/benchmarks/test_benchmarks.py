@@ -210,6 +210,27 @@ def test_means_that_run_over_whole_classes_are_those_of_one_look(load):
     assert sizes == [12]
 
 
+@pytest.mark.parametrize("method", ["dm", "idm", "m3d"])
+def test_the_reference_begins_with_real_images_and_shows_what_networks_train_on(load, method):
+    """Were it scored as mosaics, or in other values, it would be a weak reference."""
+    images = torch.randint(256, (24, 3, 8, 8), dtype=torch.uint8, generator=torch.manual_seed(0))
+    targets = torch.arange(2).repeat_interleave(12)
+    real = ImageSet.of(images, targets, normalisation=(MEAN, STD))
+    sizes = {"ipc": 2, "width": 4, "real_per_class": 3}
+    loop = load("reference_loops").LOOPS[method](
+        images, torch.arange(2).repeat_interleave(12), MEAN, STD, **sizes
+    )
+    shown, all_real = loop.shown(), real.take(torch.arange(24))
+    half = torch.nn.functional.interpolate(all_real, scale_factor=0.5, mode="bilinear")
+    known = torch.nn.functional.interpolate(half, size=8, mode="bilinear") if loop.factor == 2 else all_real
+    assert shown.shape == (2, 2 * loop.factor**2, 3, 8, 8)
+    for c, own in enumerate(shown):
+        apart = torch.cdist(own.flatten(1), known[12 * c : 12 * (c + 1)].flatten(1))
+        nearest = apart.argmin(1)
+        assert apart.amin(1).max() < 1e-3
+        assert len({*nearest.tolist()}) == len(own), "each another image"
+
+
 def test_economy_is_looked_at_before_and_after_its_quiet_end_and_the_others_by_time(load, tmp_path):
     path = tmp_path / "economy.json"
     few = (
