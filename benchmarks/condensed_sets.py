@@ -21,7 +21,7 @@ from cl_condense.papers.bench import read_scores
 
 HOME = Path(__file__).parents[1]
 MOST = 10 * 2**20  # bytes of all sets
-_TRAINED = ("dataset", "networks", "epochs", "evaluation", "network", "width", "depth", "augment", "seed")
+_TRAINED = "dataset networks epochs evaluation network width depth augment training_precision seed".split()
 
 _HEAD = """# Condensed sets
 
@@ -66,6 +66,8 @@ def command(own):
         e["evaluation"],
     ]
     words += ["--epochs", e["epochs"], "--width", e["width"], "--seed", e["seed"]]
+    reduced = e.get("training_precision")  # float32 where nothing is said
+    words += ["--training-precision", reduced] if reduced else []
     words += ["--compile"] if e["compiled"] else []
     return f"cl-condense evaluate sets/{own['file']} {' '.join(map(str, words))}"
 

@@ -27,6 +27,14 @@ def test_every_file_has_a_card_that_is_true(load):
         assert len(each["evaluated"]["accuracies"]) >= 5
 
 
+def test_a_card_says_in_which_precision_networks_trained(load, tmp_path):
+    fill(tmp_path, CELLS, changes={"training_precision": "bfloat16"})
+    sets = load("condensed_sets")
+    found = sets.collect(tmp_path, tmp_path / "made")
+    assert found
+    assert all(" --training-precision bfloat16" in sets.command(own) for own in found.values())
+
+
 def test_sets_of_a_campaign_are_collected_once(load, tmp_path):
     sets, results = load("condensed_sets"), tmp_path / "results"
     fill(results, CELLS)
