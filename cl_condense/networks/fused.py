@@ -40,7 +40,8 @@ def blocks(x: Tensor, weights: Sequence[Block], padding: int) -> list[Maps]:
     """Maps of every block for images ``[n, c, h, w]``; ``padding`` is the first convolution's."""
     x, found = x.permute(0, 2, 3, 1), []
     for i, (weight, scale, shift) in enumerate(weights):
-        conv = (_conv(x, weight) if i else _first(x, weight, padding)).float()
+        conv = _conv(x, weight) if i else _first(x, weight, padding)
+        conv = conv.float() if conv.dtype == torch.bfloat16 else conv
         relu = F.relu(_norm(conv, scale, shift))
         x = _halve(relu)
         found.append(Maps(*(each.permute(0, 3, 1, 2) for each in (conv, relu, x))))
