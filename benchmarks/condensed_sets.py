@@ -46,7 +46,8 @@ def entry(score, made, path):
         "seed": made["seed"],
         "bytes": path.stat().st_size,
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-        "condensed": {k: made[k] for k in ("commit", "device", "date", "seconds")},
+        "condensed": {k: made[k] for k in ("commit", "device", "date", "seconds")}
+        | ({} if made["precision"] == "float32" else {"precision": made["precision"]}),
         "evaluated": {"accuracies": score["accuracies"], "compiled": bool(made["compiled"]), **evaluate},
         "evaluated_at": {k: score[k] for k in ("commit", "device", "date")},
     }
@@ -76,6 +77,7 @@ def card(own):
     """Some lines on a set."""
     pool = 100 * np.array(own["evaluated"]["accuracies"])
     made, how = own["condensed"], "by economy" if own["economy"] else "at the papers' settings"
+    how += f" in {made['precision']}" if "precision" in made else ""
     images = f"{own['ipc']} image{'s' * (own['ipc'] != 1)} per class"
     lines = [
         f"## {own['method']}, {own['dataset']}, {images}",

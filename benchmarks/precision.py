@@ -17,25 +17,27 @@ from cl_condense.cli.main import cli
 from cl_condense.runs.provenance import command_line, together
 
 PRECISIONS = ("float32", "bfloat16")
+_CHOSEN = "dataset networks epochs seed".split()
 _OF_TRAINING = "dataset networks epochs evaluation network width augment compiled".split()
 
 
 def evaluated(files, precision, records, options):
-    """Records of the sets at a precision."""
-    words = ["evaluate", *map(str, files), "--training-precision", precision, "--records", str(records)]
-    for name, value in options.items():
-        words += [f"--{name}", str(value)]
-    found = written(records)
-    wanted = {k: v for k, v in options.items() if k in _OF_TRAINING} | {"training_precision": precision}
-    there = [each["file"] for each in found if wanted.items() <= {k: each[k] for k in wanted}.items()]
-    if there != [*map(str, files)]:
+    """Records of the sets at a precision; what is there is not done again."""
+    wanted = {k: options[k] for k in _CHOSEN} | {"training_precision": precision}
+    if missing := [file for file in files if str(file) not in written(records, wanted)]:
+        words = ["evaluate", *map(str, missing), "--training-precision", precision, "--records", str(records)]
+        for name, value in options.items():
+            words += [f"--{name}", str(value)]
         cli([*words, "--compile"], standalone_mode=False)
-    return written(records)
+    found = written(records, wanted)
+    return [found[str(file)] for file in files]
 
 
-def written(records):
-    """The records in a file; none where it is not there."""
-    return [json.loads(line) for line in records.read_text().splitlines()] if records.exists() else []
+def written(records, wanted):
+    """The records in a file that have the values that are wanted, by the file of their set."""
+    lines = records.read_text().splitlines() if records.exists() else []
+    found = map(json.loads, lines)
+    return {each["file"]: each for each in found if all(each[k] == v for k, v in wanted.items())}
 
 
 def beside(full, reduced):

@@ -217,9 +217,7 @@ def test_the_reference_begins_with_real_images_and_shows_what_networks_train_on(
     targets = torch.arange(2).repeat_interleave(12)
     real = ImageSet.of(images, targets, normalisation=(MEAN, STD))
     sizes = {"ipc": 2, "width": 4, "real_per_class": 3}
-    loop = load("reference_loops").LOOPS[method](
-        images, torch.arange(2).repeat_interleave(12), MEAN, STD, **sizes
-    )
+    loop = load("reference_loops").LOOPS[method](images, targets, MEAN, STD, **sizes)
     shown, all_real = loop.shown(), real.take(torch.arange(24))
     half = torch.nn.functional.interpolate(all_real, scale_factor=0.5, mode="bilinear")
     known = torch.nn.functional.interpolate(half, size=8, mode="bilinear") if loop.factor == 2 else all_real
