@@ -38,7 +38,7 @@ class Foresight:
         if progress.total != self._last.total or progress.done < self._last.done:
             self._begun, self._pace = now, Pace()
         self._last = progress
-        self._pace.saw(now, progress.done)
+        self._pace.follow(progress, now)
         left = self._pace.left(progress.total)
         if left is not None and left > LONG and now - self._begun >= WINDOW:
             self._said = True

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 
+from cl_condense.common.progress import Progress
+
 WINDOW, STEPS = 30.0, 4
 """What counts as of late: this many seconds and this many steps at least."""
 _APART = 1.0, 0.05  # seconds and steps between moments that are kept: a window is a few dozen
@@ -19,6 +21,18 @@ class Pace:
     def __init__(self) -> None:
         self._seen: deque[tuple[float, float]] = deque()
         self._last = (0.0, 0.0)
+        self._stage = ""
+
+    def follow(self, progress: Progress, now: float) -> None:
+        """Takes in where something is at a time in seconds.
+
+        Of a single unit whose stages follow one another each has a pace of its own: of several units the last
+        four say what a unit takes with all of its stages, one has no other to learn from.
+        """
+        if progress.total == 1 and progress.stage != self._stage:
+            self._stage = progress.stage
+            self._seen.clear()
+        self.saw(now, progress.done)
 
     def saw(self, now: float, done: float) -> None:
         """Takes in that so many steps are done at a time in seconds; 0 steps say nothing."""

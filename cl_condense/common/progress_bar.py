@@ -147,7 +147,7 @@ class _Stage:
 
     def saw(self, progress: Progress, now: float) -> None:
         self.progress, self._news = progress, now
-        self._pace.saw(now, progress.done)
+        self._pace.follow(progress, now)
 
     def foreseen(self) -> bool:
         """Whether the time left is known, or there is no news that it could be known from."""

@@ -1,6 +1,7 @@
 import pytest
 
 from cl_condense.common.pace import STEPS, WINDOW, Pace
+from cl_condense.common.progress import Progress
 
 
 def paced(*parts, start=0.0):
@@ -53,6 +54,19 @@ def test_fractions_of_long_steps_count_and_a_whole_cycle_is_seen():
         pace.saw(now, (i + 1) / 40)
         found.append(pace.each())
     assert all(each == pytest.approx(200, rel=0.15) for each in found[5 * 40 :])
+
+
+@pytest.mark.parametrize("quick", ["choosing", "training"])
+def test_each_stage_of_a_single_unit_has_its_own_pace(quick):
+    """Real images are chosen at once, and networks train on them for an hour; or the other way round."""
+    pace, now = Pace(), 0.0
+    for stage, first in (("choosing", 0.0), ("training", 0.5)):
+        each = 0.01 if stage == quick else 36.0
+        for i in range(100):
+            now += each
+            pace.follow(Progress(stage, first + i / 200, 1), now)
+            if i > 5:
+                assert pace.left(first + 0.5) == pytest.approx(each * (100 - i), rel=0.01)
 
 
 def test_it_keeps_few_moments():
