@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cl_condense.cli import loading, shared, types
+from cl_condense.cli import loading, names, shared, types
 from cl_condense.cli.config import config, one_of
 from cl_condense.cli.stopping import stoppable
 from cl_condense.cli.useless import of_condense, refuse, written
@@ -40,7 +40,7 @@ Examples:
 @shared.data
 @click.option(
     "--method",
-    type=types.METHOD,
+    type=names.METHOD,
     default="ddm",
     show_default=True,
     help="As for run: cl-condense methods lists them.",

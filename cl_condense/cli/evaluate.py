@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cl_condense.cli import loading, shared, types
+from cl_condense.cli import loading, names, shared, types
 from cl_condense.cli.config import config
 from cl_condense.cli.console import count
 from cl_condense.cli.stopping import stoppable
@@ -43,7 +43,7 @@ Examples:
 )
 @click.option(
     "--space",
-    type=types.SPACE,
+    type=names.SPACE,
     default="auto",
     show_default=True,
     help="Values of a file of others: normalised, unit (0 to 1, black to white), pixels (0 to 255), whitened "

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from cl_condense.cli import shared, types
+from cl_condense.cli import names, shared
 
 _EXAMPLES = """
 \b
@@ -23,7 +23,7 @@ Examples:
 @click.option(
     "--format",
     "kind",
-    type=types.FORMAT,
+    type=names.FORMAT,
     required=True,
     help="pt (DC's published layout), list (IDC's), ddranking, npz, png, or hub (Hugging Face's, with a card).",
 )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import click
 
-from cl_condense.cli import types
+from cl_condense.cli import names
 from cl_condense.cli.console import console, say
 
 
 @click.command()
-@click.argument("name", required=False, type=types.PRINTED_METHOD)
+@click.argument("name", required=False, type=names.PRINTED_METHOD)
 def methods(name: str | None) -> None:
     """List the methods, or print one in full: cl-condense methods dm+sm."""
     from cl_condense.methods import describe  # noqa: PLC0415 - it takes seconds, and --help should not

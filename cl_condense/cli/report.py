@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from cl_condense.cli import shared, types
+from cl_condense.cli import names, shared
 from cl_condense.cli.useless import of_report, refuse, written
 
 _EXAMPLES = """
@@ -30,7 +30,7 @@ Examples:
 @click.option("--data", type=shared.PATH, help="With --figures: folder of the data sets' files.")
 @click.option(
     "--device",
-    type=types.DEVICE,
+    type=names.DEVICE,
     default="auto",
     show_default=True,
     help="For --figures: auto, cpu, cuda, cuda:1, ...",

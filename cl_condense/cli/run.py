@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cl_condense.cli import loading, shared, types
+from cl_condense.cli import loading, names, shared, types
 from cl_condense.cli.config import config, one_of
 from cl_condense.cli.console import console as standard_output
 from cl_condense.cli.console import count, say
@@ -53,7 +53,7 @@ Examples:
 @click.option(
     "--method",
     "methods",
-    type=types.MEMORY,
+    type=names.MEMORY,
     multiple=True,
     help="Repeat to compare: ddm, dm, dm+sm, random, herding, ...; dm:herding:0.5 has a half of the memory for "
     "real images, dm:herding:auto the best share on held-out training images.  [default: random, ddm]",
@@ -71,7 +71,7 @@ Examples:
 @shared.storing
 @click.option(
     "--shrink",
-    type=types.SHRINK,
+    type=names.SHRINK,
     help="How a budget's classes shrink: recondense or prefix.  [default: recondense]",
 )
 @shared.arriving
@@ -89,7 +89,7 @@ Examples:
 @click.option(
     "--trainer",
     "trainers",
-    type=types.TRAINER,
+    type=names.TRAINER,
     multiple=True,
     help="Repeat to compare: gdumb, fresh networks at each step; idc, which go on.  [default: gdumb]",
 )

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from cl_condense.cli import types
+from cl_condense.cli import names, types
 from cl_condense.common.ranks import ALONE, Ranks
 
 
@@ -72,19 +72,19 @@ _prepared = together(
     click.option("--skip-damaged", is_flag=True, help="Leave files of a folder out that cannot be read."),
 )
 data = together(
-    click.option("--dataset", type=types.DATASET, default="digits", show_default=True, help=_SETS), _prepared
+    click.option("--dataset", type=names.DATASET, default="digits", show_default=True, help=_SETS), _prepared
 )
 stream = together(
     click.option(
         "--scenario",
-        type=types.SCENARIO,
+        type=names.SCENARIO,
         help="What comes at each step: class, new classes; task, the same, and test images are told which "
         "step theirs came in; domain, all classes of another domain; online, new classes or domains in "
         "mini-batches.  [default: class]",
     ),
     click.option(
         "--dataset",
-        type=types.STREAM,
+        type=names.STREAM,
         default="digits",
         show_default=True,
         help=f"{_SETS} With --scenario domain or online: rotated_mnist, permuted_mnist and the like; several "
@@ -121,7 +121,7 @@ arriving = together(
     ),
 )
 storing = click.option(
-    "--codec", type=types.CODEC, help="How images are stored: uint8, float16, float32.  [default: uint8]"
+    "--codec", type=names.CODEC, help="How images are stored: uint8, float16, float32.  [default: uint8]"
 )
 compiling = click.option(
     "--compile",
@@ -131,7 +131,7 @@ compiling = click.option(
 )
 training_precision = click.option(
     "--training-precision",
-    type=types.PRECISION,
+    type=names.PRECISION,
     help="Of networks that train on the images: float32 or bfloat16.  [default: float32]",
 )
 iterations = click.option(
@@ -166,7 +166,7 @@ computing = together(
         "[default: economy; digits has settings of its own]",
     ),
     click.option(
-        "--precision", type=types.PRECISION, help="Of condensation: float32 or bfloat16.  [default: float32]"
+        "--precision", type=names.PRECISION, help="Of condensation: float32 or bfloat16.  [default: float32]"
     ),
     compiling,
     click.option(
@@ -181,7 +181,7 @@ width = click.option(
 network = together(
     click.option(
         "--network",
-        type=types.NETWORK,
+        type=names.NETWORK,
         help="convnet, resnet18, vgg11, alexnet, ... or torchvision:resnet18 and the like.  [default: convnet]",
     ),
     width,
@@ -201,7 +201,7 @@ epochs = click.option(
 )
 evaluation = click.option(
     "--evaluation",
-    type=types.EVALUATION,
+    type=names.EVALUATION,
     help="How networks train: augmented, plain (DC's protocol), mixed (IDC's and M3D's), or as of a paper: "
     "dance, cafe, datadam, dc_mnist, idc_mnist.  [default: augmented]",
 )
@@ -213,7 +213,7 @@ pools = click.option(
 )
 seed = click.option("--seed", type=types.SEED, default=0, show_default=True, help="Of all that is random.")
 device = click.option(
-    "--device", type=types.DEVICE, default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ..."
+    "--device", type=names.DEVICE, default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ..."
 )
 
 ray = together(
@@ -230,7 +230,7 @@ ray = together(
 logs = click.option(
     "--log",
     "logs",
-    type=types.LOG,
+    type=names.LOG,
     multiple=True,
     help="Repeat: loss curves, accuracies and pictures to csv:FILE, tensorboard:DIR, wandb:PROJECT.",
 )

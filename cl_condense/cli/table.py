@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cl_condense.cli import shared, types
+from cl_condense.cli import names, shared, types
 from cl_condense.cli.useless import of_table, refuse, written
 
 if TYPE_CHECKING:
@@ -43,11 +43,11 @@ Examples:
 
 
 @click.command(epilog=_EXAMPLES)
-@click.argument("names", metavar="[NAME]...", nargs=-1, type=types.TABLE)
+@click.argument("names", metavar="[NAME]...", nargs=-1, type=names.TABLE)
 @click.option(
     "--only",
     "datasets",
-    type=types.PRINTED_DATASET,
+    type=names.PRINTED_DATASET,
     multiple=True,
     help="Repeat: data sets of the tables.  [default: all]",
 )
@@ -57,7 +57,7 @@ Examples:
 @click.option(
     "--method",
     "methods",
-    type=types.PRINTED_METHOD,
+    type=names.PRINTED_METHOD,
     multiple=True,
     help="Repeat: ours or as printed.  [default: all]",
 )
@@ -68,7 +68,7 @@ Examples:
 )
 @click.option(
     "--order",
-    type=types.ORDER,
+    type=names.ORDER,
     help="Of what is missing: printed, cheapest, dearest.  [default: printed; --for: cheapest; --ray: dearest]",
 )
 @click.option("--repetitions", type=types.COUNT, help="Sets of each cell.  [default: 1]")
