@@ -4,12 +4,12 @@ from .common.progress import telling as telling
 from .common.progress_bar import ProgressBar as ProgressBar
 from .common.recorder import Recorder as Recorder
 from .condensation.condensed_set import CondensedSet as CondensedSet
+from .condensation.modifiers import adding as adding
 from .condensation.paper_settings import Tuned as Tuned
 from .condensation.phases import Quiet as Quiet
 from .condensation.recipe import Method as Method
 from .condensation.recipe import Recipe as Recipe
 from .condensation.recipe import Term as Term
-from .condensation.recipe import adding as adding
 from .condensation.sources.untrained import RandomNets as RandomNets
 from .condensation.storage import Partition as Partition
 from .condensation.storage import Pixels as Pixels

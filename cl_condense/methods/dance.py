@@ -15,9 +15,10 @@ Their cross-entropy draws augmentation and decoded images anew; here both losses
 
 from dataclasses import replace
 
+from cl_condense.condensation.modifiers import Adding
 from cl_condense.condensation.objectives import mean_matching, trained_classification
 from cl_condense.condensation.paper_settings import tuned
-from cl_condense.condensation.recipe import Adding, Recipe, Term
+from cl_condense.condensation.recipe import Recipe, Term
 from cl_condense.condensation.sources.pool import BlendedPool
 from cl_condense.condensation.sources.untrained import RandomNets
 from cl_condense.condensation.storage import Partition

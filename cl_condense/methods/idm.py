@@ -20,9 +20,10 @@ does not change its images. Which is better has not been measured.
 
 from dataclasses import replace
 
+from cl_condense.condensation.modifiers import Adding
 from cl_condense.condensation.objectives import class_aware_regularisation
 from cl_condense.condensation.paper_settings import tuned
-from cl_condense.condensation.recipe import Adding, Recipe, Term
+from cl_condense.condensation.recipe import Recipe, Term
 from cl_condense.condensation.sources.pool import TrainedPool
 from cl_condense.condensation.sources.standing import ModelQueue
 from cl_condense.condensation.sources.untrained import RandomNets

@@ -13,6 +13,7 @@ is as in the code bases that descend from it. There each class takes a step of i
 
 from dataclasses import replace
 
+from cl_condense.condensation.modifiers import Replacing
 from cl_condense.condensation.objectives import (
     gaussian_mmd,
     linear_mmd,
@@ -23,7 +24,7 @@ from cl_condense.condensation.objectives import (
     third_moments,
 )
 from cl_condense.condensation.paper_settings import tuned
-from cl_condense.condensation.recipe import Recipe, Replacing, Term
+from cl_condense.condensation.recipe import Recipe, Term
 from cl_condense.condensation.sources.untrained import RandomNets
 from cl_condense.condensation.storage import Partition
 from cl_condense.training.augment import DSA

@@ -6,8 +6,9 @@ configurations leave the paper's sampling network off, and so has this. Of its o
 schedule that waits for plateaus, 1,024 real images a class and 20,000 iterations; here these are the base's.
 """
 
+from cl_condense.condensation.modifiers import Replacing
 from cl_condense.condensation.objectives import characteristic_function, mean_matching
-from cl_condense.condensation.recipe import Replacing, Term
+from cl_condense.condensation.recipe import Term
 
 CF = Term(characteristic_function, 300.0)
 

@@ -12,7 +12,8 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from cl_condense.common.suggest import choice
-from cl_condense.condensation.recipe import Method, Modifier, Recipe, adding
+from cl_condense.condensation.modifiers import Modifier, adding
+from cl_condense.condensation.recipe import Method, Recipe
 from cl_condense.methods import (
     cafe,
     coresets,
