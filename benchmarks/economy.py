@@ -12,6 +12,7 @@ import json
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import click
 import torch
@@ -20,6 +21,7 @@ from reference_loops import LOOPS
 from cl_condense.condensation.engine import Condensation
 from cl_condense.data.datasets import load
 from cl_condense.data.held_out import split
+from cl_condense.networks.contract import Precision
 from cl_condense.networks.convnet import MakeConvNet
 from cl_condense.runs.build import method_for, training_for
 from cl_condense.runs.defaults import DEFAULTS
@@ -122,11 +124,14 @@ def until(step, seconds, marks):
 @click.option(
     "--compile", "compiled", is_flag=True, help="Networks through torch.compile, but the plain loop's."
 )
+@click.option("--precision", type=click.Choice(get_args(Precision)), help="Of condensing, but the plain loop.")
+@click.option("--training-precision", type=click.Choice(get_args(Precision)), help="Of those that judge.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="A file for all accuracies.")
 def main(dataset, data, method, json_file, **given) -> None:
     torch.set_num_threads(1)
     made, rows = origin("cpu"), []
     times, seconds, marks, fit, held = (given.pop(k) for k in ("times", "seconds", "marks", "fit", "held"))
+    given = {name: value for name, value in given.items() if value is not None}
     settings = RunConfig.of(dataset, (method,), **DEFAULTS.get(dataset, {}) | given | {"economy": True})
     measure = Measure(*split(load(dataset, data)[0], fit, held), settings)
     ways = [measure.economy(n) for n in times]

@@ -84,7 +84,7 @@ def evaluate(files: tuple[Path, ...], dataset: str, data: Path | None, download:
     FILES are sets that `condense` wrote, published .pt and .npz sets, folders of images by class, or of Hugging
     Face's layout. Classes go by their names where a set has names, else by their numbers; each line says what
     had to be assumed of a file, and whether its labels are soft.
-    With --records, the same command goes on where it was interrupted.
+    With --records, the same command goes on where it was interrupted, and what the file has is not done again.
     """
     from cl_condense.cli.remedies import foreseeing  # noqa: PLC0415
     from cl_condense.common.devices import pick_device  # noqa: PLC0415

@@ -32,7 +32,7 @@ from cl_condense.runs.checks import check_training, fingerprint, is_records
 from cl_condense.runs.config import TrainConfig, digest
 from cl_condense.runs.defaults import DEFAULTS, default_epochs
 from cl_condense.runs.provenance import origin
-from cl_condense.runs.records import append_once
+from cl_condense.runs.records import append_once, lines
 from cl_condense.runs.weights import check_weights, check_whitened, write_weights
 from cl_condense.training.evaluate import OnTrained
 
@@ -69,7 +69,8 @@ def evaluate_files(
     ``Recorder``.
 
     With ``records`` the state of what is trained lies beside them until all is evaluated: interrupted, the same
-    call goes on there, and no record comes twice.
+    call goes on there, and no record comes twice: what the file has is said and not done again, unless
+    ``weights`` are wanted.
 
     Raises:
         ValueError: for a file that is no condensed set, or does not fit the data set or these options, before
@@ -93,9 +94,17 @@ def evaluate_files(
     on_read(notes)  # not before: what cannot be done is one line, its error
     judge = Judge(Real(train, test), config, device, baselines)
     job = _identity(files, readings, config, test) | {"baselines": baselines}
-    named = [*zip(files, readings, strict=True)]
+    named = [_Named(f, r, digest(job | _of(f, r))) for f, r in zip(files, readings, strict=True)]
     outlet = _Outlet(job, f"{dataset}-evaluate-{digest(job)}", records, weights, watch, logs)
     yield from _evaluated(named, judge, outlet, read_as(wanted, notes))
+
+
+class _Named(NamedTuple):
+    """A set, its file, and what tells its evaluation from others."""
+
+    file: Path
+    reading: Reading
+    identity: str
 
 
 class _Outlet(NamedTuple):
@@ -109,16 +118,18 @@ class _Outlet(NamedTuple):
     logs: Sequence[str]
 
 
-def _evaluated(
-    named: Sequence[tuple[Path, Reading]], judge: Judge, outlet: _Outlet, read_so: Json
-) -> Iterator[str]:
+def _evaluated(named: Sequence[_Named], judge: Judge, outlet: _Outlet, read_so: Json) -> Iterator[str]:
     """Evaluates what was read, and yields what to say; ``read_so`` is how the data set was read."""
     records, test = outlet.records, judge.real.test
     recorder = Recorder(*outlet.logs, name=outlet.name)
     with writing(records, "--records") if records else nullcontext(), recorder:
         hidden = f".{records.name}.{digest(outlet.job)}" if records else ""
         kept = Checkpoints(records.parent, hidden, outlet.job) if records else None
-        for number, (file, reading) in enumerate(named):
+        there = _there(records) if records and not outlet.weights else {}
+        for number, (file, reading, identity) in enumerate(named):
+            if identity in there:
+                yield f"{_line(file, reading, there[identity])}; {records} has it"
+                continue
             curve = f"{number + 1}, {file.name}"
             parts = Parts(kept, str(number), outlet.watch(file.name) if outlet.watch else None)
             checkpoint = parts.checkpoint()
@@ -127,7 +138,7 @@ def _evaluated(
                 path = outlet.weights
                 keep = partial(write_weights, path, reading.set, test, judge.config) if path else None
                 found = judge.record(reading, parts, partial(recorder.within, curve), keep)
-                record = {"file": str(file), **read_so, **found}
+                record = {"file": str(file), "identity": identity, **read_so, **found}
             recorder.accuracies(curve, record["accuracies"])
             if checkpoint:
                 checkpoint.notes["record"] = record
@@ -137,6 +148,13 @@ def _evaluated(
                 append_once(records, record)
         if kept:
             kept.remove()
+
+
+def _there(records: Path) -> dict[str, Json]:
+    """The evaluations that a file has records of."""
+    keys = ("identity", "accuracies", "labels", "seconds")
+    found = lines(records, lambda record: str(record["identity"]), keys, lambda number, fault: None)
+    return {str(record["identity"]): record for record in found}
 
 
 def _read(files: Sequence[Path], train: ImageSet, test: ImageSet, asked: Json) -> list[Reading]:
@@ -178,9 +196,15 @@ class Judge:
 
 def _identity(files: Sequence[Path], readings: Sequence[Reading], config: TrainConfig, test: ImageSet) -> Json:
     """What decides the evaluation of these sets."""
-    sets = [hashlib.sha256(reading.set.pixels.numpy().data).hexdigest() for reading in readings]
-    own = {"files": [*map(str, files)], "sets": sets, "data": fingerprint(test), "compiled": config.compiled}
-    return own | config.identity() | {"read": [reading.record() for reading in readings]}
+    each = [_of(file, reading) for file, reading in zip(files, readings, strict=True)]
+    own = {name: [one[name] for one in each] for name in ("files", "sets", "read")}
+    return {"data": fingerprint(test), "compiled": config.compiled} | config.identity() | own
+
+
+def _of(file: Path, reading: Reading) -> Json:
+    """The part of it that is a single set's."""
+    pixels = hashlib.sha256(reading.set.pixels.numpy().data).hexdigest()
+    return {"files": str(file), "sets": pixels, "read": reading.record()}
 
 
 def training_config(dataset: str, **given: Any) -> TrainConfig:

@@ -149,5 +149,31 @@ def test_an_evaluation_with_records_goes_on_and_no_record_comes_twice(tmp_path, 
     assert sorted(p.name for p in tmp_path.iterdir() if "checkpoint" in p.name) == []
 
 
+def test_what_the_records_have_is_not_evaluated_again(tmp_path, capsys):
+    for seed in (0, 1):
+        condense = "condense --method random --ipc 2 --device cpu --seed".split()
+        assert call(*condense, seed, "--out", tmp_path / f"{seed}.safetensors") == 0
+    records = tmp_path / "scores.jsonl"
+    records.write_text('{"accuracies": [0.5]}\n')  # of an older version
+    how = ["--epochs", 2, "--networks", 2, "--width", 8, "--device", "cpu", "--records", records]
+
+    def said(*files, more=()):
+        capsys.readouterr()
+        assert call("evaluate", *(tmp_path / file for file in files), *how, *more) == 0
+        return capsys.readouterr().out.splitlines()
+
+    (first,) = said("0.safetensors")
+    again = said("0.safetensors", "1.safetensors")
+    assert again[0] == f"{first}; {records} has it"
+    assert (again[1].count("has it"), len(recorded(records))) == (0, 3)
+    weights = tmp_path / "weights.safetensors"
+    for more in (["--seed", 1], ["--weights", weights]):
+        assert "has it" not in said("0.safetensors", more=more)[0]
+    assert weights.exists()
+    call("condense", "--method", "random", "--ipc", 1, "--device", "cpu", "--out", tmp_path / "2.safetensors")
+    (tmp_path / "2.safetensors").replace(tmp_path / "0.safetensors")
+    assert "has it" not in said("0.safetensors")[0]  # another set under that name
+
+
 def recorded(path):
     return [json.loads(line)["accuracies"] for line in path.read_text().splitlines()]
