@@ -61,7 +61,7 @@ def why_not(method: Method) -> str:
 
 
 def lacking(methods: Iterable[Method]) -> list[str]:
-    """For each reason which methods have no economy, as "idm has no economy: its networks ..."."""
+    """For each reason which methods have no economy, as "idc has no economy: its networks ..."."""
     found: dict[str, list[str]] = {}
     for method in methods:
         if why := why_not(method):
