@@ -308,7 +308,8 @@ def _remake(task: Run, console: Console) -> None:
     with stoppable(how) as limit, ProgressBar("lost memories", console) as bar:
 
         def show(event: Event) -> None:
-            bar(Progress("condensing", 2 * event.share, len(lost)))  # a half of a unit is condensing
+            done = 2 * event.share  # a half of a unit is condensing
+            bar(Progress("condensing", done, len(lost), unit="steps"))
             limit.check()
 
         task.remake(show, limit.check)

@@ -26,6 +26,7 @@ class Progress(NamedTuple):
         of: the piece of work that the stage is a part of, such as ``experience 3, part 1``; may be empty.
         picture: draws the images as they are now, for who wants to see them; None where there are none.
         made: gives them, as what the work makes in the end.
+        unit: what is counted, in the plural, where the stage does not tell; may be empty.
     """
 
     stage: str
@@ -35,6 +36,7 @@ class Progress(NamedTuple):
     of: str = ""
     picture: Callable[[], Image] | None = None
     made: Callable[[], object] | None = None
+    unit: str = ""
 
     @property
     def over(self) -> bool:

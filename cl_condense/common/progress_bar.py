@@ -170,7 +170,7 @@ class _Stage:
         counted = f"{done:.0f}" if done == int(done) else f"{int(10 * done) / 10}"  # never ahead of itself
         taken, quiet, left = now - self._begun, now - self._news, self._pace.left(total)
         parts = (
-            f"{counted} of {total}" if total else "",
+            f"{counted} of {total} {self.progress.unit}".rstrip() if total else "",
             self._loss or self._rate(),
             f"{words(taken)} so far" if taken >= 1 else "",
             f"nothing new for {words(quiet)}" if total and quiet >= _QUIET else "",

@@ -182,7 +182,8 @@ class _Board:
 
     def show(self) -> None:
         """Draws it."""
-        self._bar(Progress(f"on {self._where}", self.done + sum(self._shares.values()), self.works))
+        done = self.done + sum(self._shares.values())
+        self._bar(Progress(f"on {self._where}", done, self.works, unit="cells"))
 
 
 def listing(planned: Sequence[Planned], limit: float | None, where: str, say: Callable[[str], None]) -> None:

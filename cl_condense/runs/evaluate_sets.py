@@ -233,7 +233,7 @@ def evaluate_set(
     """A record of the accuracies of networks trained on a set, whose training goes on from a checkpoint."""
     begun = time.perf_counter() - (checkpoint.spent if checkpoint else 0.0)
     if on_progress:  # a first epoch may take long
-        on_progress(Progress("training", 0, config.epochs))
+        on_progress(Progress("training", 0, config.epochs, unit="epochs"))
     with using_threads((checkpoint and checkpoint.threads) or torch.get_num_threads()):
         found = reached(
             made, test, config, device, on_progress=on_progress, checkpoint=checkpoint, on_trained=on_trained

@@ -28,7 +28,7 @@ def in_units(missing: int, on_progress: OnProgress, where: str = "") -> Callable
         nonlocal done
         unit, doing = event.unit, _DOING.get(event.phase, event.phase)
         stage = f"{row_name(unit._asdict())}, order {unit.order + 1}, step {unit.step}: {doing}"
-        on_progress(Progress(f"on {where}" if where else stage, done + event.share, missing))
+        on_progress(Progress(f"on {where}" if where else stage, done + event.share, missing, unit="steps"))
         done += event.record is not None
 
     return on_event

@@ -164,8 +164,9 @@ class Together:
         """Does what is left; yields after every mini-batch, where its state is one to go on from."""
         epochs = self._training.epochs
         for number, group in enumerate(self._groups):
-            for done in _train(group, self._training):
-                yield Progress("training", number * epochs + done, len(self._groups) * epochs, group.loss)
+            for own in _train(group, self._training):
+                done, total = number * epochs + own, len(self._groups) * epochs
+                yield Progress("training", done, total, group.loss, unit="epochs")
 
     def shares(self) -> list[Tensor]:
         """Of each job's networks the share of images that they got right in the last epoch, ``[r]``."""

@@ -56,7 +56,7 @@ def test_evaluate_says_in_a_log_how_far_its_networks_are(tmp_path, capsys, monke
     capsys.readouterr()
     assert call("evaluate", made, *"--epochs 4 --networks 1 --width 4 --device cpu".split()) == 0
     shown = capsys.readouterr()
-    counted = [f"set.safetensors: training {i} of 4" for i in range(5)]
+    counted = [f"set.safetensors: training {i} of 4 epochs" for i in range(5)]
     assert [line.split(",")[0] for line in shown.err.splitlines()] == [
         *counted,
         "set.safetensors: evaluating 359 of 359",

@@ -71,7 +71,7 @@ def test_cells_are_done_once_and_shown_beside_the_published(bench):
         progress = []
         assert [(r["order"], r["step"]) for r in bench.do(work, progress.append)] == [(0, 5), (1, 5)]
     assert bench.missing(wanted) == []
-    assert progress[-1] == Progress("dm, order 2, step 5: evaluated", 2, 2)
+    assert progress[-1] == Progress("dm, order 2, step 5: evaluated", 2, 2, unit="steps")
     assert progress == sorted(progress, key=lambda each: each.done)
     for cell, work in zip(wanted, missing, strict=True):
         lines = (work.out(bench.folder) / "records.jsonl").read_text().splitlines()

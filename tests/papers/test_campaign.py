@@ -434,6 +434,6 @@ def test_a_log_gets_a_line_from_time_to_time(bench, monkeypatch, quick):
     assert Campaign(bench, cells("dm"), console=console)() == 0
     text = console.file.getvalue()
     assert "cifar10, 10 images per class, dm, convnet, seed 0: condensing 4 of 6, loss " in text
-    assert ", seed 0: training 2 of 2, " in text
+    assert ", seed 0: training 2 of 2 epochs, " in text
     assert ", seed 0: evaluating " in text
     assert "(n = 2), " in text

@@ -69,7 +69,7 @@ class Idle:
         """As often as the others."""
         while self._done < self._epochs * self._batches:
             self._done += 1
-            yield Progress("training", self._done / self._batches, self._epochs)
+            yield Progress("training", self._done / self._batches, self._epochs, unit="epochs")
 
 
 class Pooled:
