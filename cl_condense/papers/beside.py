@@ -148,7 +148,8 @@ class Comparison:
 
     def assumed(self) -> str:
         """What was assumed where a paper does not state it."""
-        return "; ".join(dict.fromkeys(filter(None, (b.assumed(self.cells) for b in self.benches))))
+        each = (bench.assumed(told) for bench, told in zip(self.benches, self._told, strict=True))
+        return "; ".join(dict.fromkeys(filter(None, each)))
 
 
 def filled(cells: Iterable[Cell], pairs: Iterable[Pair]) -> str:

@@ -460,13 +460,36 @@ def test_each_of_a_table_s_commands_goes_on_with_its_own_settings(tmp_path, monk
     assert [table.count(f"\n| {row} |") for row in ("Random", "DSA", "DM", "DM, economy")] == [1, 1, 1, 1]
 
 
+@pytest.mark.parametrize(("steps", "orders"), [(5, 5), (10, 1)])
+def test_the_command_of_streams_goes_on_with_their_steps_and_orders(
+    steps, orders, tmp_path, monkeypatch, capsys
+):
+    fill(tmp_path / "r", published("ddm-fig3b", method="dm"), steps=steps, orders=orders)
+    fill(tmp_path / "r", published("ddm-1", "cifar10", 10, "dm"))
+    _, markdown = report(tmp_path / "r")
+    assert markdown.count("steps not stated by the paper: ours with") == 1
+    monkeypatch.chdir(tmp_path)
+    lines = [line for line in markdown.splitlines() if line.startswith("cl-condense table ddm-")]
+    assert len(lines) == 2
+    for line in lines:
+        assert call(*shlex.split(line)[1:], "--dry-run") == 0
+        assert "nothing to do" in capsys.readouterr().out, line
+
+
 def test_streams_of_a_table_stand_in_it(tmp_path):
     fill(tmp_path / "r", published("ddm-fig3b", method="dm"))
     _, markdown = report(tmp_path / "r")
     assert "### DDM: ddm-fig3b" in markdown
     assert re.search(r"\| DM \\\[1\\\] \| 34\.4 \\\| 34\.4 ± 0\.5 \(10\)<br>50 min \|", markdown)
     (records,) = (tmp_path / "r").glob("streams/*/records.jsonl")
-    records.write_text(records.read_text().replace('"step": 1', '"step": 0', 1))
+    every = records.read_text()
+    finals = [line for line in every.splitlines(True) if json.loads(line)["step"] == 5]
+    assert len(finals) < len(every.splitlines())
+    records.write_text("".join(finals))  # networks trained after the last step alone
+    assert "34.4 ± 0.5 (10)" in report(tmp_path / "r")[1]
+    records.write_text("".join(finals[:-1]))
+    assert "34.4 ± 0.5 (10)" not in report(tmp_path / "r")[1]
+    records.write_text(every.replace('"step": 1', '"step": 0', 1))
     fill(tmp_path / "r", published("ddm-1", "cifar10", 10, "dm"))
     assert "| r/streams/cifar100-dm-" in report(tmp_path / "r")[1].split("## What could not be read")[1]
 

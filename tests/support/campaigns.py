@@ -21,10 +21,11 @@ def fill(folder, cells, off=0.0, changes=PAPERS, **made):
     """Fills cells with accuracies ``off`` points from the published, ± 0.5, as the bench would find them.
 
     Cells without a published number get 50 %. ``changes`` are those of the bench, the papers' settings by
-    default; ``made`` replaces what the
-    records say of their making.
+    default, and so are ``orders`` and ``steps``; ``made`` replaces what
+    the records say of their making.
     """
-    bench = Bench(folder, None, dict(changes), orders=made.pop("orders", 5))
+    repeats = {"orders": made.pop("orders", 5), "steps": made.pop("steps", 5)}
+    bench = Bench(folder, None, dict(changes), **repeats)
     for cell in cells:
         mean = (50.0 if cell.mean is None else cell.mean) + off
         near = [round(min(1.0, max(0.0, (mean + d) / 100)), 6) for d in (-0.5, 0.5)]

@@ -141,12 +141,12 @@ def _sets(folder: Path, on_fault: OnFault) -> Iterator[_One]:
 
 
 def _streams(folder: Path, on_fault: OnFault) -> Iterator[_One]:
-    """Runs with their whole class orders: those in which no step is missing."""
+    """Runs with the class orders that were done to the end, whether or not networks trained on the way."""
     for path in sorted((folder / "streams").glob("*/settings.json")):
         try:
             s, own = read_json(path), records.read(path.with_name("records.jsonl"))
             steps, orders = int(s["steps"]), 0
-            while {r["step"] for r in own if r["order"] == orders} == {*range(1, steps + 1)}:
+            while any((r["order"], r["step"]) == (orders, steps) for r in own):
                 orders += 1
             # Unlike a set's, the name of a run's folder says whether it was compiled.
             usual = {k: USUAL[k] for k in ("epochs", "networks", "training_precision", "compiled")}

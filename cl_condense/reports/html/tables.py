@@ -15,6 +15,7 @@ from cl_condense.papers.bench import Bench
 from cl_condense.papers.beside import Comparison, Pair, filled, side_by_side
 from cl_condense.papers.footnotes import changed, differences, notes
 from cl_condense.papers.published import Cell, tables
+from cl_condense.papers.stream_work import incremental
 from cl_condense.papers.titles import TITLES
 from cl_condense.reports.html.curves import Point, curve_plot, curves, places, points
 from cl_condense.reports.html.dots import dot_plot
@@ -203,10 +204,10 @@ def _measured(scores: Sequence[Scored]) -> Grid:
 
 
 def _commands(bench: Bench, filled: Sequence[Cell], where: str) -> list[str]:
-    """A line for each data set and budget."""
-    by: dict[tuple[str, int | None], list[Cell]] = {}
+    """A line for each data set and budget, and for streams another."""
+    by: dict[Hashable, list[Cell]] = {}
     for cell in filled:
-        by.setdefault((cell.dataset, cell.ipc), []).append(cell)
+        by.setdefault((cell.dataset, cell.ipc, incremental(cell)), []).append(cell)
     return [_command(bench, cells, where) for cells in by.values()]
 
 
@@ -218,5 +219,12 @@ def _command(bench: Bench, cells: Sequence[Cell], where: str) -> str:
         words += ["--method", method]
     papers = not changes["economy"] and any(CondenseConfig("", c.name or "").economical for c in cells)
     words += [*data_words(cells[0].dataset), *(["--papers"] if papers else []), *options(changes)]
-    words += ["--repetitions", bench.repetitions, "--results", where]
-    return shell(words)
+    return shell([*words, *_repeats(bench, cells), "--results", where])
+
+
+def _repeats(bench: Bench, cells: Sequence[Cell]) -> list[object]:
+    """The options that say how often cells are done: sets of each, or class orders, and steps if not stated."""
+    if not incremental(cells[0]):
+        return ["--repetitions", bench.repetitions]
+    steps = ["--steps", bench.steps] if any(cell.steps is None for cell in cells) else []
+    return [*steps, "--orders", bench.orders]
