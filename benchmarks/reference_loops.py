@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 DSA = ("color", "crop", "cutout", "flip", "scale", "rotate")
+DC_LOOPS = {1: (1, 1), 10: (10, 50), 50: (50, 10)}  # images per class: iterations and epochs of a network
 KERNEL_WIDTHS = (0.25, 0.5, 1, 2, 4)
 
 
@@ -257,6 +258,52 @@ class IDM(Loop):
         net.requires_grad_(False)
 
 
+class DC(Loop):
+    """Gradients of the weights matched class by class, from noise, under networks that train in between."""
+
+    lr = 0.1
+
+    def __init__(self, *args, ipc, **options):
+        super().__init__(*args, ipc=ipc, **options)
+        self.outer, self.inner = DC_LOOPS[min(DC_LOOPS, key=lambda budget: abs(budget - ipc))]
+
+    def start(self, c, ipc):
+        return torch.randn(ipc, *self.images.shape[1:], device=self.images.device)
+
+    def step(self):
+        if self.iteration % self.outer == 0:
+            self.net = self.new_net().requires_grad_(True)
+        net, loss = self.net, 0
+        weights = [p for p in net.parameters() if p.ndim > 1]
+        for c, pixels in enumerate(self.pixels.unbind()):
+            real = self.slopes(net, weights, self.batch(c, self.real_per_class), c)
+            syn = self.slopes(net, weights, pixels, c, create_graph=True)
+            loss = loss + sum(apart(r.flatten(1), s.flatten(1)) for r, s in zip(real, syn, strict=True))
+        self.iteration += 1
+        loss = self.update(loss)
+        if self.iteration % self.outer:
+            self.train(net)
+        return loss
+
+    def train(self, net):
+        images, sgd = self.pixels.detach().flatten(0, 1), torch.optim.SGD(net.parameters(), 0.01)
+        targets = torch.arange(self.classes, device=images.device).repeat_interleave(self.pixels.shape[1])
+        for _ in range(self.inner):
+            for batch in torch.randperm(len(images), device=images.device).split(256):
+                sgd.zero_grad()
+                F.cross_entropy(net(images[batch]), targets[batch]).backward()
+                sgd.step()
+
+    def slopes(self, net, weights, x, c, **options):
+        own = torch.full((len(x),), c, device=x.device)
+        return torch.autograd.grad(F.cross_entropy(net(x), own), weights, **options)
+
+
+def apart(real, syn):
+    """1 - cosine of each output unit ``[out, n]``, added up."""
+    return (1 - (real * syn).sum(1) / (real.norm(dim=1) * syn.norm(dim=1) + 1e-6)).sum()
+
+
 class M3D(Loop):
     """Kernel embeddings, a step a class, five iterations a network, pixels in 0 to 1."""
 
@@ -293,7 +340,7 @@ def mmd(real, syn):
     return kernel[:n, :n].mean() + kernel[n:, n:].mean() - 2 * kernel[:n, n:].mean()
 
 
-LOOPS = {"dm": DM, "ddm": DDM, "idm": IDM, "m3d": M3D}
+LOOPS = {"dm": DM, "ddm": DDM, "dc": DC, "idm": IDM, "m3d": M3D}
 
 
 def train(network, images, targets, *, networks, epochs, batch_size=256):

@@ -27,6 +27,7 @@ from ceilings import about, ceilings, costs, seconds
 from cl_condense.common.devices import pick_device
 from cl_condense.condensation.engine import Condensation
 from cl_condense.condensation.sources.standing import ModelQueue
+from cl_condense.condensation.sources.training import InnerLoop
 from cl_condense.data.imageset import ImageSet
 from cl_condense.methods.registry import build
 from cl_condense.networks.convnet import MakeConvNet
@@ -128,13 +129,18 @@ def started(job, side):
 
 
 def passes(job):
-    """Forward passes of one image that an iteration, or a training, is worth: twice where a gradient is taken
-    with respect to images, three times with respect to weights too.
+    """Forward passes of one image that an iteration, or a training, is worth.
+
+    Two where a gradient is taken with respect to images, three with respect to weights too.
     """
     if job.evaluates:
         return 3 * job.networks * job.epochs * job.classes * job.ipc
     recipe = job.recipe()
     found = job.classes * (job.real_images() + 2 * job.ipc * recipe.synthetic.factor**2)
+    if isinstance(recipe.source, InnerLoop):  # gradients of real images, and of the gradients of others
+        found = job.classes * 3 * (job.real_images() + 3 * job.ipc)
+        share = 1 - 1 / recipe.source.outer  # of the iterations, after which its network trains
+        found += 3 * share * recipe.source.inner * job.classes * job.ipc
     if isinstance(recipe.source, ModelQueue):
         found += 3 * recipe.source.trained * recipe.source.train_steps * recipe.source.batch
     return found

@@ -131,7 +131,7 @@ class Recipe:
         dataset: the name by which tuned numbers are chosen.
         precision: of the networks' convolutions, of DDM's Gram matrices, and of the training of networks in
             between; ``bfloat16`` is faster where the hardware has it, with losses, weights and pixels in
-            float32. Gradient matching stays in float32.
+            float32. Of gradients that are matched it is that of the real images'; on a GPU all are float32.
         compiled: networks go through torch.compile: minutes at first, less time an iteration after it.
         reuse: iterations that share a real batch, its augmentation and its features, which are computed once
             and kept for all classes; see ``reusing``.

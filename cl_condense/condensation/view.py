@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.func import functional_call, grad, vmap
 
+from cl_condense.condensation.weight_gradients import gradients_by_class, learning, loss_and_gradients
 from cl_condense.networks.contract import Precision, Tap, across_images, at_once, features_of
 
 Objective = Callable[["View", "View"], Tensor]
@@ -243,20 +243,41 @@ class View:
                 f"{type(module).__name__} in {type(self.net).__name__}: gradient matching takes gradients "
                 "class by class, for which it has to go: instance norm does"
             )
-        weights = {name: p.detach() for name, p in self.net.named_parameters() if p.ndim > 1}
-        others = {name: p.detach() for name, p in self.net.named_parameters() if p.ndim <= 1}
+        if self._differentiable or self.images.is_cuda:
+            with torch.set_grad_enabled(self._differentiable):
+                return gradients_by_class(self.net, self.images, self.targets)
+        with learning(self.net) as named:
+            weights = [p for p in named.values() if p.ndim > 1]
+            each = [
+                self._loss_and_gradients(self.net, images, target.expand(len(images)), weights)[1]
+                for images, target in zip(self.images, self.targets, strict=True)
+            ]
+        return tuple(map(torch.stack, zip(*each, strict=True)))
 
-        def loss(weights: dict[str, Tensor], x: Tensor, target: Tensor) -> Tensor:
-            logits: Tensor = functional_call(self.net, {**weights, **others}, (x,))
-            return F.cross_entropy(logits, target.expand(len(x)))
+    def loss_under(self, weights: Mapping[str, Tensor]) -> Tensor:
+        """Each class's mean cross-entropy under other weights of the network, summed; differentiable in them.
 
-        # On a CPU a convolution with weights of its own for every class is slower than one class after another:
-        # 0.42 s against 0.22 s for 10 classes of 32 images, 32 filters.
-        chunk = None if self.images.is_cuda else max(1, 32 // self.images.shape[1])
-        with torch.set_grad_enabled(self._differentiable):
-            each = vmap(grad(loss), in_dims=(None, 0, 0), chunk_size=chunk)
-            gradients: dict[str, Tensor] = each(weights, self.images, self.targets)
-        return tuple(gradients.values())
+        The images take no gradient.
+        """
+        net = copy.deepcopy(self.net)
+        with torch.no_grad():
+            for name, own in net.named_parameters():
+                own.copy_(weights[name])
+        targets = self.targets.repeat_interleave(self.images.shape[1])
+        with learning(net) as named:
+            parameters = [*named.values()]
+            mean, gradients = self._loss_and_gradients(net, self.images.flatten(0, 1), targets, parameters)
+        pairs = zip((weights[name] for name in named), gradients, strict=True)
+        nothing = torch.stack([((p - p.detach()) * gradient).sum() for p, gradient in pairs]).sum()
+        return self.classes * (mean + nothing)
+
+    def _loss_and_gradients(
+        self, net: nn.Module, images: Tensor, targets: Tensor, weights: Sequence[nn.Parameter]
+    ) -> tuple[Tensor, list[Tensor]]:
+        def logits(x: Tensor) -> Tensor:
+            return self._see(net, x[None], (), self._precision).logits[0]
+
+        return loss_and_gradients(net, logits, images, targets, weights)
 
 
 class _OfBlocks(View):

@@ -64,11 +64,11 @@ def check_head(record):
 def test_condense_compares_every_method_that_has_a_reference(measure):
     record = measure("condense", "--classes", "2", *CONDENSING)
     check_head(record)
-    assert [r["method"] for r in record["condense"]] == ["dm", "ddm", "idm", "m3d"]
+    assert [r["method"] for r in record["condense"]] == ["dm", "ddm", "dc", "idm", "m3d"]
     for each in record["condense"]:
         check(each)
         assert (each["classes"], each["ipc"], each["size"], each["width"]) == (2, 1, 8, 4)
-    assert record["printed"].count("  ratio ") == 4
+    assert record["printed"].count("  ratio ") == 5
 
 
 @pytest.mark.slow
@@ -139,7 +139,7 @@ def made_up(classes, images):
     return pixels, torch.arange(classes).repeat_interleave(images)
 
 
-@pytest.mark.parametrize("method", ["dm", "ddm", "idm", "m3d"])
+@pytest.mark.parametrize("method", ["dm", "ddm", "dc", "idm", "m3d"])
 def test_the_reference_computes_what_the_package_does(load, method):
     """The first iteration's loss, and the images after it: of the first class where each class steps itself."""
     loops = load("reference_loops")

@@ -153,7 +153,7 @@ def test_nothing_is_computed_before_it_is_looked_at_and_nothing_twice():
     assert (view.embedding.shape, view.logits.shape) == ((3, 2, 4), (3, 2, 3))
     assert net.asked == [("features", frozenset({"maps"}), (6, 1, 2, 2))]
     first = view.weight_gradients
-    assert set(net.asked[1:]) == {("forward",)}
+    assert net.asked[1:] == [("features", frozenset(), (2, 1, 2, 2))] * 3
     count = len(net.asked)
     assert view.weight_gradients is first
     assert view.embedding is view.embedding
@@ -171,8 +171,11 @@ def test_objectives_look_at_features_or_at_gradients_and_not_at_both(name):
     objective, accuracy = getattr(objectives, name), torch.tensor(0.5)
     read = statistics_of([objective])
     trained = {"trained": net} if name.startswith("trained") else {}
-    objective(*(View(net, torch.randn(2, 3, 1, 2, 2), None, read, accuracy, **trained) for _ in range(2)))
-    assert {asked[0] for asked in net.asked} == {"forward" if "gradient" in name else "features"}
+    views = [View(net, torch.randn(2, 3, 1, 2, 2), None, read, accuracy, **trained) for _ in range(2)]
+    objective(*views)
+    views = [view.of_trained if trained else view for view in views]
+    computed = {each for view in views for each in ("_seen", "weight_gradients") if each in vars(view)}
+    assert computed == {"weight_gradients" if "gradient" in name else "_seen"}
 
 
 class Counting(ConvNet):
@@ -200,6 +203,57 @@ def test_many_images_go_through_in_parts_and_give_what_they_give_together(differ
         losses = [sum(x.square().sum() for x in each) for each in (got, want)]
         gradients = [torch.autograd.grad(loss, images)[0] for loss in losses]
         torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("m", "parts"), [(40, [20] * 4), (65, [22] * 6), (32, [32] * 2)])
+def test_weight_gradients_of_many_images_are_those_of_parts_of_one_size(m, parts):
+    net = Counting((3, 32, 32), 4, width=8).double().requires_grad_(False)
+    x = torch.randn(2, m, 3, 32, 32, dtype=torch.float64)
+    got = View(net, x).weight_gradients
+    assert net.seen == parts
+    want = gradients_by_class(net.requires_grad_(), x, torch.arange(2))
+    torch.testing.assert_close(list(got), want, rtol=1e-8, atol=1e-11)
+
+
+def test_a_frozen_network_is_frozen_after_its_weight_gradients_and_another_is_not():
+    for trainable in (False, True):
+        net = convnet().requires_grad_(trainable)
+        net.classifier.bias.requires_grad_(False)
+        _ = View(net, images(2, 3)).weight_gradients
+        assert {p.requires_grad for p in net.convs.parameters()} == {trainable}
+        assert not net.classifier.bias.requires_grad
+
+
+def test_weight_gradients_of_real_images_have_the_precision_of_the_networks_and_synthetic_ones_float32():
+    net = ConvNet((3, 32, 32), 4, width=32).requires_grad_(False)
+    x = torch.randn(2, 40, 3, 32, 32)
+    full, reduced = (View(net, x, precision=p).weight_gradients for p in ("float32", "bfloat16"))
+    for a, b in zip(full, reduced, strict=True):
+        assert b.dtype == torch.float32
+        assert 0 < (a - b).norm() < 0.15 * a.norm()
+    x.requires_grad_()
+    full, same = (View(net, x, precision=p).weight_gradients for p in ("float32", "bfloat16"))
+    assert all(map(torch.equal, full, same))
+
+
+@every_net
+def test_the_loss_under_other_weights_has_the_value_and_the_gradient_of_one_pass(make):
+    net, x, targets = make().requires_grad_(False), images(3, 4), torch.tensor([4, 1, 3])
+    before = {name: p.clone() for name, p in net.state_dict().items()}
+    found = []
+    for of_view in (True, False):
+        torch.manual_seed(2)
+        weights = {name: (p + 0.1 * torch.randn_like(p)).requires_grad_() for name, p in net.named_parameters()}
+        if of_view:
+            loss = View(net, x, targets).loss_under(weights)
+        else:
+            logits = torch.func.functional_call(net, weights, (x.flatten(0, 1),))
+            each = F.cross_entropy(logits, targets.repeat_interleave(4), reduction="none")
+            loss = each.view(3, 4).mean(1).sum()
+        found.append([loss, *torch.autograd.grad(loss, [*weights.values()])])
+    torch.testing.assert_close(*found, rtol=1e-8, atol=1e-10)
+    assert all(torch.equal(p, before[name]) for name, p in net.state_dict().items())
+    assert not any(p.requires_grad for p in net.parameters())
 
 
 def test_images_that_depend_on_one_another_stay_together():

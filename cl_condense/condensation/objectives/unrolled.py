@@ -20,9 +20,7 @@ def unrolled_classification(real: View, syn: View) -> Tensor:
 
     Its equation 4, averaged over the images of a class and summed over classes; their code averages over all.
     """
-    logits = functional_call(syn.net, dict(trained_on(syn)), (real.images.flatten(0, 1),))
-    losses = F.cross_entropy(logits, real.targets.repeat_interleave(real.images.shape[1]), reduction="none")
-    return losses.view(real.classes, -1).mean(1).sum()
+    return real.loss_under(trained_on(syn))
 
 
 @reading(labels=True)

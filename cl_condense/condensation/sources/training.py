@@ -21,6 +21,7 @@ from cl_condense.condensation.sources.untrained import Redrawn, fit
 from cl_condense.data.ahead import in_parts
 from cl_condense.networks.contract import across_images
 from cl_condense.training.augment import DSA
+from cl_condense.training.evaluate import predict
 from cl_condense.training.protocol import Training
 from cl_condense.training.shown import Some
 from cl_condense.training.train import at_rest
@@ -123,8 +124,13 @@ class _Dynamic:
         real = self._scene.real
         index = real.draw(self._nets.real_per_class, Purpose.TRAIN_NET, self._scene.seed, *keys)
         targets = torch.arange(len(index), device=real.device).repeat_interleave(index.shape[1])
-        size = index.numel() if across_images(self._redrawn.net) else 1024
-        guesses = [self._redrawn.net(x).argmax(1) for x in in_parts(real, index.flatten(), size)]
+        net, reduced = self._redrawn.net, self._training.precision == "bfloat16"
+        size = index.numel() if across_images(net) else 512
+        with torch.autocast(real.device.type, torch.bfloat16, enabled=reduced):
+            guesses = [
+                predict([net], x, compiled=self._training.compiled)[0].argmax(1)
+                for x in in_parts(real, index.flatten(), size)
+            ]
         return float((torch.cat(guesses) == targets).float().mean())
 
 
