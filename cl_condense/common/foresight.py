@@ -14,7 +14,7 @@ LONG = 3600.0
 
 
 class Foresight:
-    """Says once, half a minute after the beginning of a stage, that it will take more than an hour.
+    """Says once, by the pace of half a minute of a stage, that it will take more than an hour.
 
     Earlier the pace says little: a first iteration looks at more real images than the others, or compiles.
 
@@ -28,18 +28,17 @@ class Foresight:
         self, remedy: str, say: Callable[[str], object], clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._remedy, self._say, self._clock = remedy, say, clock
-        self._said, self._begun, self._pace = False, 0.0, Pace()
+        self._said, self._pace = False, Pace()
         self._last = Progress("", 0, 0)
 
     def __call__(self, progress: Progress) -> None:
         if self._said:
             return
-        now = self._clock()
         if progress.total != self._last.total or progress.done < self._last.done:
-            self._begun, self._pace = now, Pace()
+            self._pace = Pace()
         self._last = progress
-        self._pace.follow(progress, now)
+        self._pace.follow(progress, self._clock())
         left = self._pace.left(progress.total)
-        if left is not None and left > LONG and now - self._begun >= WINDOW:
+        if left is not None and left > LONG and self._pace.span >= WINDOW:
             self._said = True
             self._say(f"Hint: about {words(left)} left on this CPU; {self._remedy}")

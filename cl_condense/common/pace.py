@@ -46,11 +46,16 @@ class Pace:
         while len(self._seen) > 1 and now - self._seen[1][0] >= WINDOW and done - self._seen[1][1] >= STEPS:
             self._seen.popleft()
 
+    @property
+    def span(self) -> float:
+        """Seconds that the pace was taken in."""
+        return self._last[0] - self._seen[0][0] if self._seen else 0.0
+
     def each(self) -> float | None:
         """Seconds of a step; None before two moments have been seen."""
         if not self._seen:
             return None
-        seconds, steps = (x - y for x, y in zip(self._last, self._seen[0], strict=True))
+        seconds, steps = self.span, self._last[1] - self._seen[0][1]
         return seconds / steps if steps > 0 and seconds > 0 else None
 
     def left(self, total: float) -> float | None:

@@ -35,3 +35,16 @@ def test_a_stage_that_is_short_after_one_that_was_long_is_looked_at_by_itself():
             now += each
             tell(Progress("training", step, total))
     assert lines == []
+
+
+def test_half_a_minute_is_one_of_the_stage_whose_pace_it_is():
+    """Of a single unit: its second stage begins with a pace that says little."""
+    now, lines = 0.0, []
+    tell = Foresight("x", lambda line: lines.append(now), lambda: now)
+    for step in range(1, 61):
+        now += 1.0
+        tell(Progress("condensing", step / 1000, 1))
+    for step in range(1, 6):  # begins slowly, and goes on fast
+        now += 10.0
+        tell(Progress("training", 0.06 + step / 100_000, 1))
+    assert lines == [100.0]
