@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from cl_condense.condensation.chunks import batch_of, few
+from cl_condense.condensation.objectives import unrolled_classification
 from cl_condense.condensation.paper_settings import settled
 from cl_condense.condensation.recipe import Recipe
 from cl_condense.condensation.sources.contract import NetworkSource, SourceContext
@@ -100,7 +101,12 @@ class Costs:
 
     def _looked(self, nets: NetworkSource, recipe: Recipe) -> Looked:
         own = self._pool(nets) if isinstance(nets, TrainedPool | BlendedPool) else self._nets()
-        return self.units.looked(own, recipe)
+        found = self.units.looked(own, recipe)
+        if any(term.objective is unrolled_classification for term in recipe.terms):
+            # Real images go through as in training: there and back to the weights.
+            training = Training(augment=None, precision=recipe.precision)
+            return found._replace(real=self.units.trained(own, training).image)
+        return found
 
     def _pool(self, nets: Pool) -> Shaped:
         context = SourceContext(self.train, self._nets().make, DSA(), 0)

@@ -27,7 +27,7 @@ from cl_condense.papers.campaign import Campaign
 from cl_condense.papers.costs import Costs
 from cl_condense.papers.forecast import Forecast
 from cl_condense.papers.published import published
-from cl_condense.papers.timings import Units
+from cl_condense.papers.timings import Trained, Units
 from cl_condense.papers.work import Past, Piece
 from cl_condense.runs import single
 from cl_condense.runs.config import CondenseConfig, TrainConfig
@@ -417,6 +417,15 @@ def test_every_kind_of_method_has_an_estimate_that_grows_with_its_iterations(met
     else:
         assert 0 < costs.condensing() < more.condensing()
         assert more.condensing(2) < more.condensing()
+
+
+def test_real_images_that_judge_a_trained_network_cost_what_training_does(monkeypatch):
+    monkeypatch.setattr(Units, "trained", lambda *_: Trained(batch=0.0, image=1.0))
+    c = CondenseConfig("cifar10", "dd", ipc=1, width=4, real_per_class=4, iterations=10)
+    costs = Costs(c, TrainConfig("cifar10", width=4), *load(""), Units(CPU))
+    classes = len(costs.train.class_ids)
+    synthetic = 10 * 3 * 3 * classes  # three steps, each looked back through
+    assert costs.condensing() == pytest.approx(10 * 4 * classes + synthetic, rel=0.01)
 
 
 def test_timings_are_done_once_and_then_taken_from_what_is_like_them(monkeypatch):
