@@ -12,7 +12,7 @@ from rich.table import Table
 from cl_condense.condensation.paper_settings import Tuned
 from cl_condense.condensation.recipe import Method, Recipe, Term
 from cl_condense.methods.coresets import Coreset
-from cl_condense.methods.economy import economical, numbers_of, why_not
+from cl_condense.methods.economy import economical, numbers_of, why_alone, why_not
 from cl_condense.methods.expressions import names_of
 from cl_condense.methods.registry import BASES, COMPOSED, MODIFIERS, build, settings_of
 
@@ -75,8 +75,11 @@ def _settings(method: Method) -> Iterator[str]:
     for name, value in {"sources": own, **rest}.items():
         if value not in ("", (), {}):
             yield f"{name}: {list(value) if isinstance(value, tuple) else value}"
-    why = why_not(method)
-    yield f"economy: {f'none: {why}' if why else numbers_of(economical(method).settled(10).settings())}"
+    if why := why_not(method):
+        yield f"economy: none: {why}"
+    else:
+        alone = f"; no reuse: {why}" if (why := why_alone(method)) else ""
+        yield f"economy: {numbers_of(economical(method).settled(10).settings())}{alone}"
 
 
 def _weight(term: Term) -> str:

@@ -13,6 +13,7 @@ from cl_condense.condensation.phases import Quiet
 from cl_condense.condensation.recipe import Method, Nets, Recipe
 from cl_condense.condensation.sources.contract import Lasting
 from cl_condense.condensation.sources.pool import BlendedPool, TrainedPool
+from cl_condense.condensation.sources.training import DynamicLoop, RealTraining
 from cl_condense.condensation.sources.unrolled import Unrolled
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class Economy(NamedTuple):
         quiet: the end, in which real images are at most so many.
         pool, pool_epochs: networks of a pool, and epochs of each, at most so many. Under one whose networks are
             blended there is no reuse; those beside the networks that condense are of the same kind as these.
+        judging: real images of a class by which CAFE's loop judges a network, at most so many.
     """
 
     iterations: int
@@ -38,22 +40,38 @@ class Economy(NamedTuple):
     quiet: Quiet
     pool: int
     pool_epochs: int
+    judging: int
 
 
 ECONOMY = Economy(
-    iterations=2_500, real_per_class=64, reuse=10, quiet=Quiet(0.16, 0.1, 256), pool=5, pool_epochs=20
+    iterations=2_500,
+    real_per_class=64,
+    reuse=10,
+    quiet=Quiet(0.16, 0.1, 256),
+    pool=5,
+    pool_epochs=20,
+    judging=32,
 )
-"""Measured with dm on CIFAR-10 at one image per class alone: see REPRODUCIBILITY.md, Economy."""
+"""Measured on CIFAR-10, most of it with dm at one image per class: see REPRODUCIBILITY.md, Economy."""
 
 
 def why_not(method: Method) -> str:
     """Why a recipe has no economy, as "its networks ..."; empty where it has one.
 
-    What makes economy cheap is to keep what a network saw of real images: so its networks are untrained ones,
-    of a queue whose networks train in between, or of a pool.
+    IDC's networks are trained on real images all the time, for a rate that wants all of its iterations.
     """
     if not isinstance(method, Recipe):
         return "it selects real images"
+    training = any(isinstance(nets, RealTraining) for nets in method.sources())
+    return "its networks train on real images between iterations" if training else ""
+
+
+def why_alone(method: Recipe) -> str:
+    """Why iterations of a recipe share nothing, as "its networks ..."; empty where they may.
+
+    What a network saw of real images can be kept where it stays as it is: where networks are untrained ones, of
+    a queue whose networks train in between, or of a pool.
+    """
     if all(isinstance(nets, Lasting) for nets in method.sources()):
         return ""
     inside = any(isinstance(nets, Unrolled) for nets in method.sources())
@@ -85,9 +103,11 @@ def economical(method: Method, reuse: int | None = None) -> Method: ...
 def economical(method: Method, reuse: int | None = None) -> Method:
     """A recipe with the numbers of ``ECONOMY``; one that has no economy (``why_not``) as it is.
 
-    What its expression sets stays (``Recipe.chosen``), real images in the quiet end too. Its networks are kept
-    for as long as they share a real batch: for ``reuse`` iterations, None: for economy's, or where the
-    expression says for how many, a real batch is shared by as many of them as divide these, up to economy's.
+    Where iterations share nothing (``why_alone``) they are fewer, with fewer real images, and no more: no reuse
+    and no quiet end. What its expression sets stays (``Recipe.chosen``), real images in the quiet end too. Its
+    networks are kept for as long as they share a real batch: for ``reuse`` iterations, None: for economy's, or
+    where the expression says for how many, a real batch is shared by as many of them as divide these, up to
+    economy's.
     """
     if not isinstance(method, Recipe) or why_not(method):
         return method
@@ -98,7 +118,7 @@ def economical(method: Method, reuse: int | None = None) -> Method:
     of_source, of_terms = ({each for name in said if (each := _field(name, part))} for part in (True, False))
     less = replace(
         _less(method, own, said),
-        quiet=replace(ECONOMY.quiet, real_per_class=end),
+        quiet=None if why_alone(method) else replace(ECONOMY.quiet, real_per_class=end),
         source=_smaller(method.source, of_source),
         terms=tuple(replace(term, source=_smaller(term.source, of_terms)) for term in method.terms),
     )
@@ -106,7 +126,7 @@ def economical(method: Method, reuse: int | None = None) -> Method:
         return less
     if reuse is not None:
         return less.reusing(reuse)
-    return less if isinstance(less.source, BlendedPool) else _sharing(less)
+    return less if isinstance(less.source, BlendedPool) or why_alone(method) else _sharing(less)
 
 
 def _field(name: str, of_source: bool) -> str:
@@ -116,7 +136,12 @@ def _field(name: str, of_source: bool) -> str:
 
 
 def _smaller(nets: Nets, said: set[str]) -> Nets:
-    """A pool of fewer networks that train for less, but for the fields that are said; others as they are."""
+    """A pool of fewer networks that train for less, but for the fields that are said; others as they are.
+
+    CAFE's networks are judged by fewer images.
+    """
+    if isinstance(nets, DynamicLoop):
+        return _less(nets, {"real_per_class": ECONOMY.judging}, said)
     if not isinstance(nets, BlendedPool | TrainedPool):
         return nets
     less = _less(nets, {"size": ECONOMY.pool, "epochs": ECONOMY.pool_epochs}, said)

@@ -41,10 +41,10 @@ USELESS = [  # command, what is said
     ("condense --method herding --economy", "--economy: with herding real images are only selected"),
     ("run --method random --method herding --papers", "--papers: with random, herding"),
     (
-        "condense --method dsa --economy",
-        "--economy: dsa has no economy: its networks train between iterations: leave it out",
+        "condense --method idc --economy",
+        "--economy: idc has no economy: its networks train on real images between iterations: leave it out",
     ),
-    ("run --method idc --method dsa --economy", "--economy: idc, dsa have no economy: their networks train"),
+    ("run --method idc --method idc+pixels --economy", "--economy: idc, idc+pixels have no economy: their"),
     (
         "condense --method ddm --pools there",
         "--pools there: ddm has no pool of networks: leave it out, or take",

@@ -6,14 +6,15 @@ import pytest
 
 from cl_condense.condensation.phases import Quiet
 from cl_condense.condensation.recipe import Recipe
-from cl_condense.condensation.sources.training import RealTraining
+from cl_condense.condensation.sources.training import DynamicLoop, RealTraining
 from cl_condense.condensation.sources.untrained import RandomNets
-from cl_condense.methods.economy import economical, numbers_of, why_not
+from cl_condense.methods.economy import economical, numbers_of, why_alone, why_not
 from cl_condense.methods.registry import BASES, COMPOSED, build
 
 RECIPES = [name for name in [*BASES, *COMPOSED] if isinstance(build(name), Recipe)]
 REUSE = ["dm", "ddm", "first_ddm", "later_ddm", "datadam", "m3d", "m3d_linear", "m3d_polynomial"]
-HAVE = [*REUSE, "idm", "dance", "dance4x4", "iid"]
+ALONE = ["dc", "dsa", "dcc", "cafe", "dd", "ld", "frepo", "mtt"]
+HAVE = [*REUSE, "idm", "dance", "dance4x4", "iid", *ALONE]
 
 
 def settled(name, dataset="cifar10", ipc=10, **changes):
@@ -107,11 +108,30 @@ def test_it_is_the_same_before_and_after_the_numbers_are_chosen(name):
     assert economical(made).settled(10) == economical(made.settled(10))
 
 
-@pytest.mark.parametrize("name", ["idc", "dc", "dsa", "dcc", "cafe"])
-def test_a_method_whose_networks_change_has_none_and_says_why(name):
+@pytest.mark.parametrize("name", [*ALONE, "cafe+dsa", "dsa+cc"])
+def test_where_networks_change_there_are_fewer_iterations_and_real_images_and_no_more(name):
+    found, paper = settled(name), build(name, "cifar10").settled(10)
+    assert why_alone(build(name)).startswith("its networks train ")
+    assert found.iterations == min(2500, paper.iterations)
+    assert found.real_per_class == min(64, paper.real_per_class)
+    kept = ("iterations", "real_per_class", "source", "terms")
+    assert replace(found, **{name: getattr(paper, name) for name in kept}) == paper
+    judged = {"real_per_class": 32} if isinstance(paper.source, DynamicLoop) else {}
+    assert found.source == replace(paper.source, **judged)
+    with pytest.raises(ValueError, match="reuse 5 does not fit"):
+        economical(build(name), 5)
+    assert economical(build(name), 1) == economical(build(name))
+
+
+def test_what_is_said_of_the_loop_of_cafe_stands():
+    assert settled("cafe@source.real_per_class=99").source.real_per_class == 99
+
+
+@pytest.mark.parametrize("name", ["idc", "idc+pixels"])
+def test_a_method_whose_networks_train_on_real_images_has_none_and_says_why(name):
     made = build(name)
     assert economical(made) is made
-    assert why_not(made) == "its networks train between iterations"
+    assert why_not(made) == "its networks train on real images between iterations"
 
 
 def test_a_term_with_networks_of_its_own_that_change_has_none():
@@ -121,7 +141,7 @@ def test_a_term_with_networks_of_its_own_that_change_has_none():
     )
     assert economical(kept).terms[0].source == RandomNets(10)
     assert economical(changing) is changing
-    assert why_not(changing) == "its networks train between iterations"
+    assert why_not(changing) == "its networks train on real images between iterations"
 
 
 def test_the_numbers_are_said_in_a_few_words():

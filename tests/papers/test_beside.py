@@ -97,23 +97,25 @@ def test_what_was_trained_in_bfloat16_has_a_name(tmp_path):
 
 @pytest.mark.parametrize("changes", [{}, {"networks": 3}])
 def test_what_has_no_economy_stands_beside_what_has(changes, tmp_path):
-    fill(tmp_path, cells("random", "dm", "dsa"), changes=changes)
+    idc = published("frontier-hard", "cifar10", 10, "idc")
+    wanted = [*idc, *DDM]
+    fill(tmp_path, [*idc, *cells("random", "dm")], changes=changes)
     (bench,) = benches(tmp_path, refuse)
-    comparison, way = Comparison(DDM, [bench]), ", other settings" if changes else ""
+    comparison, way = Comparison(wanted, [bench]), ", other settings" if changes else ""
     labels = [p.label for p in comparison.pairs]
-    assert labels == [f"Random{way}", f"DSA{way}", f"DM{way or ', economy'}"]
+    assert labels == [f"IDC{way}", f"Random{way}", f"DM{way or ', economy'}"]
     unlike, lacking = comparison.warnings()
     assert unlike.startswith("Not the papers' settings: economy (2,500 iterations, 64 real images a class, ")
     assert ("networks 3" in unlike) == bool(changes)
-    assert lacking.startswith("dsa has no economy: "), "of what is there"
+    assert lacking.startswith("idc has no economy: "), "of what is there"
     if not changes:
         (names, _) = (column.cells for column in side_by_side("", comparison, measured=True).columns)
         assert [name.partition(" [")[0] for name in names] == labels
         fill(tmp_path, cells("dm"))
         papers, economy = benches(tmp_path, refuse)
         assert [len(bench.scored) for bench in (papers, economy)] == [3, 3]
-        both = Comparison(DDM, [papers, economy])
-        assert [p.label for p in both.pairs] == ["Random", "DSA", "DM", "DM, economy"]
+        both = Comparison(wanted, [papers, economy])
+        assert [p.label for p in both.pairs] == ["IDC", "Random", "DM", "DM, economy"]
 
 
 def test_what_was_compiled_is_at_the_papers_settings(tmp_path):

@@ -441,8 +441,7 @@ def test_a_table_s_origins_are_listed_once(tmp_path):
 def test_each_of_a_table_s_commands_goes_on_with_its_own_settings(tmp_path, monkeypatch, capsys):
     every = [{"economy": e} | reuse for e in (True, False) for reuse in ({}, {"reuse": 1}, {"reuse": 5})]
     for changes in every:
-        own = ("random", "dm") if changes.get("reuse") == 5 else ("random", "dm", "dsa")  # dsa has no reuse
-        wanted = [cell for name in own for cell in published("ddm-1", "cifar10", 10, name)]
+        wanted = [cell for name in ("random", "dm") for cell in published("ddm-1", "cifar10", 10, name)]
         fill(tmp_path / "r", wanted, changes=changes)
     _, markdown = report(tmp_path / "r")
     assert "fills no published table" not in markdown
@@ -454,10 +453,9 @@ def test_each_of_a_table_s_commands_goes_on_with_its_own_settings(tmp_path, monk
         assert call(*shlex.split(line)[1:], "--dry-run") == 0
         assert "nothing to do" in capsys.readouterr().out, line
     # Each is condensed by one command: what has no economy is not told again where it stands beside one.
-    for name in ("random", "dsa"):
-        assert sum(f"--method {name}" in line for line in lines) == 1
+    assert sum("--method random" in line for line in lines) == 1
     table = markdown.split("### DDM: ddm-1")[1].split("<details>")[0]
-    assert [table.count(f"\n| {row} |") for row in ("Random", "DSA", "DM", "DM, economy")] == [1, 1, 1, 1]
+    assert [table.count(f"\n| {row} |") for row in ("Random", "DM", "DM, economy")] == [1, 1, 1]
 
 
 @pytest.mark.parametrize(("steps", "orders"), [(5, 5), (10, 1)])

@@ -12,6 +12,7 @@ from made_up import load as made_up
 from small_runs import TINY, few
 
 from cl_condense.condensation.phases import Quiet
+from cl_condense.condensation.sources.training import InnerLoop
 from cl_condense.condensation.sources.untrained import RandomNets
 from cl_condense.data.datasets import load
 from cl_condense.methods.economy import economical
@@ -49,7 +50,8 @@ def numbers(**changes):
 def test_economy_is_how_methods_condense_unless_the_papers_are_asked_for():
     assert numbers() == (2500, 64, 10, RandomNets(10), Quiet(0.16, 0.1, 256))
     assert method_for(CondenseConfig("cifar10", "dm", economy=False)) == build("dm", "cifar10")
-    assert method_for(CondenseConfig("cifar10", "dsa")) == build("dsa", "cifar10")
+    assert numbers(method="dsa", ipc=1) == (1000, 64, 1, InnerLoop(1, 1), None)
+    assert method_for(CondenseConfig("cifar10", "idc")) == build("idc", "cifar10")
 
 
 def test_what_is_given_stands():
@@ -91,7 +93,7 @@ def test_a_reuse_without_sense_is_refused(value):
 PAPERS = {"economy": False}
 
 
-@pytest.mark.parametrize(("table", "method"), [("ddm-1", "random"), ("ddm-1", "dsa")])
+@pytest.mark.parametrize(("table", "method"), [("ddm-1", "random"), ("frontier-hard", "idc")])
 def test_what_has_no_economy_is_one_result_with_it_and_without(table, method):
     (cell,) = published(table, "cifar10", 10, method)[:1]
     (papers,), (usual,) = set_works(cell, PAPERS, 1), set_works(cell, {}, 1)
@@ -124,7 +126,7 @@ def test_values_in_a_record_give_the_same_run_again():
         ({"dataset": "cifar10"}, ""),
         ({"dataset": "cifar10", "economy": False}, "--papers"),
         ({"dataset": "cifar10", "economy": False, "methods": ("random",)}, ""),
-        ({"dataset": "cifar10", "methods": ("dsa",)}, ""),
+        ({"dataset": "cifar10", "methods": ("idc",)}, ""),
         ({"dataset": "digits"} | DEFAULTS["digits"], ""),
         ({"dataset": "digits", "economy": False}, "--papers"),
         ({"dataset": "digits"}, "--economy"),
@@ -195,15 +197,18 @@ def test_condense_says_how_it_condenses(words, said, economy, tmp_path, capsys, 
 
 
 def test_the_numbers_of_settings_are_lines():
-    run = RunConfig.of("cifar10", ("random", "dm", "ddm", "idm", "dsa", "dc", "m3d"))
-    trains = "have no economy: their networks train between iterations; they take the papers' settings"
+    run = RunConfig.of("cifar10", ("random", "dm", "ddm", "idm", "dsa", "dc", "idc", "m3d"))
+    trains = (
+        "has no economy: its networks train on real images between iterations; it takes the papers' settings"
+    )
     assert ways(run.condense) == [
         f"dm, ddm, idm, economy: {DM}",
-        f"dsa, dc {trains}: 10,000 iterations, 256 real images a class",
+        "dsa, dc, economy: 2,500 iterations, 64 real images a class",
+        f"idc {trains}: 200,000 iterations, 64 real images a class",
         f"m3d, economy: {DM.replace('256', '128')}",
     ]
     shared = run.changed(ipc=None, budget=100).condense
-    assert f"dsa, dc {trains}" in ways(shared)  # without numbers, which depend on what a class gets
+    assert "dsa, dc, economy" in ways(shared)  # without numbers, which depend on what a class gets
     papers = [CondenseConfig("cifar10", "dm", economy=False)]
     assert ways(papers) == ["dm, the papers' settings: 20,000 iterations, 256 real images a class"]
     digits = RunConfig.of("digits", ("dm",), **DEFAULTS["digits"]).condense
@@ -226,12 +231,18 @@ TABLE = "table ddm-1 --only cifar10 --ipc 10".split()
 def test_a_table_is_by_economy_or_as_published(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("cl_condense.data.datasets.load", made_up)
-    methods = "--method random --method dm --method dsa".split()
+    methods = "--method random --method dm".split()
     assert call(*TABLE, *methods, *QUICK, "--dry-run") == 0
     listed = capsys.readouterr().out
     said = "Not the papers' settings: economy (2 iterations, 4 real images a class, reuse 10), iterations 2"
     assert said in listed
-    assert "dsa has no economy: its networks train between iterations; the papers' settings." in listed
+    assert "no economy" not in listed
+    idc = "table frontier-hard --only cifar10 --ipc 10 --method idc --dry-run".split()
+    assert call(*idc, *QUICK) == 0
+    said_of_idc = (
+        "idc has no economy: its networks train on real images between iterations; the papers' settings."
+    )
+    assert said_of_idc in capsys.readouterr().out
     dm = ["--method", "dm", "--method", "random"]
     assert call(*TABLE, *dm, *QUICK, "--json", "economy.json") == 0
     assert said in " ".join(capsys.readouterr().out.split())
@@ -248,7 +259,7 @@ def test_the_default_of_a_bench_is_economy():
     assert "economy" in bench.unlike(cells("dm"))
     assert "economy" not in bench.unlike(cells("random"))
     assert bench.lacking(cells("dm")) == ""
-    assert Bench(Path("x"), made_up, PAPERS).lacking(cells("dsa")) == ""
+    assert Bench(Path("x"), made_up, PAPERS).lacking(published("frontier-hard", "cifar10", 10, "idc")) == ""
 
 
 def test_the_estimate_counts_both_phases(monkeypatch):
@@ -270,7 +281,8 @@ def test_the_estimate_counts_both_phases(monkeypatch):
 def test_a_memory_condenses_by_economy_unless_the_papers_are_asked_for():
     assert CondensedBuffer(20, method="dm").method == economical(build("dm"))
     assert CondensedBuffer(20, method="dm", papers=True).method == build("dm")
-    assert CondensedBuffer(20, method="dsa").method == build("dsa")
+    assert CondensedBuffer(20, method="dsa").method == economical(build("dsa"))
+    assert CondensedBuffer(20, method="idc").method == build("idc")
     assert CondensedBuffer(20, method="random").method == build("random")
     assert CondensedBuffer(20, method=build("dm")).method == build("dm")
     less = CondensedBuffer(20, method="dm", iterations=100).method
