@@ -5,7 +5,8 @@
 Each condenses training images, and at marks of its CPU seconds networks are trained on what there is and
 tested on other training images; their time does not count. Economy is looked at before its quiet end and after
 it; with --times 2 once more with twice its iterations, which tells whether it stopped too early. The plain loop
-is that of benchmarks/reference_loops.py; it and the paper's settings go on for --seconds.
+is that of benchmarks/reference_loops.py, for methods that have one; it and the paper's settings go on for
+--seconds.
 """
 
 import json
@@ -112,7 +113,7 @@ def until(step, seconds, marks):
 @click.option("--data", type=click.Path(path_type=Path))
 @click.option("--method", default="dm", show_default=True)
 @click.option("--times", multiple=True, type=click.IntRange(1), default=(1,), show_default=True)
-@click.option("--seconds", default=0.0, show_default=True, help="Of the other two ways; 0: without them.")
+@click.option("--seconds", default=0.0, show_default=True, help="Of each of the other ways; 0: without them.")
 @click.option("--mark", "marks", multiple=True, type=float, default=(0.5, 1.0), show_default=True)
 @click.option("--fit", default=4000, show_default=True, help="Images of each class to condense.")
 @click.option("--held", default=1000, show_default=True, help="Images of each class to evaluate on.")
@@ -135,7 +136,8 @@ def main(dataset, data, method, json_file, **given) -> None:
     settings = RunConfig.of(dataset, (method,), **DEFAULTS.get(dataset, {}) | given | {"economy": True})
     measure = Measure(*split(load(dataset, data)[0], fit, held), settings)
     ways = [measure.economy(n) for n in times]
-    ways += [measure.papers(seconds, marks), measure.plain(seconds, marks)] if seconds else []
+    ways += [measure.papers(seconds, marks)] if seconds else []
+    ways += [measure.plain(seconds, marks)] if seconds and method in LOOPS else []
     head = {"kind": "economy", "command": command_line("python benchmarks/economy.py"), **made, "seed": 0}
     own = {"dataset": dataset, "method": method, "fit": fit, "held": held, **given}
     for way in ways:
