@@ -71,9 +71,8 @@ class ClassMemory:
         seed: one integer for everything random; the global generators are left alone.
         papers: True takes a named method's published settings, which want a GPU (20,000 iterations for ddm).
             False lets it condense by economy (``economical``: 2,500 iterations with fewer real images) where
-            it has one; those whose networks train between iterations or in them (idc, dc, dsa, dcc, cafe, mtt,
-            dd, frepo) have none and take the published settings all the same. A method of your own is taken as
-            it is.
+            it has one; idc has none and takes the published settings all the same. A method of your own is
+            taken as it is.
         iterations: of condensation, in all; default economy's or the method's published number. Coresets select
             real images and pass over it, so that one setting serves a comparison.
         shrink: how a class's images become fewer: ``recondense`` condenses them again, ``prefix`` keeps the

@@ -29,7 +29,7 @@ from cl_condense.condensation.recipe import Recipe
 from cl_condense.data import datasets
 from cl_condense.methods import condense as verb
 from cl_condense.methods import economy
-from cl_condense.methods.economy import Economy
+from cl_condense.methods.economy import ECONOMY
 from cl_condense.methods.registry import BASES, COMPOSED, build
 
 HOME = Path(__file__).parents[2]
@@ -48,7 +48,7 @@ LESS = {
 
 LESS_OF_TABLE = {"--method": ["random", "dm"], "--real-per-class": 4, "--epochs": 1, "--width": 4}
 
-LITTLE = Economy(iterations=100, real_per_class=8, reuse=10, quiet=Quiet(0.16, 0.1, 16), pool=2, pool_epochs=1)
+LITTLE = ECONOMY._replace(iterations=100, real_per_class=8, quiet=Quiet(0.16, 0.1, 16), pool=2, pool_epochs=1)
 """Economy for Python: as it is, but of fewer iterations and real images."""
 
 MADE, SIDE = 52, 16
