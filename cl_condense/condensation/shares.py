@@ -88,9 +88,18 @@ class _Together(View):
     def __init__(self, own: View, share: Share) -> None:
         everyone = share.gathered(own.images), share.gathered(own.targets)
         soft = None if own.soft is None else share.gathered(own.soft)
-        look = own.accuracy, own.unroll, own.keys
-        super().__init__(own.net, *everyone, accuracy=look[0], unroll=look[1], soft=soft, keys=look[2])
-        self._own, self._share, self._statistics = own, share, own._statistics
+        super().__init__(
+            own.net,
+            *everyone,
+            own._statistics,
+            own.accuracy,
+            unroll=own.unroll,
+            soft=soft,
+            keys=own.keys,
+            precision=own._precision,
+            see=own._see,
+        )
+        self._own, self._share = own, share
 
     @cached_property
     def _seen(self) -> NetworkOutputs:
