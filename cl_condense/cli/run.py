@@ -75,6 +75,13 @@ Examples:
     help="How a budget's classes shrink: recondense or prefix.  [default: recondense]",
 )
 @shared.arriving
+@click.option(
+    "--after",
+    type=types.STEPS,
+    metavar="STEPS",
+    help="Train networks after these steps alone, such as 5,10 or last: far less work. Without it the same "
+    "command does the others.  [default: each]",
+)
 @click.option("--orders", type=types.COUNT, help="Of the classes, or the domains.  [default: 5]")
 @click.option(
     "--order-seed",
@@ -123,8 +130,9 @@ def run(dataset: str, data: Path | None, out: Path | None, *, remake: bool, **gi
     from cl_condense.runs.class_orders import read_orders  # noqa: PLC0415
     from cl_condense.runs.incremental import Run  # noqa: PLC0415
     from cl_condense.runs.run_config import METHODS  # noqa: PLC0415
+    from cl_condense.runs.stream import steps_named  # noqa: PLC0415
 
-    compared, pools, logs = (given.pop(name) for name in ("methods", "pools", "logs"))
+    compared, pools, logs, after = (given.pop(name) for name in ("methods", "pools", "logs", "after"))
     cluster = given.pop("ray"), given.pop("gpu_share")
     compared, kept = shared.swept(compared or METHODS, given.pop("sweeps"))
     given = one_of(given, "ipc", "budget", "max_bytes")
@@ -146,11 +154,13 @@ def run(dataset: str, data: Path | None, out: Path | None, *, remake: bool, **gi
         given["class_orders"] = orders = read_orders(order_file, train)
         given["orders"] = given["orders"] or len(orders)
     chosen = _config(dataset, compared, {**given, "data": fingerprint(train, test)}, train)
+    only = steps_named("--after", after, chosen.stream.steps) if after else ()
     default = Path("runs") / f"{dataset}-{_all(chosen.methods)}-{chosen.digest()}"
-    written_paths = (("data", data), ("order-file", order_file), ("pools", pools))
+    written_paths = (("data", data), ("order-file", order_file), ("pools", pools), ("after", after))
     repeats = {k: str(path) for k, path in written_paths if path} | config_file.reading_options(prepared)
     with executor(*cluster) as units:
-        task = Run(chosen, train, test, out or default, prepared.options(), pools, units, shared.present())
+        files = out or default, prepared.options(), pools
+        task = Run(chosen, train, test, *files, units, shared.present(), only)
         with writing(task.out, folder=True):  # the pictures too
             config_file.write(task.out / "config.toml", config_file.options(task.settings) | repeats)
             loading.say(notes, loading.write_skipped(notes, task.out))
@@ -233,6 +243,8 @@ def _announce(task: Run, console: Console) -> None:
     repeats = f"{count(s.stream.orders, f'{_of(task)} order')} x {count(s.train.networks, 'network')}"
     ways_to_train = "" if s.stream.trainers == (DEFAULT,) else f", trained by {' and '.join(s.stream.trainers)}"
     steps = f"{s.dataset}: {count(s.stream.steps, 'step')} ({_split(task)})"
+    if 0 < len(task.only) < s.stream.steps:
+        steps += f", networks after {', '.join(map(str, task.only))} alone"
     say(console, f"{steps}, {memory}, {repeats}{ways_to_train}, {s.device}")
     for line in ways(s.condense):
         say(console, line)

@@ -129,6 +129,21 @@ class Moments(Kind):
         return str(value)
 
 
+class Steps(Kind):
+    """Steps of a stream, such as 5,10, or last; the message names the option."""
+
+    name = "steps"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from cl_condense.runs.stream import steps_named  # noqa: PLC0415
+
+        try:
+            steps_named(option_of(param), str(value))
+        except ValueError as error:
+            raise Bad(str(error), ctx) from None
+        return str(value)
+
+
 class Listed(Kind):
     """Names with commas between them, as a list, or the .txt file of one."""
 
@@ -179,6 +194,6 @@ class Place(click.Path):
 
 
 COUNT, SEED, DURATION, PATH = Whole(), Whole(0, SEED_MAX), Duration(), Place()
-SWEEP, MOMENTS = Values(), Moments()
+SWEEP, MOMENTS, STEPS = Values(), Moments(), Steps()
 ADDRESS = Address()
 SIZE, CHANNELS, SHARE, AMOUNT, CLASSES = Size(), Channels(), Share(), Amount(), Listed()

@@ -25,10 +25,9 @@ from cl_condense.runs.events import Event
 from cl_condense.runs.incremental import Run
 from cl_condense.runs.run_config import RunConfig
 from cl_condense.runs.single import POOLS
-from cl_condense.runs.stream import step_sizes
+from cl_condense.runs.stream import step_sizes, trained_after
 from cl_condense.runs.tasks import Executor, Task
 from cl_condense.runs.watching import in_units, to_recorder
-from cl_condense.training.trainers import TRAINERS
 
 STEPS = 5
 """Steps where a paper does not state them: the baselines beside DDM's figure are DM's numbers of 5 steps."""
@@ -92,10 +91,7 @@ class StreamWork:
     @property
     def wanted(self) -> tuple[int, ...]:
         """The steps after which networks train."""
-        steps = {self.step, *self.also}
-        if any(TRAINERS[name].goes_on for name in self.run.stream.trainers):
-            steps = {*range(1, max(steps) + 1)}
-        return (*sorted(steps),)
+        return trained_after((self.step, *self.also), self.run.stream.trainers)
 
     def accuracies(self, results: Sequence[Json]) -> list[list[float]]:
         found = [r["accuracies"] for r in self._own(results) if r["step"] == self.step]

@@ -11,6 +11,12 @@ from cl_condense.common.plain import Values
 Record = Values
 
 
+def is_whole(records: Sequence[Record]) -> bool:
+    """Whether records of one class order are of every step from the first on, each by step."""
+    steps = sorted(r["step"] for r in records)
+    return steps == [*range(1, len(steps) + 1)] and all("by_step" in r for r in records)
+
+
 def accuracy_matrix(records: Sequence[Record]) -> np.ndarray:
     """Accuracies after step i on the classes of step j, ``[steps, steps, networks]``; NaN for steps to come.
 
@@ -21,7 +27,7 @@ def accuracy_matrix(records: Sequence[Record]) -> np.ndarray:
         ValueError: for records that do not say it, as those of earlier versions, and where a step is missing.
     """
     own = sorted(records, key=lambda r: r["step"])
-    if [r["step"] for r in own] != [*range(1, len(own) + 1)] or not all("by_step" in r for r in own):
+    if not is_whole(own):
         raise ValueError("not every step has its accuracies by step: run it again")
     shape = len(own), len(own), len(own[0]["accuracies"])
     matrix = np.full(shape, np.nan)

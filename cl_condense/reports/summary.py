@@ -17,7 +17,7 @@ from rich.text import Text
 from cl_condense.common.files import atomic
 from cl_condense.common.lettering import label
 from cl_condense.common.plain import Values
-from cl_condense.reports.forgetting import accuracy_matrix, forgetting
+from cl_condense.reports.forgetting import accuracy_matrix, forgetting, is_whole
 from cl_condense.runs.records import row_name, seen_in, several
 
 Record = Values
@@ -212,7 +212,7 @@ def _table(
 def forgets(records: Sequence[Record], steps: int) -> str:
     """Forgetting in points after the last step, of orders that are through; "-" without any."""
     orders = [[r for r in records if r["order"] == order] for order in {r["order"] for r in records}]
-    through = [own for own in orders if len(own) == steps and all("by_step" in r for r in own)]
+    through = [own for own in orders if len(own) == steps and is_whole(own)]
     if steps < 2 or not through:
         return "-"
     return f"{100 * np.mean([forgetting(accuracy_matrix(own)) for own in through]):.1f}"

@@ -26,7 +26,7 @@ from cl_condense.runs.run_config import LATER, RunConfig
 from cl_condense.runs.run_files import MEMORY, RunFiles
 from cl_condense.runs.shown import Records
 from cl_condense.runs.single import POOLS
-from cl_condense.runs.stream import domains_in, step_sizes
+from cl_condense.runs.stream import domains_in, step_sizes, trained_after
 from cl_condense.runs.tasks import Errand, Executor, Local, News, Shared, Task
 from cl_condense.training.trainers import DEFAULT
 
@@ -74,7 +74,7 @@ class Run:
 
     def __post_init__(self) -> None:
         check_run(self.settings, self.train, self.test)
-        self.out = Path(self.out)
+        self.out, self.only = Path(self.out), trained_after(self.only, self.settings.stream.trainers)
         device = self.executor.device(self.settings.device)
         data = self.settings.main.data or fingerprint(self.train, self.test)
         self.settings = self.settings.changed(device=device, data=data)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from cl_condense.common.foreign import shown
 from cl_condense.common.rng import normal, uniform
 from cl_condense.data.imageset import ImageSet
 from cl_condense.data.parts import label_and_domain, labels_of
+from cl_condense.training.trainers import TRAINERS
 
 SCENARIOS = ("class", "task", "domain", "online")
 """What comes at each step: new classes, all classes of a new domain, or either of them in mini-batches. Where
@@ -101,6 +104,32 @@ class ClassStream:
     def classes(self, step: int) -> int:
         """How many labels the steps until then are of."""
         return len({label_and_domain(c)[0] for own in self.steps[:step] for c in own})
+
+
+def steps_named(name: str, text: str, steps: int | None = None) -> tuple[int, ...]:
+    """Steps with commas between them, or ``last``: rising, each once. None: of any number of steps.
+
+    Raises:
+        ValueError: for something else, and for more than there are; ``name`` is what they are called in it.
+    """
+    each = text.split(",")
+    if not all(re.fullmatch(r"last|[1-9][0-9]{0,8}", word) for word in each):
+        raise ValueError(f"{name} {shown(text)}: give steps, such as 5,10, or last")
+    found = {steps or 1 if word == "last" else int(word) for word in each}
+    if steps and max(found) > steps:
+        raise ValueError(f"{name} {shown(text)}: the stream has {steps} steps; give 1 to {steps}, or last")
+    return tuple(sorted(found))
+
+
+def trained_after(wanted: Iterable[int], trainers: Sequence[str]) -> tuple[int, ...]:
+    """The steps after which networks train where accuracies of some are wanted.
+
+    Those alone, or where networks go on from step to step those before them too.
+    """
+    steps = {*wanted}
+    if steps and any(TRAINERS[name].goes_on for name in trainers):
+        steps = {*range(1, max(steps) + 1)}
+    return tuple(sorted(steps))
 
 
 def labels_in(images: ImageSet) -> list[int]:

@@ -46,6 +46,32 @@ def test_the_default_folder_is_one_for_each_choice_of_settings(tmp_path, capsys,
     ]
 
 
+def test_networks_after_the_last_step_alone_then_after_the_others(tmp_path, capsys):
+    words = [*QUICK, "--steps", 3, "--method", "dm", "--out"]
+    assert call(*words, tmp_path / "each") == 0
+    assert call(*words, tmp_path / "run", "--after", "last") == 0
+    shown = capsys.readouterr()
+    assert "networks after 3 alone" in shown.err
+    assert "average: over 1 step" in " ".join(shown.out.split())
+    each = accuracies(tmp_path / "each")
+    assert accuracies(tmp_path / "run") == each[2:]
+    config = tmp_path / "run/config.toml"
+    assert 'after = "last"' in config.read_text().splitlines()
+    assert call("run", "--config", config, "--out", tmp_path / "again") == 0
+    assert accuracies(tmp_path / "again") == each[2:]
+    assert call(*words, tmp_path / "run", "--after", "1,last") == 0
+    assert call("report", tmp_path / "run") == 0  # of a step in the midst there is nothing
+    assert call(*words, tmp_path / "run") == 0
+    assert sorted(accuracies(tmp_path / "run")) == sorted(each)
+
+
+def test_networks_that_go_on_train_after_the_steps_before_too(tmp_path, capsys):
+    words = [*SELECT, "--steps", 3, "--method", "random", "--trainer", "idc", "--after", 2]
+    assert call(*words, "--out", tmp_path / "run") == 0
+    assert "networks after 1, 2 alone" in capsys.readouterr().err
+    assert len(accuracies(tmp_path / "run")) == 2
+
+
 def test_uneven_steps_say_so(tmp_path, capsys):
     assert call(*SELECT, "--steps", 3, "--method", "random", "--out", tmp_path / "run") == 0
     assert "uneven: 4, 3, 3 new classes" in capsys.readouterr().err

@@ -17,7 +17,7 @@ from cl_condense.runs.defaults import DEFAULTS, defaults
 from cl_condense.runs.feeding import feed
 from cl_condense.runs.incremental import Run
 from cl_condense.runs.records import Unit
-from cl_condense.runs.stream import ClassStream, drawn_order
+from cl_condense.runs.stream import ClassStream, drawn_order, steps_named, trained_after
 from cl_condense.training import train
 from cl_condense.training.protocol import mixed_training
 
@@ -305,6 +305,17 @@ def test_steps_that_are_asked_for_alone_are_evaluated_as_among_all(data, tmp_pat
     rest = Run(TINY, *data, tmp_path / "last")()
     key = itemgetter("order", "method", "step")
     assert sorted(plain(rest), key=key) == sorted(plain(whole), key=key)
+
+
+def test_steps_are_named_by_number_or_as_the_last():
+    assert steps_named("--after", "3,1,last,3", 5) == (1, 3, 5)
+    assert steps_named("--after", "12,last") == (1, 12)
+    assert trained_after((2, 4), ("gdumb",)) == (2, 4)
+    assert trained_after((2, 4), ("gdumb", "idc")) == (1, 2, 3, 4)
+    assert trained_after((), ("idc",)) == ()
+    for text in ("", "0", "1,", "-1", "1.5", "last2"):
+        with pytest.raises(ValueError, match="give steps, such as 5,10, or last"):
+            steps_named("--after", text, 5)
 
 
 def test_condensing_for_a_step_alone_took_all_that_it_took(data, tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ import numpy as np
 from cl_condense.common.plain import Json
 from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.papers.published import Cell, published
-from cl_condense.reports.forgetting import accuracy_matrix
+from cl_condense.reports.forgetting import accuracy_matrix, is_whole
 from cl_condense.reports.html.parts import Beside, Block, Command, Facts, Folded, Grid, Section
 from cl_condense.reports.html.pictures import Picture
 from cl_condense.reports.html.plots import Line, Mark, plot
@@ -88,7 +88,7 @@ def _matrices(records: Sequence[Json]) -> list[Block]:
         own = [r for r in records if row_name(r) == name]
         orders = [[r for r in own if r["order"] == order] for order in dict.fromkeys(r["order"] for r in own)]
         steps = max(map(len, orders))
-        whole = [each for each in orders if len(each) == steps and all("by_step" in r for r in each)]
+        whole = [each for each in orders if len(each) == steps and is_whole(each)]
         if not whole or steps < 2:
             continue
         mean = 100 * np.concatenate([accuracy_matrix(each) for each in whole], -1).mean(-1)
