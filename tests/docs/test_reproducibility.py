@@ -146,7 +146,7 @@ def test_a_run_that_goes_on_keeps_its_half_line(run, shown):
 def test_a_real_run_says_its_command(words, home, tmp_path, load, monkeypatch):
     """The folder that the command leaves before its work starts."""
     monkeypatch.setattr("cl_condense.runs.incremental.Run.__call__", lambda run, *_: None)
-    monkeypatch.setattr("cl_condense.cli.run._show", lambda *_: None)
+    monkeypatch.setattr("cl_condense.cli.run.show_results", lambda *_: None)
     with pytest.raises(SystemExit):
         cl_condense(["run", *words.split(), "--device", "cpu", "--out", str(tmp_path / "run")])
     settings = json.loads((tmp_path / "run/settings.json").read_text())

@@ -77,7 +77,7 @@ def test_every_field_of_a_training_but_how_it_is_computed_is_in_its_identity(nam
 
 
 def test_what_does_not_condense_by_economy_is_of_the_papers():
-    for method in ("random", "dsa"):
+    for method in ("random", "idc"):
         found = CondenseConfig("cifar10", method).identity()
         assert (found["economy"], found["reuse"]) == (False, 1)
         assert found == CondenseConfig("cifar10", method, economy=False, reuse=1).identity()
