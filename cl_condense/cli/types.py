@@ -84,64 +84,66 @@ class Channels(Whole):
         return int(str(value))
 
 
-class Size(Kind):
-    """The size of images, such as 64 or 48x64; the message names the option."""
+class Checked(Kind):
+    """A text that is read later, and refused now where it could not be; the message names the option."""
+
+    def check(self, option: str, text: str) -> object:
+        """Raises ValueError for what cannot be read."""
+        raise NotImplementedError
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            self.check(option_of(param), str(value))
+        except ValueError as error:
+            raise Bad(str(error), ctx) from None
+        return str(value)
+
+
+class Size(Checked):
+    """The size of images, such as 64 or 48x64."""
 
     name = "size"
 
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+    def check(self, option: str, text: str) -> object:
         from cl_condense.data.shaping import as_size  # noqa: PLC0415
 
-        try:
-            as_size(str(value), option_of(param))
-        except ValueError as error:
-            raise Bad(str(error), ctx) from None
-        return str(value)
+        return as_size(text, option)
 
 
-class Values(Kind):
-    """Values of a setting, such as lr=0.1,1; the message names the option."""
+class Values(Checked):
+    """Values of a setting, such as lr=0.1,1."""
 
     name = "sweep"
 
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+    def check(self, option: str, text: str) -> object:
         from cl_condense.methods.sweeps import Sweep  # noqa: PLC0415
 
         try:
-            Sweep.of(str(value))
+            return Sweep.of(text)
         except ValueError as error:
-            raise Bad(f"{option_of(param)} {error}", ctx) from None
-        return str(value)
+            raise ValueError(f"{option} {error}") from None
 
 
-class Moments(Kind):
-    """Iterations, or shares of them, such as 100,1000,50%; the message names the option."""
+class Moments(Checked):
+    """Iterations, or shares of them, such as 100,1000,50%."""
 
     name = "iterations"
 
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+    def check(self, option: str, text: str) -> object:
         from cl_condense.runs.moments import moments  # noqa: PLC0415
 
-        try:
-            moments(option_of(param), str(value))
-        except ValueError as error:
-            raise Bad(str(error), ctx) from None
-        return str(value)
+        return moments(option, text)
 
 
-class Steps(Kind):
-    """Steps of a stream, such as 5,10, or last; the message names the option."""
+class Steps(Checked):
+    """Steps of a stream, such as 5,10, or last."""
 
     name = "steps"
 
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+    def check(self, option: str, text: str) -> object:
         from cl_condense.runs.stream import steps_named  # noqa: PLC0415
 
-        try:
-            steps_named(option_of(param), str(value))
-        except ValueError as error:
-            raise Bad(str(error), ctx) from None
-        return str(value)
+        return steps_named(option, text)
 
 
 class Listed(Kind):

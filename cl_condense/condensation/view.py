@@ -268,8 +268,9 @@ class View:
             parameters = [*named.values()]
             mean, gradients = self._loss_and_gradients(net, self.images.flatten(0, 1), targets, parameters)
         pairs = zip((weights[name] for name in named), gradients, strict=True)
-        nothing = torch.stack([((p - p.detach()) * gradient).sum() for p, gradient in pairs]).sum()
-        return self.classes * (mean + nothing)
+        # Zero, with these gradients.
+        zero = torch.stack([((p - p.detach()) * gradient).sum() for p, gradient in pairs]).sum()
+        return self.classes * (mean + zero)
 
     def _loss_and_gradients(
         self, net: nn.Module, images: Tensor, targets: Tensor, weights: Sequence[nn.Parameter]

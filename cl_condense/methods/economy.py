@@ -31,7 +31,7 @@ class Economy(NamedTuple):
         quiet: the end, in which real images are at most so many.
         pool, pool_epochs: networks of a pool, and epochs of each, at most so many. Under one whose networks are
             blended there is no reuse; those beside the networks that condense are of the same kind as these.
-        judging: real images of a class by which CAFE's loop judges a network, at most so many.
+        judging: real images of a class by which CAFE's loop judges a network, at most so many; not measured.
     """
 
     iterations: int
@@ -172,10 +172,10 @@ def _sharing(recipe: Recipe) -> Recipe:
 
 def numbers_of(settings: Values) -> str:
     """How a recipe condenses, in a few words, from its settings as plain data."""
-    iterations = settings["iterations"]
+    iterations, real = settings["iterations"], settings["real_per_class"]
     parts = [
         f"{iterations:,} iteration{'s' * (iterations != 1)}",
-        f"{settings['real_per_class']:,} real images a class",
+        f"{real:,} real image{'s' * (real != 1)} a class",
     ]
     if settings.get("reuse", 1) > 1:
         parts.append(f"reuse {settings['reuse']}")
