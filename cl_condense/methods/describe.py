@@ -12,7 +12,7 @@ from rich.table import Table
 from cl_condense.condensation.paper_settings import Tuned
 from cl_condense.condensation.recipe import Method, Recipe, Term
 from cl_condense.methods.coresets import Coreset
-from cl_condense.methods.economy import economical, numbers_of, why_alone, why_not
+from cl_condense.methods.economy import ECONOMY, economical, numbers_of, why_alone, why_not
 from cl_condense.methods.expressions import names_of
 from cl_condense.methods.registry import BASES, COMPOSED, MODIFIERS, build, settings_of
 
@@ -75,11 +75,21 @@ def _settings(method: Method) -> Iterator[str]:
     for name, value in {"sources": own, **rest}.items():
         if value not in ("", (), {}):
             yield f"{name}: {list(value) if isinstance(value, tuple) else value}"
+    yield f"economy: {_economy(method)}"
+
+
+def _economy(method: Recipe) -> str:
+    """What economy makes of a recipe, or why it has none."""
     if why := why_not(method):
-        yield f"economy: none: {why}"
-    else:
-        alone = f"; no reuse: {why}" if (why := why_alone(method)) else ""
-        yield f"economy: {numbers_of(economical(method).settled(10).settings())}{alone}"
+        return f"none: {why}"
+    less = economical(method)
+    parts = [numbers_of(less.settled(10).settings())]
+    for term, own in zip(method.terms, less.terms, strict=True):
+        if own.weight != term.weight:
+            parts.append(f"{term.objective.__name__} at {ECONOMY.beside:g} of its weight")
+    if why := why_alone(method):
+        parts.append(f"no reuse: {why}")
+    return "; ".join(parts)
 
 
 def _weight(term: Term) -> str:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast, overload
 from cl_condense.common.plain import Json, Values
 from cl_condense.condensation.paper_settings import Tuned, settled
 from cl_condense.condensation.phases import Quiet
-from cl_condense.condensation.recipe import Method, Nets, Recipe
-from cl_condense.condensation.sources.contract import Lasting
+from cl_condense.condensation.recipe import Method, Nets, Recipe, Term
+from cl_condense.condensation.sources.contract import Lasting, NetworkSource
 from cl_condense.condensation.sources.pool import BlendedPool, TrainedPool
 from cl_condense.condensation.sources.training import DynamicLoop, RealTraining
 from cl_condense.condensation.sources.unrolled import Unrolled
@@ -31,6 +31,8 @@ class Economy(NamedTuple):
         quiet: the end, in which real images are at most so many.
         pool, pool_epochs: networks of a pool, and epochs of each, at most so many. Under one whose networks are
             blended there is no reuse; those beside the networks that condense are of the same kind as these.
+        beside: the weight of a term that looks through the latter, as a share of its published one, which
+            belongs to ResNet-18s.
         judging: real images of a class by which CAFE's loop judges a network, at most so many; not measured.
     """
 
@@ -40,6 +42,7 @@ class Economy(NamedTuple):
     quiet: Quiet
     pool: int
     pool_epochs: int
+    beside: float
     judging: int
 
 
@@ -50,6 +53,7 @@ ECONOMY = Economy(
     quiet=Quiet(0.16, 0.1, 256),
     pool=5,
     pool_epochs=20,
+    beside=0.1,
     judging=32,
 )
 """Measured on CIFAR-10, most of it with dm at one image per class: see REPRODUCIBILITY.md, Economy."""
@@ -120,7 +124,7 @@ def economical(method: Method, reuse: int | None = None) -> Method:
         _less(method, own, said),
         quiet=None if why_alone(method) else replace(ECONOMY.quiet, real_per_class=end),
         source=_smaller(method.source, of_source),
-        terms=tuple(replace(term, source=_smaller(term.source, of_terms)) for term in method.terms),
+        terms=tuple(_looking(term, _smaller(term.source, of_terms), said) for term in method.terms),
     )
     if "reuse" in said:
         return less
@@ -150,6 +154,14 @@ def _smaller(nets: Nets, said: set[str]) -> Nets:
     return cast("Nets", less)
 
 
+def _looking(term: Term, nets: NetworkSource | None, said: set[str]) -> Term:
+    """A term under these networks: of less weight where their kind is another, unless it is said."""
+    weight = term.weight
+    if getattr(nets, "architecture", "") != getattr(term.source, "architecture", ""):
+        weight = weight if term.objective.__name__ in said else _times(weight, ECONOMY.beside)
+    return replace(term, source=nets, weight=weight)
+
+
 def _less(part: Part, numbers: Mapping[str, int], said: set[str]) -> Part:
     """With smaller numbers in the fields that are not said."""
     changes: Json = {
@@ -160,6 +172,10 @@ def _less(part: Part, numbers: Mapping[str, int], said: set[str]) -> Part:
 
 def _at_most(own: int | Tuned, most: int) -> int | Tuned:
     return own.at_most(most) if isinstance(own, Tuned) else min(own, most)
+
+
+def _times(own: float | Tuned, share: float) -> float | Tuned:
+    return own.times(share) if isinstance(own, Tuned) else share * own
 
 
 def _sharing(recipe: Recipe) -> Recipe:

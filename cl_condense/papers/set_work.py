@@ -26,6 +26,7 @@ from cl_condense.runs.config import CondenseConfig, TrainConfig, digest
 from cl_condense.runs.defaults import DEFAULTS, EVALUATIONS
 from cl_condense.runs.evaluate_sets import evaluate_set
 from cl_condense.runs.moments import checkpoints, iterations_of, path_after, reached
+from cl_condense.runs.numbers_today import other_numbers
 from cl_condense.runs.records import append, mend
 from cl_condense.runs.single import POOLS, Job, Made, absent, make, write
 from cl_condense.runs.tasks import Errand, Executor, News, Shared, Task, Tell
@@ -107,7 +108,7 @@ class SetWork:
         job, path = self.job(folder), folder / "sets" / self.set_name()
 
         def begin() -> Errand:
-            if path.exists():
+            if self._made(folder):
                 return MakeAndScore(self, data, CondensedSet.load(path))
             absent(job)
             return MakeAndScore(self, data, None)
@@ -151,13 +152,29 @@ class SetWork:
 
     def pieces(self, folder: Path, costs: Costs) -> list[Piece]:
         job, scoring = self.job(folder), self._scoring(folder, costs)
-        if (folder / "sets" / self.set_name()).exists():
+        if self._made(folder):
             return [scoring]
         done, spent = job.done()
         left = costs.condensing()
         if done:  # by what it took so far; its last iterations may cost more than its first ones
             left = spent * (left / costs.condensing(iterations=done) - 1)
         return [Piece(left, begun=done > 0), scoring]
+
+    def _made(self, folder: Path) -> bool:
+        """Whether its set is there.
+
+        Raises:
+            ValueError: where it was condensed by other numbers than it would be today.
+        """
+        path = folder / "sets" / self.set_name()
+        if not path.exists():
+            return False
+        if other := other_numbers(CondensedSet.load(path).recipe, self.condense):
+            raise ValueError(
+                f"{path} was condensed by other numbers than {self.condense.method} has today: {other}; "
+                "take it and its scores out to condense it anew, or give another --results"
+            )
+        return True
 
     def _scoring(self, folder: Path, costs: Costs) -> Piece:
         before = self.checkpoint(folder)

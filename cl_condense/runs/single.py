@@ -35,6 +35,7 @@ from cl_condense.runs.beginning import Beginning, beginning, check_keeps
 from cl_condense.runs.build import network_for
 from cl_condense.runs.config import CondenseConfig, digest
 from cl_condense.runs.moments import path_after
+from cl_condense.runs.numbers_today import numbers_today
 from cl_condense.runs.provenance import commit, origin
 from cl_condense.runs.records import read_one
 
@@ -92,7 +93,8 @@ class Job:
 
     def checkpoint(self) -> Checkpoint:
         """Where it goes on; errors as ``done``."""
-        found = Checkpoint(self.files()["checkpoint"], self.identity(), last=self.keep_state)
+        own = self.identity() | {f"recipe.{k}": v for k, v in numbers_today(self.config).items()}
+        found = Checkpoint(self.files()["checkpoint"], own, last=self.keep_state)
         with reading(found.path, "a checkpoint", "remove it to begin again") if found.state else nullcontext():
             losses = [[whole("iteration", i), float(loss)] for i, loss in found.notes.get("losses", [])]
             found.notes["losses"] = losses

@@ -1,6 +1,9 @@
 """``cl-condense methods``."""
 
+import pytest
 from commands import call
+
+from cl_condense.methods.economy import ECONOMY
 
 
 def test_methods_are_listed_and_explained(capsys):
@@ -19,3 +22,18 @@ def test_methods_are_listed_and_explained(capsys):
         assert word in shown
     assert call("methods", "herdin") == 2
     assert "did you mean 'herding'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("method", "economy"),
+    [
+        ("dm", "a class, reuse 10, the last 400 with 256 real images at 0.1 of the rate"),
+        ("dm+iid", f"class_centralisation at {ECONOMY.beside:g} of its weight"),
+        ("dc", "2,500 iterations, 64 real images a class; no reuse: its networks train between iterations"),
+        ("idc", "none: its networks train on real images between iterations"),
+    ],
+)
+def test_a_method_says_what_economy_makes_of_it(method, economy, capsys):
+    assert call("methods", method) == 0
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("economy: "))
+    assert line.endswith(economy)

@@ -8,7 +8,7 @@ from cl_condense.condensation.phases import Quiet
 from cl_condense.condensation.recipe import Recipe
 from cl_condense.condensation.sources.training import DynamicLoop, RealTraining
 from cl_condense.condensation.sources.untrained import RandomNets
-from cl_condense.methods.economy import economical, numbers_of, why_alone, why_not
+from cl_condense.methods.economy import ECONOMY, economical, numbers_of, why_alone, why_not
 from cl_condense.methods.registry import BASES, COMPOSED, build
 
 RECIPES = [name for name in [*BASES, *COMPOSED] if isinstance(build(name), Recipe)]
@@ -54,6 +54,27 @@ def test_a_pool_beside_the_networks_is_small_of_their_kind_and_stays_as_long(nam
     assert (found.source.steps, found.reuse) == (10, 10)
     assert "a pool of 5 networks of 20 epochs" in numbers_of(found.settings())
     assert "a pool of 10 residual networks of 40 epochs" in numbers_of(paper.settings())
+
+
+@pytest.mark.parametrize("ipc", [10, 50])
+@pytest.mark.parametrize("name", ["dm+iid", "iid", "idm+iid"])
+def test_a_weight_that_belongs_to_networks_of_another_kind_is_less(name, ipc):
+    found, paper = settled(name, ipc=ipc), build(name, "cifar10").settled(ipc)
+    ((own, published),) = (
+        (less.weight, term.weight) for less, term in zip(found.terms, paper.terms, strict=True) if term.source
+    )
+    assert own == pytest.approx(ECONOMY.beside * published)
+    assert [t for t in found.terms if not t.source] == [t for t in paper.terms if not t.source]
+
+
+@pytest.mark.parametrize("said", ["cc", "class_centralisation"])
+def test_a_weight_that_is_said_stands(said):
+    assert settled(f"dm+cc@{said}=0.02").terms[1].weight == 0.02
+    assert settled(f"dm+iid@{said}=0.02,cov=0.3").terms[2].weight == 0.3
+
+
+def test_the_published_weight_stays_under_networks_that_it_belongs_to():
+    assert settled("dm+cc@architecture=resnet18").terms == settled("dm+cc@architecture=resnet18,cc=0.05").terms
 
 
 def test_what_an_expression_says_of_a_term_or_its_networks_stands():

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -51,6 +52,19 @@ def test_a_set_that_is_there_is_scored_and_not_made_again(bench, monkeypatch):
     monkeypatch.setattr(set_work, "make", lambda *_: pytest.fail("condensed again"))
     (again,) = bench.do(bench.missing(cells("dm"))[0])
     assert again["accuracies"] == first["accuracies"]
+
+
+def test_a_set_of_other_numbers_than_a_method_has_today_is_not_taken_for_its_own(bench):
+    work = bench.missing(cells("dm"))[0]
+    bench.do(work)
+    (bench.folder / "scores.jsonl").unlink()
+    path = bench.folder / "sets" / work.set_name()
+    made = CondensedSet.load(path)
+    replace(made, recipe={**made.recipe, "lr": 0.25, "compiled": True}).save(path)
+    with pytest.raises(ValueError, match=r"dm has today: lr 0\.25 \(today 1\); take it and its scores out"):
+        bench.do(work)
+    with pytest.raises(ValueError, match=r"safetensors was condensed by other numbers"):
+        Forecast(bench, cells("dm")).pieces(work)
 
 
 def test_other_settings_are_other_results(bench):

@@ -12,6 +12,8 @@ from cl_condense.common import checkpoint
 from cl_condense.common.devices import using_threads
 from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.data.datasets import load
+from cl_condense.methods import economy
+from cl_condense.methods.economy import ECONOMY
 from cl_condense.runs.build import method_for
 from cl_condense.runs.config import CondenseConfig
 from cl_condense.runs.single import Job, run
@@ -86,6 +88,17 @@ def test_a_checkpoint_of_other_settings_is_refused_and_kept(real, tmp_path, monk
         run(job(tmp_path, seed=1), real)
     assert "\n" not in str(error.value)
     assert (tmp_path / "set.checkpoint").read_bytes() == before
+
+
+def test_a_checkpoint_of_other_numbers_than_today_is_refused(real, tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "EVERY", 0.0)
+    own = ECONOMY._replace(quiet=replace(ECONOMY.quiet, rate=0.25))
+    with monkeypatch.context() as before:
+        before.setattr(economy, "ECONOMY", own)
+        with pytest.raises(KeyboardInterrupt):
+            run(job(tmp_path, economy=True), real, stop_after(3))
+    with pytest.raises(ValueError, match=r"of a job with recipe\.quiet\.rate 0\.25, not 0\.1: "):
+        run(job(tmp_path, economy=True), real)
 
 
 @pytest.mark.parametrize("content", [b"", b"nothing of the kind", b"\x80\x04cos\nsystem\n", None])
