@@ -53,7 +53,7 @@ ECONOMY = Economy(
     quiet=Quiet(0.16, 0.1, 256),
     pool=5,
     pool_epochs=20,
-    beside=0.1,
+    beside=0.01,
     judging=32,
 )
 """Measured on CIFAR-10, most of it with dm at one image per class: see REPRODUCIBILITY.md, Economy."""
