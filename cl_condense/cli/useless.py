@@ -64,7 +64,7 @@ def of_methods(methods: Sequence[str]) -> Reasons:
         ValueError: for an unknown method.
     """
     from cl_condense.condensation.recipe import Recipe  # noqa: PLC0415
-    from cl_condense.condensation.sources.pooled import Pooling  # noqa: PLC0415
+    from cl_condense.condensation.sources.pooled import pools_of  # noqa: PLC0415
     from cl_condense.methods.economy import lacking, why_not  # noqa: PLC0415
     from cl_condense.methods.hybrid import made_of  # noqa: PLC0415
     from cl_condense.methods.registry import build  # noqa: PLC0415
@@ -76,8 +76,7 @@ def of_methods(methods: Sequence[str]) -> Reasons:
     take = "leave it out, or take a method that condenses, such as dm"
     recipes = [method for method in built if isinstance(method, Recipe)]
     dear = f"{'; '.join(lacking(recipes))}: leave it out, or take a method that has one, such as dm"
-    sources = [source for own in recipes for source in own.sources()]
-    pooled = any(isinstance(source, Pooling) and source.pool() for source in sources)
+    pooled = pools_of(source for own in recipes for source in own.sources())
     poolless = (
         f"{', '.join(methods)} {'has' if len(methods) == 1 else 'have'} no pool of networks: leave it out"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from cl_condense.condensation.chunks import batch_of, few
 from cl_condense.condensation.objectives import unrolled_classification
@@ -11,7 +12,7 @@ from cl_condense.condensation.paper_settings import settled
 from cl_condense.condensation.recipe import Recipe
 from cl_condense.condensation.sources.contract import NetworkSource, SourceContext
 from cl_condense.condensation.sources.pool import BlendedPool, TrainedPool
-from cl_condense.condensation.sources.pooled import Pool, Pooling
+from cl_condense.condensation.sources.pooled import Pool, file_of, pools_of
 from cl_condense.condensation.sources.recycled import RecycledNets
 from cl_condense.condensation.sources.standing import ModelQueue
 from cl_condense.condensation.sources.training import DynamicLoop, InnerLoop, RealTraining
@@ -29,13 +30,23 @@ from cl_condense.training.protocol import Training
 
 @dataclass(frozen=True)
 class Costs:
-    """Estimates for a condensation and a training, from timings here, as if nothing were compiled."""
+    """Estimates for a condensation and a training, from timings here, as if nothing were compiled.
+
+    Pools that lie in the folder ``pools`` cost nothing.
+    """
 
     condense: CondenseConfig
     scoring: TrainConfig
     train: ImageSet
     test: ImageSet
     units: Units
+    pools: Path | None = None
+
+    @property
+    def pooled(self) -> bool:
+        """Whether a pool is a part of condensing, which some other condensation may have trained."""
+        method = method_for(self.condense)
+        return isinstance(method, Recipe) and bool(pools_of(method.sources()))
 
     def condensing(self, classes: int | None = None, iterations: int | None = None) -> float:
         """Seconds in which so many of the classes, the first ones, are condensed; None: all.
@@ -90,6 +101,7 @@ class Costs:
                 real = self._real(unit, phase.real_per_class, counts, looked_at) / recipe.reuse
                 here = max(0, min(phase.stop, iterations) - phase.start)
                 seconds += here * (real + steps * len(counts) * looked_at * unit.synthetic)
+            seconds += sum(self._before(pool, recipe, sum(counts)) for pool in pools_of([nets]))
             seconds += self._between(nets, recipe, iterations, len(counts) * decoded, sum(counts))
         return seconds
 
@@ -109,8 +121,10 @@ class Costs:
         return found
 
     def _pool(self, nets: Pool) -> Shaped:
-        context = SourceContext(self.train, self._nets().make, DSA(), 0)
-        return Shaped(nets.network(context), self.train.shape)
+        return Shaped(nets.network(self._context()), self.train.shape)
+
+    def _context(self) -> SourceContext:
+        return SourceContext(self.train, self._nets().make, DSA(), 0, pools=self.pools)
 
     def _between(
         self, nets: NetworkSource, recipe: Recipe, iterations: int, synthetic: int, real: int
@@ -138,17 +152,20 @@ class Costs:
         if isinstance(nets, DynamicLoop):  # it trains until an accuracy moves: after the fewest epochs, mostly
             looks = (nets.window + 1) * len(self.train.class_ids) * nets.real_per_class
             return iterations * (looks * tested + nets.window * self._epoch(shaped, plain, synthetic))
-        return self._standing(nets, plain, iterations, synthetic, real)
+        return self._standing(nets, plain, iterations, synthetic)
 
-    def _standing(
-        self, nets: NetworkSource, plain: Training, iterations: int, synthetic: int, real: int
-    ) -> float:
-        """The same for networks of every age, for pools, and for a source that is not known here."""
+    def _before(self, pool: Pool, recipe: Recipe, real: int) -> float:
+        """Seconds in which a pool is trained on so many images."""
+        context = self._context()._replace(precision=recipe.precision, compiled=recipe.compiled)
+        if real == len(self.train) and (file := file_of(pool, context)) and file.path.exists():
+            return 0.0
+        nets, size = self._pool(pool), settled(pool.size)
+        training = replace(pool.training(), precision=recipe.precision)
+        return size * self.units.drawn(nets) + training.epochs * self._epoch(nets, training, real, size)
+
+    def _standing(self, nets: NetworkSource, plain: Training, iterations: int, synthetic: int) -> float:
+        """The same for networks of every age, and for a source that is not known here."""
         seconds = 0.0
-        if isinstance(nets, Pooling) and (own := nets.pool()):  # as if no other condensation had trained it
-            pool, size = self._pool(own), settled(own.size)
-            training = replace(own.training(), precision=plain.precision)
-            seconds += size * self.units.drawn(pool) + training.epochs * self._epoch(pool, training, real, size)
         if isinstance(nets, ModelQueue):
             training = replace(plain, batch_size=settled(nets.batch), augment=None)
             steps = settled(nets.train_steps) * settled(nets.batch)

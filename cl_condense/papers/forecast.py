@@ -14,6 +14,7 @@ from cl_condense.papers.costs import Costs
 from cl_condense.papers.published import Cell
 from cl_condense.papers.timings import Units
 from cl_condense.papers.work import Piece, Work
+from cl_condense.runs.single import POOLS
 
 Order = Literal["printed", "cheapest", "dearest"]
 """As the cells are, or by estimate: the cheapest first does most in a limited time, the dearest first leaves no
@@ -77,7 +78,8 @@ class Forecast:
         return planned
 
     def _costs(self, work: Work) -> Costs:
-        return Costs(work.condense, work.train, *self._bench.load(work.condense.dataset), self._units)
+        images, pools = self._bench.load(work.condense.dataset), self._bench.folder / POOLS
+        return Costs(work.condense, work.train, *images, self._units, pools)
 
     def _ratio(self, kind: str) -> float:
         return float(np.median(self._ratios.get(kind, [1.0])))

@@ -156,8 +156,9 @@ class SetWork:
             return [scoring]
         done, spent = job.done()
         left = costs.condensing()
-        if done:  # by what it took so far; its last iterations may cost more than its first ones
-            left = spent * (left / costs.condensing(iterations=done) - 1)
+        if done:  # by what it took so far, if no pool is in that; its last iterations may cost more
+            before = costs.condensing(iterations=done)
+            left = left - before if costs.pooled else spent * (left / before - 1)
         return [Piece(left, begun=done > 0), scoring]
 
     def _made(self, folder: Path) -> bool:
@@ -185,7 +186,7 @@ class SetWork:
     def past(self, folder: Path, results: Sequence[Json], costs: Costs) -> list[Past]:
         found, method = [], self.condense.method
         for score, made in zip(self._own(results), self.account(folder, results).origins[-1:], strict=False):
-            if made.get("seconds"):
+            if made.get("seconds") and not costs.pooled:
                 estimate = costs.condensing(iterations=self.after)
                 found.append(Past(method, estimate, made["seconds"], made.get("device", "")))
             if score.get("seconds"):

@@ -227,6 +227,21 @@ def test_records_say_what_was_done(bench, quick):
     assert first.device == found[0]["device"]
 
 
+@pytest.mark.parametrize("method", ["dance", "dm+iid@architecture=own", "mtt@starts=1,ahead=1,lr=1"])
+def test_a_pool_that_is_there_costs_nothing(method, tmp_path):
+    pools, method = tmp_path / "pools", f"{method}{',' if '@' in method else '@'}size=2,epochs=3"
+    c = CondenseConfig("cifar10", method, ipc=2, width=4, real_per_class=4, iterations=2)
+    (images, test), units = load(""), Units(CPU)
+    costs = Costs(c, TrainConfig("cifar10", width=4), images, test, units, pools)
+    assert costs.pooled
+    assert 0 < costs.condensing(iterations=0) < costs.condensing()
+    single.run(single.Job(c, tmp_path / "a.safetensors", pools=pools), images)
+    assert 0 == costs.condensing(iterations=0) < costs.condensing()
+    # Those of fewer classes and of another precision are others.
+    assert costs.condensing(2, iterations=0) > 0
+    assert replace(costs, condense=replace(c, precision="bfloat16")).condensing(iterations=0) > 0
+
+
 TABLES = "ddm-1 idm-1 iid-1".split()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Literal
+from typing import ClassVar, Literal
 
 from cl_condense.common.numbers import check_whole, finite
 from cl_condense.common.numbers import seed as checked_seed
@@ -43,6 +43,8 @@ class TrainedPool:
     seed: int = 0
     architecture: Literal["resnet18", "own"] = "resnet18"
     steps: int = 1
+
+    every_epoch: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         choice("architecture of a pool", self.architecture, ("resnet18", "own"))
@@ -94,6 +96,8 @@ class BlendedPool:
     augment: DSA = field(default_factory=lambda: DSA("color_crop", every=True))
     seed: int = 0
     steps: int = 1
+
+    every_epoch: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         check_whole(self, "size", "epochs", "batch", "steps")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
-from typing import Protocol, runtime_checkable
+from collections.abc import Iterable, Iterator
+from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +34,9 @@ class Pool(Protocol):
     @property
     def seed(self) -> int: ...
 
+    every_epoch: ClassVar[bool]
+    """Whether networks are kept before their first epoch and after every one."""
+
     def training(self) -> Training:
         """How its networks train; settled."""
         ...
@@ -50,6 +53,18 @@ class Pooling(Protocol):
     def pool(self) -> Pool | None:
         """The pool; None where it has none."""
         ...
+
+
+def pools_of(sources: Iterable[object]) -> list[Pool]:
+    """The pools of some sources of networks."""
+    found = [source.pool() for source in sources if isinstance(source, Pooling)]
+    return [pool for pool in found if pool]
+
+
+def file_of(pool: Pool, context: SourceContext) -> PoolFile | None:
+    """Where a pool is kept; None where it is not."""
+    size, training = settled(pool.size), context.fast(pool.training())
+    return PoolFile.of(context, pool.network(context), training, size, pool.seed, every_epoch=pool.every_epoch)
 
 
 class Idle:
@@ -78,13 +93,11 @@ class Pooled:
     Ranks train some of them each, in step.
 
     Attributes:
-        members: the trained ends; empty before they are there. With ``every_epoch`` each network before its
-            first epoch and after every one, network by network.
+        members: the trained ends; empty before they are there. With ``every_epoch`` all that is kept of each
+            network, network by network.
     """
 
-    def __init__(
-        self, pool: Pool, context: SourceContext, *, blended: bool, steps: int = 1, every_epoch: bool = False
-    ) -> None:
+    def __init__(self, pool: Pool, context: SourceContext, *, blended: bool, steps: int = 1) -> None:
         self._pool, self._scene, self._size, self._steps = pool, context, settled(pool.size), steps
         self._ranks = context.ranks
         self._training, self._make = context.fast(pool.training()), pool.network(context)
@@ -94,7 +107,7 @@ class Pooled:
         self._starts: dict[int, list[Tensor]] = {}
         self.members: list[nn.Module] = []
         self._nets: list[nn.Module] = []  # in training
-        self._every = self._training.epochs if every_epoch else 0
+        self._every = self._training.epochs if pool.every_epoch else 0
         self._past: list[list[nn.Module]] = []  # what these were, epoch by epoch
         self._owners = [0] * self._size  # the ranks that train them
         self._work: Together | Idle | None = None
@@ -103,9 +116,7 @@ class Pooled:
     def prepare(self, on_progress: OnProgress) -> None:
         if self.members:
             return
-        file = self._ranks.leads and PoolFile.of(
-            self._scene, self._make, self._training, self._size, self._pool.seed, every_epoch=self._every > 0
-        )
+        file = self._ranks.leads and file_of(self._pool, self._scene)
         found = self._blanks()
         if self._ranks.once(lambda: bool(file and file.load(found))):
             self.members, self._work, self._file = found, None, file or None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from cl_condense.common.checkpoint import State
 from cl_condense.common.numbers import check_whole
@@ -45,6 +46,8 @@ class Trajectories:
     augment: DSA = field(default_factory=DSA)
     seed: int = 0
 
+    every_epoch: ClassVar[bool] = True
+
     def __post_init__(self) -> None:
         check_whole(self, "size", "epochs", "starts", "ahead", "batch")
         object.__setattr__(self, "seed", checked_seed(self.seed))
@@ -83,7 +86,7 @@ class _Running:
         nets.check()
         self._epochs, self._starts, self._ahead = map(settled, (nets.epochs, nets.starts, nets.ahead))
         self._seed, self._size = context.seed, settled(nets.size)
-        self._pooled = Pooled(nets, context, blended=False, every_epoch=True)
+        self._pooled = Pooled(nets, context, blended=False)
 
     def prepare(self, on_progress: OnProgress) -> None:
         self._pooled.prepare(on_progress)
