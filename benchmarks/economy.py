@@ -34,15 +34,18 @@ from cl_condense.training.evaluate import score
 class Measure:
     """Goes on with a condensation and says how good its images are at marks of CPU time or iterations."""
 
-    def __init__(self, fit, held, settings):
-        self.fit, self.held, self.settings = fit, held, settings
+    def __init__(self, fit, held, settings, pools=None):
+        self.fit, self.held, self.settings, self.pools = fit, held, settings, pools
         self.network = MakeConvNet(fit.shape, settings.main.width, settings.main.depth)
 
     def economy(self, times):
         """Rows before and after the quiet end, of as many iterations as economy has, times a number."""
         recipe = method_for(self.settings.main).settled(self.settings.main.ipc)
         recipe = replace(recipe, iterations=times * recipe.iterations)
-        job, spent = self._job(recipe), 0.0
+        job = self._job(recipe)
+        spent = cpu_seconds(job.prepare)
+        if spent > 1:
+            print(f"a pool of networks, {spent:.0f} s", flush=True)
         for phase in recipe.phases():
             while job.iteration < phase.stop:
                 spent += cpu_seconds(job.step)
@@ -72,7 +75,9 @@ class Measure:
         return replace(self.settings.main, economy=False, reuse=None, **own)
 
     def _job(self, recipe):
-        return Condensation(self.fit, recipe, ipc=self.settings.main.ipc, network=self.network)
+        return Condensation(
+            self.fit, recipe, ipc=self.settings.main.ipc, network=self.network, pools=self.pools
+        )
 
     def _row(self, what, iterations, spent, job):
         return row(what, iterations, spent, self._scores(*job.result().decode()))
@@ -115,6 +120,7 @@ def until(step, seconds, marks):
 @click.option("--times", multiple=True, type=click.IntRange(1), default=(1,), show_default=True)
 @click.option("--seconds", default=0.0, show_default=True, help="Of each of the other ways; 0: without them.")
 @click.option("--mark", "marks", multiple=True, type=float, default=(0.5, 1.0), show_default=True)
+@click.option("--pools", type=click.Path(path_type=Path), help="Folder of trained pools, which cost nothing then.")
 @click.option("--fit", default=4000, show_default=True, help="Images of each class to condense.")
 @click.option("--held", default=1000, show_default=True, help="Images of each class to evaluate on.")
 @click.option("--iterations", type=click.IntRange(2), help="Of economy.  [default: its own]")
@@ -128,13 +134,13 @@ def until(step, seconds, marks):
 @click.option("--precision", type=click.Choice(get_args(Precision)), help="Of condensing, but the plain loop.")
 @click.option("--training-precision", type=click.Choice(get_args(Precision)), help="Of those that judge.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="A file for all accuracies.")
-def main(dataset, data, method, json_file, **given) -> None:
+def main(dataset, data, method, json_file, pools, **given) -> None:
     torch.set_num_threads(1)
     made, rows = origin("cpu"), []
     times, seconds, marks, fit, held = (given.pop(k) for k in ("times", "seconds", "marks", "fit", "held"))
     given = {name: value for name, value in given.items() if value is not None}
     settings = RunConfig.of(dataset, (method,), **DEFAULTS.get(dataset, {}) | given | {"economy": True})
-    measure = Measure(*split(load(dataset, data)[0], fit, held), settings)
+    measure = Measure(*split(load(dataset, data)[0], fit, held), settings, pools)
     ways = [measure.economy(n) for n in times]
     ways += [measure.papers(seconds, marks)] if seconds else []
     ways += [measure.plain(seconds, marks)] if seconds and method in LOOPS else []

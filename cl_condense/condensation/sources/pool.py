@@ -23,15 +23,16 @@ from cl_condense.training.protocol import Training
 class TrainedPool:
     """Networks that were trained on the real classes; each iteration looks through one of them (IID).
 
-    ResNet-18, half as wide in its first stage as the ConvNet that condenses (64 filters for 128); for images
-    below 16 pixels, which a ResNet-18 shrinks to nothing, the ConvNet itself. The authors' script trains 1,000
-    of them for 40 epochs (the paper: 30) and says that fewer will do.
+    ResNet-18; for images below 16 pixels, which it shrinks to nothing, the ConvNet that condenses. The authors'
+    script trains 1,000 of them for 40 epochs (the paper: 30) and says that fewer will do.
 
     Attributes:
         size: networks.
         epochs: that each trains.
         seed: of their weights and training: condensations with other seeds share the pool.
         architecture: ``resnet18``, or ``own``: what condensation is asked to look through.
+        width: filters of a ResNet-18's first stage, as a share of those of the ConvNet that condenses; the
+            authors have 64 for 128.
         steps: iterations that look through the same network.
 
     Raises:
@@ -42,6 +43,7 @@ class TrainedPool:
     epochs: int | Tuned = 40
     seed: int = 0
     architecture: Literal["resnet18", "own"] = "resnet18"
+    width: float = 0.5
     steps: int = 1
 
     every_epoch: ClassVar[bool] = False
@@ -49,6 +51,7 @@ class TrainedPool:
     def __post_init__(self) -> None:
         choice("architecture of a pool", self.architecture, ("resnet18", "own"))
         check_whole(self, "size", "epochs", "steps")
+        object.__setattr__(self, "width", finite("width of a pool", self.width, above=0, at_most=4))
         object.__setattr__(self, "seed", checked_seed(self.seed))
 
     def pool(self) -> TrainedPool:
@@ -60,8 +63,8 @@ class TrainedPool:
     def network(self, context: SourceContext) -> MakeNetwork:
         if self.architecture == "own" or min(context.real.shape[1:]) < 16:
             return context.network
-        width = context.network.width // 2 if isinstance(context.network, MakeConvNet) else 64
-        return MakeResNet(context.real.shape, max(1, width))
+        filters = context.network.width if isinstance(context.network, MakeConvNet) else 128
+        return MakeResNet(context.real.shape, max(1, int(self.width * filters)))
 
     def lasting(self, steps: int) -> TrainedPool:
         return replace(self, steps=steps)
