@@ -120,7 +120,7 @@ def until(step, seconds, marks):
 @click.option("--times", multiple=True, type=click.IntRange(1), default=(1,), show_default=True)
 @click.option("--seconds", default=0.0, show_default=True, help="Of each of the other ways; 0: without them.")
 @click.option("--mark", "marks", multiple=True, type=float, default=(0.5, 1.0), show_default=True)
-@click.option("--pools", type=click.Path(path_type=Path), help="Folder of trained pools, which cost nothing then.")
+@click.option("--pools", type=click.Path(path_type=Path), help="Folder of trained pools, kept for other calls.")
 @click.option("--fit", default=4000, show_default=True, help="Images of each class to condense.")
 @click.option("--held", default=1000, show_default=True, help="Images of each class to evaluate on.")
 @click.option("--iterations", type=click.IntRange(2), help="Of economy.  [default: its own]")

@@ -12,7 +12,7 @@ from rich.table import Table
 from cl_condense.condensation.paper_settings import Tuned
 from cl_condense.condensation.recipe import Method, Recipe, Term
 from cl_condense.methods.coresets import Coreset
-from cl_condense.methods.economy import ECONOMY, economical, numbers_of, why_alone, why_not
+from cl_condense.methods.economy import economical, numbers_of, why_alone, why_not
 from cl_condense.methods.expressions import names_of
 from cl_condense.methods.registry import BASES, COMPOSED, MODIFIERS, build, settings_of
 
@@ -82,11 +82,7 @@ def _economy(method: Recipe) -> str:
     """What economy makes of a recipe, or why it has none."""
     if why := why_not(method):
         return f"none: {why}"
-    less = economical(method)
-    parts = [numbers_of(less.settled(10).settings())]
-    for term, own in zip(method.terms, less.terms, strict=True):
-        if own.weight != term.weight:
-            parts.append(f"{term.objective.__name__} at {ECONOMY.beside:g} of its weight")
+    parts = [numbers_of(economical(method).settled(10).settings())]
     if why := why_alone(method):
         parts.append(f"no reuse: {why}")
     return "; ".join(parts)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast, overload
 from cl_condense.common.plain import Json, Values
 from cl_condense.condensation.paper_settings import Tuned, settled
 from cl_condense.condensation.phases import Quiet
-from cl_condense.condensation.recipe import Method, Nets, Recipe, Term
-from cl_condense.condensation.sources.contract import Lasting, NetworkSource
+from cl_condense.condensation.recipe import Method, Nets, Recipe
+from cl_condense.condensation.sources.contract import Lasting
 from cl_condense.condensation.sources.pool import BlendedPool, TrainedPool
 from cl_condense.condensation.sources.training import DynamicLoop, RealTraining
 from cl_condense.condensation.sources.unrolled import Unrolled
@@ -22,6 +22,14 @@ if TYPE_CHECKING:
 Part = TypeVar("Part", bound="DataclassInstance")
 
 
+class Beside(NamedTuple):
+    """Fields of a ``TrainedPool``, at most so large."""
+
+    size: int
+    epochs: int
+    width: float
+
+
 class Economy(NamedTuple):
     """What economy makes of a recipe; a recipe whose own number is smaller keeps it.
 
@@ -30,10 +38,10 @@ class Economy(NamedTuple):
         reuse: iterations that share a network, a real batch and its features.
         quiet: the end, in which real images are at most so many.
         pool, pool_epochs: networks of a pool, and epochs of each, at most so many. Under one whose networks are
-            blended there is no reuse; those beside the networks that condense are of the same kind as these.
-        beside: the weight of a term that looks through the latter, as a share of its published one, which
-            belongs to ResNet-18s.
-        judging: real images of a class by which CAFE's loop judges a network, at most so many; not measured.
+            blended there is no reuse.
+        beside: the same of ResNet-18s beside the networks that condense (IID), and their width.
+        judged, judging: iterations under CAFE's loop, and real images of a class by which it judges a network:
+            at most so many.
     """
 
     iterations: int
@@ -42,7 +50,8 @@ class Economy(NamedTuple):
     quiet: Quiet
     pool: int
     pool_epochs: int
-    beside: float
+    beside: Beside
+    judged: int
     judging: int
 
 
@@ -53,7 +62,8 @@ ECONOMY = Economy(
     quiet=Quiet(0.16, 0.1, 256),
     pool=5,
     pool_epochs=20,
-    beside=0.01,
+    beside=Beside(size=2, epochs=8, width=0.125),
+    judged=1_250,
     judging=32,
 )
 """Measured on CIFAR-10, most of it with dm at one image per class: see REPRODUCIBILITY.md, Economy."""
@@ -117,14 +127,18 @@ def economical(method: Method, reuse: int | None = None) -> Method:
         return method
     said = {*method.chosen}
     real = method.real_per_class
-    end = real if "real_per_class" in said else _at_most(real, settled(ECONOMY.quiet.real_per_class))
-    own = {"iterations": ECONOMY.iterations, "real_per_class": ECONOMY.real_per_class}
+    end = real
+    if "real_per_class" not in said:
+        end = cast("int | Tuned", _at_most(real, settled(ECONOMY.quiet.real_per_class)))
+    judged = any(isinstance(nets, DynamicLoop) for nets in method.sources())
+    iterations = ECONOMY.judged if judged else ECONOMY.iterations
+    own = {"iterations": iterations, "real_per_class": ECONOMY.real_per_class}
     of_source, of_terms = ({each for name in said if (each := _field(name, part))} for part in (True, False))
     less = replace(
         _less(method, own, said),
         quiet=None if why_alone(method) else replace(ECONOMY.quiet, real_per_class=end),
         source=_smaller(method.source, of_source),
-        terms=tuple(_looking(term, _smaller(term.source, of_terms), said) for term in method.terms),
+        terms=tuple(replace(term, source=_smaller(term.source, of_terms)) for term in method.terms),
     )
     if "reuse" in said:
         return less
@@ -148,21 +162,12 @@ def _smaller(nets: Nets, said: set[str]) -> Nets:
         return _less(nets, {"real_per_class": ECONOMY.judging}, said)
     if not isinstance(nets, BlendedPool | TrainedPool):
         return nets
-    less = _less(nets, {"size": ECONOMY.pool, "epochs": ECONOMY.pool_epochs}, said)
-    if isinstance(less, TrainedPool) and "architecture" not in said:
-        return cast("Nets", replace(less, architecture="own"))
-    return cast("Nets", less)
+    beside = isinstance(nets, TrainedPool) and nets.architecture == "resnet18"
+    most = ECONOMY.beside._asdict() if beside else {"size": ECONOMY.pool, "epochs": ECONOMY.pool_epochs}
+    return _less(nets, most, said)
 
 
-def _looking(term: Term, nets: NetworkSource | None, said: set[str]) -> Term:
-    """A term under these networks: of less weight where their kind is another, unless it is said."""
-    weight = term.weight
-    if getattr(nets, "architecture", "") != getattr(term.source, "architecture", ""):
-        weight = weight if term.objective.__name__ in said else _times(weight, ECONOMY.beside)
-    return replace(term, source=nets, weight=weight)
-
-
-def _less(part: Part, numbers: Mapping[str, int], said: set[str]) -> Part:
+def _less(part: Part, numbers: Mapping[str, float], said: set[str]) -> Part:
     """With smaller numbers in the fields that are not said."""
     changes: Json = {
         name: _at_most(getattr(part, name), most) for name, most in numbers.items() if name not in said
@@ -170,12 +175,8 @@ def _less(part: Part, numbers: Mapping[str, int], said: set[str]) -> Part:
     return replace(part, **changes)
 
 
-def _at_most(own: int | Tuned, most: int) -> int | Tuned:
+def _at_most(own: float | Tuned, most: float) -> float | Tuned:
     return own.at_most(most) if isinstance(own, Tuned) else min(own, most)
-
-
-def _times(own: float | Tuned, share: float) -> float | Tuned:
-    return own.times(share) if isinstance(own, Tuned) else share * own
 
 
 def _sharing(recipe: Recipe) -> Recipe:
@@ -197,8 +198,9 @@ def numbers_of(settings: Values) -> str:
         parts.append(f"reuse {settings['reuse']}")
     for nets in (settings.get("source") or {}, *(settings.get("sources") or {}).values()):
         if nets.get("kind") in (BlendedPool.__name__, TrainedPool.__name__):
-            kind = "" if nets.get("architecture") != "resnet18" else "residual "
-            parts.append(f"a pool of {nets['size']} {kind}networks of {nets['epochs']} epochs")
+            residual = nets.get("architecture") == "resnet18"
+            kind = f"ResNet-18s, {nets['width']:g} times as wide," if residual else "networks"
+            parts.append(f"a pool of {nets['size']} {kind} of {nets['epochs']} epochs")
     quiet = settings.get("quiet") or {"share": 0}
     if last := round(quiet["share"] * iterations):
         parts.append(
