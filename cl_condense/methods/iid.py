@@ -10,8 +10,8 @@ class: with one they do nothing and are left out, so that no pool is trained.
 The weights are the paper's, on DM and IDM alike: lambda_CC 0.05 at 1 and 10 images per class and 0.003 at 50,
 of a sum over images, which are IDM's decoded ones; lambda_CM 0.01. The code has constants for every budget:
 0.05 and 0.01 on DM, 0.01 and 0.03 on IDM. With DM's at 50 images per class users fall 4 points short
-(VincenDen/IID, issue 4). They belong to the embedding of ResNet-18s: in that of economy's pool, of ConvNets,
-0.05 makes the images of a class nearly alike, so that economy takes a hundredth (REPRODUCIBILITY.md, Economy).
+(VincenDen/IID, issue 4). They belong to the embedding of ResNet-18s: in that of ConvNets 0.05 makes the images
+of a class nearly alike, and less of it gains nothing (REPRODUCIBILITY.md, Economy).
 """
 
 from cl_condense.condensation.objectives import class_centralisation, covariance_matching
