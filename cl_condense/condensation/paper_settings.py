@@ -48,6 +48,10 @@ class Tuned:
         added = (other.at(*key) if isinstance(other, Tuned) else other for key in keys)
         return Tuned(tuple((*key, self.at(*key) + more) for key, more in zip(keys, added, strict=True)))
 
+    def times(self, factor: Number) -> Tuned:
+        """With the number of every row multiplied."""
+        return Tuned(tuple((name, ipc, factor * value) for name, ipc, value in self.rows))
+
     def at_most(self, most: Number) -> Tuned:
         """With a smaller number at every row that is above it."""
         return Tuned(tuple((name, ipc, min(value, most)) for name, ipc, value in self.rows))

@@ -82,7 +82,11 @@ def _economy(method: Recipe) -> str:
     """What economy makes of a recipe, or why it has none."""
     if why := why_not(method):
         return f"none: {why}"
-    parts = [numbers_of(economical(method).settled(10).settings())]
+    less = economical(method).settled(10)
+    parts = [numbers_of(less.settings())]
+    for term, own in zip(method.settled(10).terms, less.terms, strict=True):
+        if own.weight != term.weight:
+            parts.append(f"{own.weight:g} x {own.objective.__name__}")
     if why := why_alone(method):
         parts.append(f"no reuse: {why}")
     return "; ".join(parts)

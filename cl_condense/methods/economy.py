@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast, overload
 from cl_condense.common.plain import Json, Values
 from cl_condense.condensation.paper_settings import Tuned, settled
 from cl_condense.condensation.phases import Quiet
-from cl_condense.condensation.recipe import Method, Nets, Recipe
-from cl_condense.condensation.sources.contract import Lasting
+from cl_condense.condensation.recipe import Method, Nets, Recipe, Term
+from cl_condense.condensation.sources.contract import Lasting, NetworkSource
 from cl_condense.condensation.sources.pool import BlendedPool, TrainedPool
 from cl_condense.condensation.sources.training import DynamicLoop, RealTraining
 from cl_condense.condensation.sources.unrolled import Unrolled
@@ -39,7 +39,8 @@ class Economy(NamedTuple):
         quiet: the end, in which real images are at most so many.
         pool, pool_epochs: networks of a pool, and epochs of each, at most so many. Under one whose networks are
             blended there is no reuse.
-        beside: the same of ResNet-18s beside the networks that condense (IID), and their width.
+        beside: the same of ResNet-18s beside the networks that condense (IID), and their width; their terms
+            weigh in proportion more, since their embedding is smaller.
         judged, judging: iterations under CAFE's loop, and real images of a class by which it judges a network:
             at most so many.
     """
@@ -138,7 +139,7 @@ def economical(method: Method, reuse: int | None = None) -> Method:
         _less(method, own, said),
         quiet=None if why_alone(method) else replace(ECONOMY.quiet, real_per_class=end),
         source=_smaller(method.source, of_source),
-        terms=tuple(replace(term, source=_smaller(term.source, of_terms)) for term in method.terms),
+        terms=tuple(_looking(term, _smaller(term.source, of_terms), said) for term in method.terms),
     )
     if "reuse" in said:
         return less
@@ -165,6 +166,15 @@ def _smaller(nets: Nets, said: set[str]) -> Nets:
     beside = isinstance(nets, TrainedPool) and nets.architecture == "resnet18"
     most = ECONOMY.beside._asdict() if beside else {"size": ECONOMY.pool, "epochs": ECONOMY.pool_epochs}
     return _less(nets, most, said)
+
+
+def _looking(term: Term, nets: NetworkSource | None, said: set[str]) -> Term:
+    """A term with these networks; of more weight, unless that is said, where they are slimmer than its own."""
+    weight = term.weight
+    if isinstance(nets, TrainedPool) and term.objective.__name__ not in said:
+        factor = cast("TrainedPool", term.source).width / nets.width
+        weight = weight.times(factor) if isinstance(weight, Tuned) else factor * weight
+    return replace(term, source=nets, weight=weight)
 
 
 def _less(part: Part, numbers: Mapping[str, float], said: set[str]) -> Part:

@@ -28,7 +28,8 @@ class Setting(NamedTuple):
     """A number or a word of a recipe.
 
     Attributes:
-        names: in full, such as ``("ce", "class_aware_regularisation")`` or ``("source.size",)``.
+        names: in full, such as ``("ce", "class_aware_regularisation")`` or ``("source.size",)``; ``chosen`` of
+            a recipe has the last.
         short: as people write it where no other is called so.
         value: as it stands.
         put: gives a recipe another value, which raises ValueError where that is out of range.
@@ -78,10 +79,10 @@ def with_chosen(recipe: Recipe, given: Mapping[str, Value], groups: Groups) -> R
     found: dict[str, tuple[Setting, str]] = {}
     for name in given:
         own = find(recipe, name, groups)
-        if own.names[0] in found:
-            other = found[own.names[0]][1]
-            raise ValueError(f"{other} and {name} are one setting of {recipe.name}: give it once")
-        found[own.names[0]] = own, name
+        full = own.names[-1]
+        if full in found:
+            raise ValueError(f"{found[full][1]} and {name} are one setting of {recipe.name}: give it once")
+        found[full] = own, name
     recipe = replace(recipe, chosen=(*found,))
     # What shares real batches has to fit the networks, so that it comes last.
     for own, name in sorted(found.values(), key=lambda each: each[1] == "reuse"):

@@ -50,10 +50,23 @@ def test_a_queue_keeps_a_network_for_as_long_and_trains_in_between(name, ipc, pu
 def test_a_pool_beside_the_networks_is_small_and_slim_and_stays_as_long(name):
     found, paper = settled(name), build(name, "cifar10").settled(10)
     own, theirs = (next(term for term in r.terms if term.source) for r in (found, paper))
-    assert own == replace(theirs, source=replace(theirs.source, size=2, epochs=8, width=0.125, steps=10))
+    slim = replace(theirs.source, size=2, epochs=8, width=0.125, steps=10)
+    assert own == replace(theirs, source=slim, weight=4 * theirs.weight)
+    assert [t for t in found.terms if not t.source] == [t for t in paper.terms if not t.source]
     assert (found.source.steps, found.reuse) == (10, 10)
     assert "a pool of 2 ResNet-18s, 0.125 times as wide, of 8 epochs" in numbers_of(found.settings())
     assert "a pool of 10 ResNet-18s, 0.5 times as wide, of 40 epochs" in numbers_of(paper.settings())
+
+
+@pytest.mark.parametrize("said", ["cc", "class_centralisation"])
+def test_a_weight_that_is_said_stands(said):
+    assert settled(f"dm+cc@{said}=0.02").terms[1].weight == 0.02
+
+
+def test_weights_are_in_proportion_to_the_width_at_every_budget():
+    weights = [settled("dm+iid", ipc=ipc).terms[1].weight for ipc in (10, 50)]
+    assert weights == [4 * 0.05, 4 * 0.003]
+    assert settled("dm+iid@width=0.25").terms[1].weight == 0.05
 
 
 def test_what_an_expression_says_of_a_term_or_its_networks_stands():
