@@ -209,8 +209,10 @@ def numbers_of(settings: Values) -> str:
     for nets in (settings.get("source") or {}, *(settings.get("sources") or {}).values()):
         if nets.get("kind") in (BlendedPool.__name__, TrainedPool.__name__):
             residual = nets.get("architecture") == "resnet18"
-            kind = f"ResNet-18s, {nets['width']:g} times as wide," if residual else "networks"
-            parts.append(f"a pool of {nets['size']} {kind} of {nets['epochs']} epochs")
+            size, epochs = nets["size"], nets["epochs"]
+            kind = ("ResNet-18" if residual else "network") + "s" * (size != 1)
+            wide = f", {nets['width']:g} times as wide," if residual else ""
+            parts.append(f"a pool of {size} {kind}{wide} of {epochs} epoch{'s' * (epochs != 1)}")
     quiet = settings.get("quiet") or {"share": 0}
     if last := round(quiet["share"] * iterations):
         parts.append(

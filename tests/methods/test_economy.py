@@ -56,6 +56,8 @@ def test_a_pool_beside_the_networks_is_small_and_slim_and_stays_as_long(name):
     assert (found.source.steps, found.reuse) == (10, 10)
     assert "a pool of 2 ResNet-18s, 0.125 times as wide, of 8 epochs" in numbers_of(found.settings())
     assert "a pool of 10 ResNet-18s, 0.5 times as wide, of 40 epochs" in numbers_of(paper.settings())
+    one = settled("dm+cc@size=1,epochs=1")
+    assert "a pool of 1 ResNet-18, 0.125 times as wide, of 1 epoch," in numbers_of(one.settings())
 
 
 @pytest.mark.parametrize("said", ["cc", "class_centralisation"])
