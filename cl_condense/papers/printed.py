@@ -146,6 +146,7 @@ PROTOCOLS = (
         "network this table says, DC's training, 300 epochs.",
     ),
     Protocol("dance", "dance dance+cf", "cifar10 tinyimagenet imagenette imagewoof", _AT_BEST),
+    Protocol("dance", "dance4x4", "cifar10"),
     Protocol("dance", "dance dance+cf", "cifar100", f"{_AT_BEST} {_CROPPED}"),
     Protocol("mixed", "idc", f"fashion_mnist svhn cifar10 {_LARGE}"),
     Protocol("mixed", "idc", "cifar100", _CROPPED),

@@ -32,8 +32,14 @@ def compiled_logits() -> Callable[[nn.Module, Tensor], Tensor]:
 
 @functools.cache
 def compiled_joined() -> joined.Forward:
-    """Logits of networks side by side, compiled."""
-    return compiled(joined.forward)
+    """Logits of networks side by side, compiled once for mini-batches of all sizes but the smallest."""
+    fast = compiled(joined.forward)
+
+    def run(x: Tensor, nets: joined.SideBySide) -> Tensor:
+        torch._dynamo.maybe_mark_dynamic(x, 1)  # memories grow with the steps of a stream
+        return fast(x, nets)
+
+    return run
 
 
 def plain_logits(net: nn.Module, images: Tensor) -> Tensor:

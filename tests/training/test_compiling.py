@@ -97,11 +97,11 @@ def test_networks_train_compiled_as_they_do_without_it(precision, near):
 
 @compiler
 @pytest.mark.slow
-def test_networks_side_by_side_are_compiled_once_for_all_of_a_size():
+def test_networks_side_by_side_are_compiled_once_for_batches_of_all_sizes():
     """As on a GPU, where they train so."""
     torch._dynamo.utils.counters.clear()
-    x = torch.randn(2, 5, 3, 8, 8, generator=torch.manual_seed(0))
-    for seed in range(2):
+    for seed, images in enumerate((5, 5, 7, 12)):
+        x = torch.randn(2, images, 3, 8, 8, generator=torch.manual_seed(0))
         nets = [ConvNet((3, 8, 8), 4, width=4) for _ in range(2)]
         for i, net in enumerate(nets):
             Initialiser(net)(seed, i)
