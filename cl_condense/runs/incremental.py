@@ -30,6 +30,8 @@ from cl_condense.runs.stream import domains_in, step_sizes, trained_after
 from cl_condense.runs.tasks import Errand, Executor, Local, News, Shared, Task
 from cl_condense.training.trainers import DEFAULT
 
+_FREE = ("orders", "device")  # settings that may be others where a run goes on
+
 
 @dataclass
 class Run:
@@ -41,7 +43,8 @@ class Run:
 
     An interrupted run goes on in the midst of a step, with the CPU threads that it began with.
     The folder's number of orders may be another, since an order depends on no other one: those that are there
-    are not computed again, and ``records`` has those that ``settings`` ask for.
+    are not computed again, and ``records`` has those that ``settings`` ask for. So may the device, which each
+    record says for itself.
 
     Trained pools of networks, for methods that have one, are shared in ``pools/``, which goes when the run is
     done, or in the folder ``pools``, which stays.
@@ -196,14 +199,14 @@ class Run:
             mine = self._mine(theirs)
             self._threads = mine["threads"]
             (self.out / "memory").mkdir(exist_ok=True)
-            if theirs.get("orders") != mine["orders"]:
+            if any(theirs.get(k) != mine[k] for k in _FREE):
                 with atomic(self.out / "settings.json") as temporary:
                     temporary.write_text(json.dumps(mine, indent=2) + "\n")
             mend(path)
             return Records(r for r in read(path) if r["order"] < self.settings.stream.orders)
 
     def _mine(self, theirs: Json) -> Json:
-        """What ``settings.json`` is to say: no fewer orders than it does."""
+        """What ``settings.json`` is to say: no fewer orders than it does, and the device of today."""
         orders = max(self.settings.stream.orders, theirs.get("orders", 0))
         threads = theirs.get("threads", _threads(self.train, self.executor.threads))
         prepared = {"preparation": self.preparation} if self.preparation else {}
@@ -232,7 +235,7 @@ class Run:
             )
         later = {k: usual for k, usual in LATER.items() if k in theirs}
         for k, mine in json.loads(json.dumps(later | self._mine(theirs))).items():
-            if k != "orders" and theirs.get(k, "nothing") != mine:
+            if k not in _FREE and theirs.get(k, "nothing") != mine:
                 raise ValueError(
                     f"{self.out} holds a run with {k} {shown(theirs.get(k))}, not {mine}: "
                     "give another --out, or that run's settings to go on with it"

@@ -235,6 +235,19 @@ def test_a_folder_of_another_run_is_refused_and_left_alone(data, tmp_path):
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
+def test_a_run_goes_on_on_another_device(data, tmp_path, uninterrupted):
+    def stop(event):
+        if len(run.records) == 3:
+            raise Stop
+
+    run, path = Run(TINY, *data, tmp_path), tmp_path / "settings.json"
+    with pytest.raises(Stop):
+        run(stop)
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"device": "cuda"}))
+    assert plain(Run(TINY, *data, tmp_path)()) == uninterrupted
+    assert json.loads(path.read_text())["device"] == "cpu"
+
+
 def test_more_orders_go_on_and_fewer_take_what_is_there(data, tmp_path):
     settings = TINY.changed(methods=("random",))
     whole = plain(Run(settings, *data, tmp_path / "whole")())
