@@ -26,6 +26,7 @@ from cl_condense.papers.stream_work import STEPS, incremental, stream_works
 from cl_condense.papers.work import Load, Work
 from cl_condense.runs.build import method_for
 from cl_condense.runs.config import CondenseConfig, TrainConfig
+from cl_condense.runs.numbers_today import other_numbers
 from cl_condense.runs.provenance import together
 from cl_condense.runs.records import lines
 from cl_condense.runs.tasks import Executor, Local, Task
@@ -122,6 +123,16 @@ class Bench:
             return None
         known = [t for t in taken if t is not None]
         return sum(known) if known and len(known) == len(taken) else None
+
+    def since(self, cell: Cell, results: Sequence[Json]) -> str:
+        """What ours of a cell was condensed with otherwise than it would be today; empty where nothing was."""
+        found: dict[str, None] = {}
+        for work in self.works(cell):
+            own = [r for r in results if r["work"] == work.identity() and r.get("recipe")]
+            for result in own if work.condense.ipc else ():  # a shared budget has a recipe a step
+                if other := other_numbers(result["recipe"], work.condense):
+                    found[f"Ours was condensed with {other}."] = None
+        return " ".join(found)
 
     def rows(self, cells: Sequence[Cell]) -> list[Json]:
         """The cells that were measured: the published number, ours, their origins and a note on both.

@@ -44,6 +44,7 @@ class Pair:
         way: the settings of ours in a word or two; empty for the papers'.
         mean, std, n: of ours, over networks and over sets or class orders.
         seconds: of condensing and of training the networks, by the clock; None where it was not recorded.
+        since: what ours was condensed with otherwise than today, as a sentence; empty where nothing was.
         bench: that has ours.
     """
 
@@ -55,6 +56,7 @@ class Pair:
     std: float
     n: int
     seconds: float | None
+    since: str
     bench: Bench
 
     @property
@@ -116,8 +118,8 @@ class Comparison:
                         ours, unlike = filled[cell], bench.unlike([cell])
                         way = _NAMED.get((*unlike,), name) if unlike else ""
                         numbers = float(ours.mean()), float(ours.std()), len(ours)
-                        seconds = bench.seconds(cell, results)
-                        pair = Pair(cell, _heading(grid.fields, column), label, way, *numbers, seconds, bench)
+                        facts = bench.seconds(cell, results), bench.since(cell, results), bench
+                        pair = Pair(cell, _heading(grid.fields, column), label, way, *numbers, *facts)
                         found.setdefault((cell, way), pair)
         return [*found.values()]
 
@@ -260,7 +262,7 @@ def _both(
     published += footnotes.mark(text for text in notes(cell) if text not in common)
     if not pair:
         return f"{published} | {'not measured' if runnable(cell) else '-'}"
-    said = footnotes.mark([remark] if remark else [])
+    said = footnotes.mark(filter(None, [pair.since, remark]))
     time = f"\n{words(pair.seconds) if pair.seconds is not None else 'time not recorded'}" if timed else ""
     ours = f"{pair.mean:.1f} ± {pair.std:.1f} ({pair.n}){'*' if pair.outside else ''}"
     return f"{published} | {ours}{said}{time}"

@@ -1,5 +1,6 @@
 """The papers' tables with ours beside them: what is missing, done once, and how it is shown."""
 
+import json
 import subprocess
 import sys
 import time
@@ -65,6 +66,15 @@ def test_a_set_of_other_numbers_than_a_method_has_today_is_not_taken_for_its_own
         bench.do(work)
     with pytest.raises(ValueError, match=r"safetensors was condensed by other numbers"):
         Forecast(bench, cells("dm")).pieces(work)
+
+
+def test_a_score_of_other_numbers_than_a_method_has_today_says_which(bench):
+    bench.do(bench.missing(cells("dm"))[0])
+    path = bench.folder / "scores.jsonl"
+    assert "Ours was condensed" not in shown(cells("dm"), bench)
+    (score,) = bench.scores()
+    path.write_text(json.dumps(score | {"recipe": score["recipe"] | {"lr": 0.25}}) + "\n")
+    assert "[1] Ours was condensed with lr 0.25 (today 1)." in " ".join(shown(cells("dm"), bench).split())
 
 
 def test_other_settings_are_other_results(bench):
