@@ -12,6 +12,11 @@ of networks is trained once for all that look through it: its seconds are given 
 measures the same on the test images, for what is chosen already. There each candidate trains its own pool, and
 the seconds of that are among those that it has.
 
+    python benchmarks/compositions.py --data ~/data --steps 5 --budget 20:60:100 --json memory.json
+
+searches for a memory: the classes come in steps, each step's are condensed from its images alone, in its share
+of the seconds and with a pool of its own, and networks are trained on all of them.
+
 A candidate is a method's expression, such as ``dance@reuse=5,factor=4``. All begin with economy's real images
 and end with its quiet end; where the expression does not say otherwise, those with untrained networks share
 real batches as economy does, and pools are of --pool networks and epochs.
@@ -24,6 +29,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import click
+import numpy as np
 import torch
 from economy import cpu_seconds
 
@@ -35,6 +41,7 @@ from cl_condense.methods.economy import ECONOMY, why_not
 from cl_condense.methods.registry import build
 from cl_condense.networks.convnet import MakeConvNet
 from cl_condense.runs.provenance import command_line, origin
+from cl_condense.runs.stream import step_sizes
 from cl_condense.training.augment import DSA
 from cl_condense.training.evaluate import score
 from cl_condense.training.protocol import TRAININGS
@@ -88,11 +95,18 @@ def condensed(recipe, fit, ipc, seconds, within=False, **options):
     return work.result(), {"iterations": work.iterations, "seconds": spent, "before": before}
 
 
+def in_steps(fit, steps):
+    """The images of each step of a stream, whose classes come in their order."""
+    ends = np.cumsum(step_sizes(len(fit.class_ids), steps)).tolist()
+    return [fit.only(fit.class_ids[a:b]) for a, b in zip([0, *ends], ends, strict=False)]
+
+
 class Search:
     """The rows that are measured so far, and those that are missing."""
 
     def __init__(self, parts, settings, record, path, pools):
-        self.parts, self.s, self.record, self.path, self.pools = parts, settings, record, path, pools
+        self.s, self.record, self.path, self.pools = settings, record, path, pools
+        self.steps, self.held = in_steps(parts[0], settings["steps"]), parts[1]
         self.network = MakeConvNet(parts[0].shape, settings["width"])
 
     def row(self, candidate, rung, budget):
@@ -102,22 +116,27 @@ class Search:
         for row in self.record["rows"]:
             if key.items() <= row.items():
                 return row
-        fit, held = self.parts
         recipe = recipe_of(candidate, self.s["dataset"], ipc, self.s["pool"])
         with tempfile.TemporaryDirectory() as own:
             within = self.s["on"] == "test"
             options = {"network": self.network, "pools": Path(own) if within else self.pools, "within": within}
-            made, facts = condensed(recipe, fit, ipc, seconds * 2**rung, **options)
+            each = seconds * 2**rung / len(self.steps)
+            made, facts = zip(
+                *(condensed(recipe, fit, ipc, each, **options) for fit in self.steps), strict=True
+            )
+        images, labels = (torch.cat(x) for x in zip(*(part.decode() for part in made), strict=True))
         training = TRAININGS["augmented"](epochs, DSA.strategy)
         start = time.process_time()
         found = score(
-            *made.decode(),
-            held,
+            images,
+            labels,
+            self.held,
             network=self.network,
             training=training,
             networks=self.s["networks"],
             keys=(0,),
         )
+        facts = {name: sum(own[name] for own in facts) for name in facts[0]}
         row = key | facts | {"evaluating": time.process_time() - start, "accuracies": found.double().tolist()}
         self.record["rows"].append(row)
         if self.path:
@@ -172,6 +191,7 @@ def taken_up(path, head):
 @click.option("--data", type=click.Path(path_type=Path))
 @click.option("--candidate", "candidates", multiple=True, default=CANDIDATES)
 @click.option("--budget", "budgets", multiple=True, default=("1:30:300", "10:60:100"), show_default=True)
+@click.option("--steps", default=1, show_default=True, help="Of a stream, whose classes come in steps.")
 @click.option("--rungs", default=4, show_default=True)
 @click.option("--on", type=click.Choice(["held-out", "test"]), default="held-out", show_default=True)
 @click.option("--pool", default="4:6", show_default=True, help="Networks of a pool, and epochs of each.")

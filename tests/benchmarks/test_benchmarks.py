@@ -313,6 +313,29 @@ def test_compositions_on_the_test_images_have_the_seconds_of_their_pool_among_th
     assert json.loads(path.read_text())["settings"]["on"] == "test"
 
 
+def test_compositions_of_a_stream_condense_each_step_from_its_images_alone(load, monkeypatch, tmp_path):
+    compositions, seen = load("compositions"), []
+    condensed = compositions.condensed
+
+    def noted(recipe, fit, ipc, seconds, **options):
+        seen.append((fit.class_ids, seconds))
+        return condensed(recipe, fit, ipc, 0.1, **options)
+
+    monkeypatch.setattr(compositions, "condensed", noted)
+    path = tmp_path / "memory.json"
+    words = "--dataset digits --steps 3 --rungs 1 --candidate dm --budget 2:6:1 --fit 20 --held 5 --width 4"
+    result = CliRunner().invoke(compositions.main, [*words.split(), "--json", str(path)])
+    assert result.exit_code == 0, result.output
+    assert [(list(own), seconds) for own, seconds in seen] == [
+        ([0, 1, 2, 3], 2),
+        ([4, 5, 6], 2),
+        ([7, 8, 9], 2),
+    ]
+    (row,) = json.loads(path.read_text())["rows"]
+    assert row["iterations"] >= 3 * compositions.PROBE
+    assert len(row["accuracies"]) == 2
+
+
 def test_what_a_candidate_spends_before_is_taken_from_its_seconds(load, monkeypatch):
     """As if whatever is done took a second: of three two are left after a second for networks."""
 
