@@ -130,13 +130,31 @@ class DSA:
         own parameters; without it, all share those of the first. Groups are drawn on the host and the rest on
         the device; neither waits.
         """
-        layers, seeds = self._layers(), _seeds(len(rows), keys)
-        seed, ids = upload([seeds, [*rows]], device)[..., None, None]
+        return self.draws(rows, [keys], images, device)[0]
+
+    def draws(
+        self,
+        rows: Sequence[int],
+        keys: Sequence[Sequence[int | Sequence[int]]],
+        images: int | None = None,
+        device: torch.device | str = "cpu",
+    ) -> list[Warp]:
+        """What ``draw`` gives for each of several keys, for hardly more operations than one of them takes."""
+        layers, seeds = self._layers(), [_seeds(len(rows), own) for own in keys]
+        every = {seed for own in seeds for seed in own}
+        both = torch.tensor([seeds, [[*rows]] * len(keys)], dtype=torch.int64)
+        seed, ids = upload(both, device)[..., None, None]
         image = torch.arange(images or 1, device=device)
-        number = torch.arange(_DRAWS * len(layers), device=device)
-        u = uniform(seed if len({*seeds}) > 1 else seeds[0], ids, image[:, None], number)
-        drawn = [fold(s, int(row)) for s, row in zip(seeds, rows, strict=True)]
-        return Warp(tuple("_".join(words[n % len(words)] for words in layers) for n in drawn), u)
+        number = torch.arange(self.numbers, device=device)
+        u = uniform(seed if len(every) > 1 else every.pop(), ids, image[:, None], number)
+        drawn = [[fold(s, int(row)) for s, row in zip(own, rows, strict=True)] for own in seeds]
+        groups = (tuple("_".join(words[n % len(words)] for words in layers) for n in own) for own in drawn)
+        return [Warp(*own) for own in zip(groups, u.unbind(), strict=True)]
+
+    @property
+    def numbers(self) -> int:
+        """How many an image draws."""
+        return _DRAWS * len(self._layers())
 
     def _layers(self) -> tuple[tuple[str, ...], ...]:
         """What a row goes through: one group of each layer."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -9,44 +11,59 @@ from torch import Tensor
 from cl_condense.common.rng import Key, Purpose, permutation, uniform
 
 
-def cutmix(
-    x: Tensor, probability: float, *keys: Key, rows: Tensor | None = None
-) -> tuple[Tensor, Tensor, Tensor]:
-    """CutMix: pastes a box of another image over each image (Yun et al., ICCV 2019, arXiv:1905.04899).
+class Cut(NamedTuple):
+    """What CutMix draws for the mini-batches of networks.
 
-    A row of x is the mini-batch of one network. With the given probability its images take the pixels of one
+    Attributes:
+        partner: of each image the one whose pixels it takes, int64 ``[..., r, m]``.
+        box: where it does, bool ``[..., r, h, w]``; nowhere in rows that are not mixed.
+        share: of the pixels that are an image's own, float ``[..., r]``.
+    """
+
+    partner: Tensor
+    box: Tensor
+    share: Tensor
+
+
+def cuts(m: int, like: Tensor, probability: float, *keys: Key, rows: Tensor) -> Cut:
+    """What CutMix draws (Yun et al., ICCV 2019, arXiv:1905.04899) for mini-batches of m images.
+
+    A row is the mini-batch of one network. With the given probability its images take the pixels of one
     box from their partners, a random order of the same images. The box has ``sqrt(1 - lambda)`` of the
     image's sides with lambda ~ U(0, 1), which is the paper's Beta(1, 1); its centre is uniform over the pixels
     and the borders cut it off. As in the authors' code a side is a whole number of pixels and half of it,
     rounded down, lies on either side of the centre. What a row draws depends on the keys and its number alone,
     and nothing waits for the device.
 
-    The loss is ``share * CE(y) + (1 - share) * CE(y[partner])``, with the share of pixels that are left after
-    the borders have cut the box, as in IDC's code, and not with lambda.
+    The share is that of the pixels that are left after the borders have cut the box, as in IDC's code, and not
+    lambda.
 
     Args:
-        x: ``[r, m, c, h, w]``.
+        m: images of a mini-batch.
+        like: an image ``[..., h, w]``, of the type and on the device of the images.
         probability: of a row to be mixed.
-        keys: what is drawn from: integers, or ``[r, 1]``, one for each row.
-        rows: numbers of the rows, ``[r, 1]``; None: 0 to r - 1.
-
-    Returns:
-        the images, like x; the partner of each, int64 ``[r, m]``; the share of pixels that are an image's own,
-        ``[r]`` of x's type: 1 for rows that are not mixed.
+        keys: what is drawn from: integers, or ``[..., r, 1]``, one for each row.
+        rows: numbers of the rows, ``[r, 1]``.
     """
-    r, m, _, *sides = x.shape
-    place, number = torch.arange(r, device=x.device)[:, None], torch.arange(4, device=x.device)
-    rows = place if rows is None else rows
-    partner = permutation(m, Purpose.MIX, *keys, 0, rows, device=x.device)
-    coin, lam, *centre = uniform(Purpose.MIX, *keys, 1, rows, number)[..., None].unbind(1)
+    number = torch.arange(4, device=like.device)
+    partner = permutation(m, Purpose.MIX, *keys, 0, rows, device=like.device)
+    coin, lam, *centre = uniform(Purpose.MIX, *keys, 1, rows, number)[..., None].unbind(-2)
     inside = []
-    for size, u in zip(sides, centre, strict=True):
+    for size, u in zip(like.shape[-2:], centre, strict=True):
         half = ((1 - lam).sqrt() * size).floor() // 2
-        offset = torch.arange(size, device=x.device) - (u * size).floor()
+        offset = torch.arange(size, device=like.device) - (u * size).floor()
         inside.append((offset >= -half) & (offset < half))
-    box = (inside[0] & (coin < probability))[:, :, None] & inside[1][:, None, :]
-    mixed = torch.where(box[:, None, None], x[place, partner], x)
-    return mixed, partner, 1 - box.to(x.dtype).mean((1, 2))
+    box = (inside[0] & (coin < probability))[..., None] & inside[1][..., None, :]
+    return Cut(partner, box, 1 - box.to(like.dtype).mean((-2, -1)))
+
+
+def cutmix(x: Tensor, cut: Cut) -> Tensor:
+    """Images ``[r, m, c, h, w]`` with a box of their partners' pixels in each.
+
+    The loss is ``share * CE(y) + (1 - share) * CE(y[partner])``.
+    """
+    place = torch.arange(len(x), device=x.device)[:, None]
+    return torch.where(cut.box[:, None, None], x[place, cut.partner], x)
 
 
 Mixed = tuple[Tensor, Tensor]

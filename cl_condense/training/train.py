@@ -15,13 +15,14 @@ from cl_condense.common.devices import upload
 from cl_condense.common.kinds import check_call, check_kind, check_parts
 from cl_condense.common.numbers import whole
 from cl_condense.common.progress import OnProgress, Progress
-from cl_condense.common.rng import Key, Purpose, isolated, permutation
+from cl_condense.common.rng import Purpose, isolated
 from cl_condense.data.imageset import ImageSet
 from cl_condense.networks import joined
 from cl_condense.networks.contract import at_once
 from cl_condense.networks.joined import forward_joined, joinable
 from cl_condense.training.compiling import compiled_joined
 from cl_condense.training.cutmix import cutmix, mixed_loss
+from cl_condense.training.drawn import Draws, Owners
 from cl_condense.training.passes import forward_of, logits_of, parts, taught
 from cl_condense.training.protocol import Training
 from cl_condense.training.shown import Shown, Some, example, inputs, shape_of
@@ -86,7 +87,7 @@ def train(
         float32 ``[len(nets)]``, on the device: the share of the images that each network got right in the last
         epoch, as augmented and mixed and before the step on their mini-batch; a mixed image's label is its own.
     """
-    kind = images.dtype if isinstance(images, Tensor) else torch.float32
+    kind = _type_of(images)
     if not isinstance(images, ImageSet | Some):
         check_networks(nets, images)
     check_kind("training", training, Training, "a Training, such as Training(epochs=300)")
@@ -189,10 +190,10 @@ class _Rows:
         labels: ``[jobs, n, ...]``.
         n: images of each job.
         device: of the networks and of what they are shown.
-        job, number: of each network, ``[r, 1]``: its job, and its number in it.
+        job: of each network, ``[r, 1]``.
         names: of each network, in the state: its number in a single job, whoever trains the others.
         keys: integers, or where jobs differ a list of one for each network.
-        device_keys: the same as draws on the device take them, ``[r, 1]`` for a list.
+        draws: what is random in its mini-batches.
         teachers: of each network, or none.
         momenta: parameters whose momentum is kept, and that momentum.
         forward: logits of one of the networks.
@@ -210,26 +211,17 @@ class _Rows:
         fast = training.compiled and device.type == "cuda"  # a CPU joins networks where a pass is short anyway
         self.joined = compiled_joined() if fast else joined.forward
         places = [(k, i) for k, job in enumerate(jobs) for i in job.numbers or range(len(job.nets))]
-        self.numbers = [i for _, i in places]
-        self.names = self.numbers if len(jobs) == 1 else [*range(len(places))]
-        self.job, self.number = upload(places, device).T[..., None]
+        numbers = [i for _, i in places]
+        self.names = numbers if len(jobs) == 1 else [*range(len(places))]
+        self.job = upload([k for k, _ in places], device)[:, None]
         columns = zip(*(jobs[k].keys for k, _ in places), strict=True)
         self.keys = tuple(each[0] if len({*each}) == 1 else list(each) for each in columns)
-        self.device_keys: tuple[Key, ...] = tuple(
-            upload(k, device)[:, None] if isinstance(k, list) else k for k in self.keys
-        )
+        like = torch.empty(shape_of(jobs[0].images)[1:], dtype=_type_of(jobs[0].images), device=device)
+        self.draws = Draws(training, Owners(numbers, self.keys), self.n, like)
         self.most = training.epochs * -(-self.n // training.batch_size)
         self.done, self.right = 0, torch.zeros(len(self.nets), dtype=torch.int64, device=device)
         self.loss = torch.zeros((), device=device)
         self.optimizer = _sgd(self, training, training.lr)
-
-    def order(self, epoch: int, device: torch.device) -> Tensor:
-        """In which each network sees the images in an epoch, ``[r, n]``."""
-        keys, number = self.device_keys, self.number
-        if device != self.device:
-            keys = tuple(torch.tensor(k)[:, None] if isinstance(k, list) else k for k in self.keys)
-            number = torch.tensor(self.numbers)[:, None]
-        return permutation(self.n, Purpose.SHUFFLE, *keys, epoch, number, device=device)
 
     def descend(self, loss: Tensor) -> None:
         """Adds the gradients of a part of a mini-batch, and its loss."""
@@ -287,9 +279,10 @@ def _train(rows: _Rows, training: Training) -> Iterator[float]:
         if batch == 0:
             _begin(rows, training, epoch)
         if batch == 0 or not order:
-            drawn = rows.order(epoch, device)
+            drawn = rows.draws.order(epoch)
             order = drawn.split(training.batch_size, dim=1)
-            rows.images.begin(drawn, partial(rows.order, epoch), training.batch_size)
+            elsewhere = partial(rows.draws.order_on, epoch=epoch)
+            rows.images.begin(drawn, elsewhere, training.batch_size)
         with isolated(Purpose.SHUFFLE, *own, epoch, batch, device=device):  # dropout draws from the generators
             rows.optimizer.zero_grad()
             rows.loss = torch.zeros((), device=device)
@@ -319,13 +312,12 @@ def _backward(rows: _Rows, index: Tensor, training: Training, *keys: int) -> Ten
     ``keys`` are the epoch and the number of the mini-batch in it.
     """
     nets, x, y = rows.nets, rows.images.taken(keys[-1], rows.job), rows.labels[rows.job, index]
-    if training.augment:
-        warp = training.augment.draw(rows.numbers, *rows.keys, *keys, images=x.shape[1], device=x.device)
+    if training.augment and (warp := rows.draws.warp(*keys)):
         x = training.augment(x, warp)
     mixed = None
-    if training.cutmix:
-        x, partner, share = cutmix(x, training.cutmix, *rows.device_keys, *keys, rows=rows.number)
-        mixed = y[torch.arange(len(y), device=y.device)[:, None], partner], share
+    if cut := rows.draws.cut(*keys):
+        x = cutmix(x, cut)
+        mixed = y[torch.arange(len(y), device=y.device)[:, None], cut.partner], cut.share
     if joinable(nets, x):
         logits = logits_of(lambda x: forward_joined(nets, x, rows.joined), x, training)
         loss = mixed_loss(logits, y, mixed)
@@ -346,6 +338,10 @@ def _backward(rows: _Rows, index: Tensor, training: Training, *keys: int) -> Ten
             rows.descend(loss * (targets.shape[1] / x.shape[1]))
             right[i] += (logits.argmax(2) == _classes(targets)).sum()
     return right
+
+
+def _type_of(images: Shown) -> torch.dtype:
+    return images.dtype if isinstance(images, Tensor) else torch.float32
 
 
 def _classes(y: Tensor) -> Tensor:

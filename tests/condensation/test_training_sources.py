@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from reference import mixed_with
 from sources import Exact, never, weights
 
 from cl_condense.common.rng import Purpose, permutation
@@ -18,7 +19,6 @@ from cl_condense.condensation.sources.training import DynamicLoop, InnerLoop, Re
 from cl_condense.data.imageset import ImageSet
 from cl_condense.networks.init import Initialiser
 from cl_condense.training.augment import DSA
-from cl_condense.training.cutmix import cutmix
 
 SHAPE, CLASSES, SEED = (1, 8, 8), (2, 3, 11), 5
 PLAIN, AUGMENTED = DSA("none"), DSA()
@@ -62,7 +62,7 @@ def sgd(net, x, y, *keys, epochs=1, batch=256, momentum=0.0, augment=PLAIN, mixe
         for number, part in enumerate(order.split(batch)):
             now = (Purpose.TRAIN_NET, *keys, epoch, number)
             seen, labels = augment(x[part][None], augment.draw([0], *now, images=len(part))), y[part]
-            seen, partner, share = cutmix(seen, mixed, *now)
+            seen, partner, share = mixed_with(seen, mixed, *now)
             logits = net(seen[0])
             own, other = (F.cross_entropy(logits, target) for target in (labels, labels[partner[0]]))
             optimizer.zero_grad()

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from cl_condense.common.rng import Purpose, normals
+from cl_condense.training.cutmix import cutmix, cuts
 
 
 def tapped(view):
@@ -493,3 +494,10 @@ def train(net, images, labels, training, orders):
                 velocity = grads
                 for p, v in zip(parameters, velocity, strict=True):
                     p.sub_(lr * v)
+
+
+def mixed_with(x, probability, *keys, rows=None):
+    """Images ``[r, m, c, h, w]`` mixed as their keys draw, the partners, and the shares of their own pixels."""
+    numbers = torch.arange(len(x), device=x.device)[:, None] if rows is None else rows
+    cut = cuts(x.shape[1], x.detach()[0, 0], probability, *keys, rows=numbers)
+    return cutmix(x, cut), cut.partner, cut.share

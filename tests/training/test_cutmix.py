@@ -4,9 +4,9 @@ import math
 
 import pytest
 import torch
+from reference import mixed_with
 
 from cl_condense.common.rng import Purpose, permutation, uniform
-from cl_condense.training.cutmix import cutmix
 
 SHAPES = [(3, 4, 2, 8, 8), (2, 5, 1, 9, 14), (4, 1, 3, 7, 3), (1, 6, 3, 32, 32)]
 
@@ -43,7 +43,7 @@ def plain(row, i, probability, *keys):
 def test_matches_the_plain_loop(shape, probability):
     x = images(*shape)
     for key in range(12):
-        mixed, partner, share = cutmix(x, probability, key, 3)
+        mixed, partner, share = mixed_with(x, probability, key, 3)
         assert (mixed.dtype, partner.dtype, share.dtype) == (x.dtype, torch.int64, x.dtype)
         for i, row in enumerate(x):
             want, order, own = plain(row, i, probability, key, 3)
@@ -57,7 +57,7 @@ def test_the_share_is_that_of_pixels_outside_one_box_inside_of_which_is_the_part
     r, m, h, w = 300, 4, 10, 6
     x = images(r, m, 2, h, w, dtype=dtype)
     before = x.clone()
-    mixed, partner, share = cutmix(x, 1.0, 5)
+    mixed, partner, share = mixed_with(x, 1.0, 5)
     assert torch.equal(x, before)
     assert torch.equal(partner.sort(1).values, torch.arange(m).expand(r, m))
     other = partner != torch.arange(m)
@@ -79,13 +79,13 @@ def test_the_share_is_that_of_pixels_outside_one_box_inside_of_which_is_the_part
 
 def test_no_row_is_mixed_with_probability_zero_and_every_one_with_one():
     x = images(2000, 2, 1, 16, 16, dtype=torch.float32)
-    mixed, _, share = cutmix(x, 0.0, 1)
+    mixed, _, share = mixed_with(x, 0.0, 1)
     assert torch.equal(mixed, x)
     assert torch.equal(share, torch.ones(2000))
-    everything = cutmix(x, 1.0, 1)[2]
+    everything = mixed_with(x, 1.0, 1)[2]
     # Half of the whole side is 0 where sqrt(1 - lambda) < 2 / 16: in a 64th of the draws.
     assert float((everything < 1).float().mean()) == pytest.approx(1 - 1 / 64, abs=0.015)
-    half = cutmix(x, 0.5, 1)[2]
+    half = mixed_with(x, 0.5, 1)[2]
     assert torch.equal(half[half < 1], everything[half < 1])
     assert 0.44 < float((half < 1).float().mean()) < 0.55
 
@@ -103,7 +103,7 @@ def expected_share(*sides):
 @pytest.mark.parametrize("sides", [(32, 32), (9, 14)])
 def test_the_share_is_distributed_as_the_paper_says(sides):
     n = 20_000
-    share = cutmix(torch.zeros(n, 1, 1, *sides), 1.0, 7)[2]
+    share = mixed_with(torch.zeros(n, 1, 1, *sides), 1.0, 7)[2]
     # Standard deviation of a number in [0, 1]: at most a half.
     assert abs(float(share.mean()) - expected_share(*sides)) < 5 * 0.5 / math.sqrt(n)
     # Without borders the share would be lambda, of mean a half; they leave more of an image, and rounding too.
@@ -115,7 +115,7 @@ def test_the_share_is_distributed_as_the_paper_says(sides):
 
 def test_a_box_reaches_every_pixel_and_the_middle_most_often():
     x = torch.arange(2.0).view(1, 2, 1, 1, 1).expand(4000, 2, 1, 8, 8)
-    mixed, partner, _ = cutmix(x, 1.0, 2)
+    mixed, partner, _ = mixed_with(x, 1.0, 2)
     swapped = mixed[partner[:, 0] == 1][:, 0, 0].mean(0)
     assert float(swapped.min()) > 0.05
     assert float(swapped[3:5, 3:5].mean()) > float(swapped[[0, 0, 7, 7], [0, 7, 0, 7]].mean()) + 0.1
@@ -123,15 +123,15 @@ def test_a_box_reaches_every_pixel_and_the_middle_most_often():
 
 def test_keys_and_the_number_of_a_row_alone_decide_what_it_draws():
     x = images(6, 5, 2, 8, 8)
-    first, again, other = (cutmix(x, 0.7, *keys) for keys in ((3, 1), (3, 1), (1, 3)))
+    first, again, other = (mixed_with(x, 0.7, *keys) for keys in ((3, 1), (3, 1), (1, 3)))
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
     assert not torch.equal(first[1], other[1])
     assert not torch.equal(first[2], other[2])
-    for got, want in zip(cutmix(x[:4], 0.7, 3, 1), first, strict=True):
+    for got, want in zip(mixed_with(x[:4], 0.7, 3, 1), first, strict=True):
         assert torch.equal(got, want[:4])
     changed = x.clone()
     changed[[0, 2, 3, 4, 5]] += 1000
-    assert all(torch.equal(a[1], b[1]) for a, b in zip(cutmix(changed, 0.7, 3, 1), first, strict=True))
+    assert all(torch.equal(a[1], b[1]) for a, b in zip(mixed_with(changed, 0.7, 3, 1), first, strict=True))
     assert len({tuple(row) for row in first[1].tolist()}) > 3
     assert len(set(first[2].tolist())) > 3
 
@@ -139,16 +139,16 @@ def test_keys_and_the_number_of_a_row_alone_decide_what_it_draws():
 def test_stays_on_the_device_and_leaves_the_global_generator_alone():
     state = torch.get_rng_state()
     # A meta tensor has no values: to look at one is an error.
-    mixed, partner, share = cutmix(images(3, 4, 2, 8, 8).to("meta"), 0.5, 1)
+    mixed, partner, share = mixed_with(images(3, 4, 2, 8, 8).to("meta"), 0.5, 1)
     assert {v.device.type for v in (mixed, partner, share)} == {"meta"}
-    cutmix(images(3, 4, 2, 8, 8), 0.5, 1)
+    mixed_with(images(3, 4, 2, 8, 8), 0.5, 1)
     assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_gradients_reach_an_image_through_its_partners():
     x = images(2, 3, 1, 6, 6).requires_grad_()
     weight = images(2, 3, 1, 6, 6).cos()
-    mixed, partner, share = cutmix(x, 1.0, 4)
+    mixed, partner, share = mixed_with(x, 1.0, 4)
     assert not share.requires_grad
     (grad,) = torch.autograd.grad((mixed * weight).sum(), x)
     for i in range(2):
@@ -162,7 +162,7 @@ def test_gradients_reach_an_image_through_its_partners():
 def test_rows_with_keys_and_numbers_of_their_own_draw_as_they_would_alone():
     x, keys, numbers = images(4, 5, 2, 8, 8), [7, 7, 2**62, 3], [0, 1, 0, 4]
     own = [torch.tensor(column)[:, None] for column in (keys, numbers)]
-    together = cutmix(x, 0.7, own[0], 6, rows=own[1])
+    together = mixed_with(x, 0.7, own[0], 6, rows=own[1])
     for i in range(4):
-        alone = cutmix(x[[i] * (numbers[i] + 1)], 0.7, keys[i], 6)
+        alone = mixed_with(x[[i] * (numbers[i] + 1)], 0.7, keys[i], 6)
         assert all(torch.equal(a[i], b[numbers[i]]) for a, b in zip(together, alone, strict=True))

@@ -14,7 +14,6 @@ from cl_condense.networks.convnet import ConvNet, MakeConvNet
 from cl_condense.networks.init import Initialiser
 from cl_condense.training import train as training_module
 from cl_condense.training.augment import DSA
-from cl_condense.training.cutmix import cutmix
 from cl_condense.training.evaluate import predict
 from cl_condense.training.protocol import Training, mixed_training
 from cl_condense.training.train import TrainJob, at_rest, train, train_together
@@ -136,7 +135,7 @@ def by_hand(nets, training, rates):
                 draw = training.augment.draw(range(len(nets)), *KEYS, epoch, number, images=batch.shape[1])
                 part = training.augment(part, draw)
             if training.cutmix:
-                part, partner, share = cutmix(part, training.cutmix, *KEYS, epoch, number)
+                part, partner, share = reference.mixed_with(part, training.cutmix, *KEYS, epoch, number)
             for i, net in enumerate(nets):
                 logits, target = net(part[i]), y[batch[i]]
                 right[i] += sum(int(row.argmax() == label) for row, label in zip(logits, target, strict=True))
