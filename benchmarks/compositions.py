@@ -191,7 +191,13 @@ def taken_up(path, head):
 @click.option("--data", type=click.Path(path_type=Path))
 @click.option("--candidate", "candidates", multiple=True, default=CANDIDATES)
 @click.option("--budget", "budgets", multiple=True, default=("1:30:300", "10:60:100"), show_default=True)
-@click.option("--steps", default=1, show_default=True, help="Of a stream, whose classes come in steps.")
+@click.option(
+    "--steps",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Of a stream, whose classes come in steps.",
+)
 @click.option("--rungs", default=4, show_default=True)
 @click.option("--on", type=click.Choice(["held-out", "test"]), default="held-out", show_default=True)
 @click.option("--pool", default="4:6", show_default=True, help="Networks of a pool, and epochs of each.")
@@ -210,6 +216,8 @@ def main(data, json_file, pools, **given) -> None:
     for text in given["candidates"]:  # a mistyped one is told before the work
         recipe_of(text, given["dataset"], given["budgets"][0][0], given["pool"])
     train, test = load(given["dataset"], data)
+    if given["steps"] > (classes := len(train.class_ids)):
+        raise click.BadParameter(f"{given['steps']}: there are {classes} classes", param_hint="--steps")
     fit, held = split(train, given["fit"], given["held"])
     parts = fit, test if given["on"] == "test" else held
     head = {
