@@ -1,8 +1,10 @@
 """The numbers of README.md are those of the records."""
 
+import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cl_condense.papers.beside import Comparison
@@ -36,3 +38,17 @@ def test_published_and_ours_are_those_of_the_campaign():
     assert len(shown) > 5
     assert {*shown} <= measured
     assert re.search(r"n = 5 networks, one set", README)
+
+
+def test_the_stream_is_that_of_its_record():
+    record = json.loads((HOME / "docs" / "records" / "cifar10-5.json").read_text())
+    found = {}
+    for row in record["rows"]:  # accuracies by step, of a method's class orders
+        found.setdefault(f"`{row['method']}`", []).append(100 * np.array(row["accuracies"]))
+    measured = set()
+    for method, orders in found.items():
+        every = np.concatenate(orders, 1)
+        last = number(every[-1].mean(), every[-1].std())
+        measured.add((method, last, f"{every.mean():.1f}"))
+    assert {*rows("| CIFAR-10 after five steps | accuracy | average over the steps |")} == measured
+    assert {len(row["accuracies"]) for row in record["rows"]} == {5}
