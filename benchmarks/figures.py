@@ -27,7 +27,7 @@ def _places(row):
 def _pair(row):
     cell = Cell(**{key: value for key, value in row.items() if key in _OF_A_CELL})
     column, n = f"{cell.dataset}, {per_class(cell.ipc)}", np.size(row["accuracies"])
-    return Pair(cell, column, cell.name, "", *_percent(row), n, None, None)
+    return Pair(cell, column, cell.name, "", *_percent(row), n, seconds=None, since="", bench=None)
 
 
 def _percent(row):
