@@ -26,10 +26,10 @@ import json
 import tempfile
 import time
 from dataclasses import replace
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 import click
-import numpy as np
 import torch
 from economy import cpu_seconds
 
@@ -97,8 +97,8 @@ def condensed(recipe, fit, ipc, seconds, within=False, **options):
 
 def in_steps(fit, steps):
     """The images of each step of a stream, whose classes come in their order."""
-    ends = np.cumsum(step_sizes(len(fit.class_ids), steps)).tolist()
-    return [fit.only(fit.class_ids[a:b]) for a, b in zip([0, *ends], ends, strict=False)]
+    ends = accumulate(step_sizes(len(fit.class_ids), steps), initial=0)
+    return [fit.only(fit.class_ids[a:b]) for a, b in pairwise(ends)]
 
 
 class Search:

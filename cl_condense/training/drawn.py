@@ -1,7 +1,6 @@
 """What is random in the training of networks, drawn for many mini-batches at once.
 
-Drawing takes tens of operations on small tensors: for one mini-batch at a time a GPU would spend as long on
-launching them as on those of the networks.
+Drawing takes tens of operations on small tensors, each of which a GPU has to be asked for.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from cl_condense.training.cutmix import Cut, cuts
 from cl_condense.training.protocol import Training
 
 _MOST = {"cpu": 2**13, "cuda": 2**17}
-"""Numbers at once: what caches hold in the midst of drawing, and what a GPU draws as fast as one."""
+"""Numbers at once: so few on a CPU that caches hold them, many on a GPU; neither was chosen by measurement."""
 
 
 class Owners(NamedTuple):
