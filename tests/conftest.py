@@ -45,6 +45,12 @@ def one_thread():
     torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True)
+def bfloat16_everywhere(monkeypatch):
+    """No warning where this machine has it in software alone: other tests are of what it gives."""
+    monkeypatch.setattr("cl_condense.common.devices._without_bfloat16", lambda kind: False)
+
+
 @pytest.fixture(scope="session")
 def tried(pytestconfig):
     """Takes what the damaged files of a format led to; the record has it at once."""

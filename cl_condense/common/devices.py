@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import platform
+import time
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -64,3 +67,40 @@ def using_threads(number: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def mind_precision(precision: str, device: torch.device | str) -> None:
+    """Warns, once in a process, where ``bfloat16`` is wanted of hardware that computes it in software."""
+    kind = torch.device(device).type
+    if precision == "bfloat16" and kind in ("cpu", "cuda") and _without_bfloat16(kind):
+        _warn_of_bfloat16(kind)
+
+
+@cache
+def _warn_of_bfloat16(kind: str) -> None:
+    where = "GPU" if kind == "cuda" else "processor"
+    said = f"bfloat16 is done in software on this {where}, many times slower than float32: "
+    warnings.warn(said + "leave the precision at float32, its default", stacklevel=4)
+
+
+@cache
+def _without_bfloat16(kind: str) -> bool:
+    """Whether bfloat16 is far slower than float32; a processor is timed, for some milliseconds.
+
+    Torch has no public word for it on processors. With instructions for it a convolution takes no longer than
+    in float32, without them here 27 times as long.
+    """
+    if kind == "cuda":
+        return not torch.cuda.is_bf16_supported(including_emulation=False)
+    return _convolving(torch.bfloat16) > 4 * _convolving(torch.float32)
+
+
+def _convolving(kind: torch.dtype) -> float:
+    """Seconds of a small convolution, the least of three."""
+    images, weights = torch.zeros(2, 32, 16, 16, dtype=kind), torch.zeros(32, 32, 3, 3, dtype=kind)
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        torch.conv2d(images, weights, padding=1)
+        times.append(time.perf_counter() - start)
+    return min(times)

@@ -12,6 +12,7 @@ from torch import Tensor
 from cl_condense.common import numbers
 from cl_condense.common.agreement import keeping, taking_up
 from cl_condense.common.checkpoint import Checkpoint, State
+from cl_condense.common.devices import mind_precision
 from cl_condense.common.draws import Draws
 from cl_condense.common.progress import OnProgress, Progress
 from cl_condense.common.ranks import ALONE, Ranks
@@ -97,6 +98,7 @@ class Condensation:
         seed = numbers.seed(seed)
         self._real, self._ahead, self._seed, self._ranks = real, Ahead(real), seed, ranks
         self.recipe = recipe = recipe.settled(ipc)
+        mind_precision(recipe.precision, real.device)
         self.iteration, self.iterations = 0, settled(recipe.iterations)
         decoded = ipc * recipe.synthetic.factor**2
         self._looked_at = min(decoded, recipe.syn_per_class or decoded)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from cl_condense.common.agreement import keeping, taking_up
 from cl_condense.common.checkpoint import Checkpoint, State, under
-from cl_condense.common.devices import upload
+from cl_condense.common.devices import mind_precision, upload
 from cl_condense.common.kinds import check_call, check_kind, check_parts
 from cl_condense.common.numbers import whole
 from cl_condense.common.progress import OnProgress, Progress
@@ -145,6 +145,7 @@ class Together:
             alike = shape_of(job.images), len(job.keys), len(job.teachers)
             members.setdefault(alike if joint else i, []).append(i)
         self._jobs, self._training, self._members = jobs, training, [*members.values()]
+        mind_precision(training.precision, jobs[0].images.device)
         self._groups = [_Rows([jobs[i] for i in own], training) for own in self._members]
 
     @property
