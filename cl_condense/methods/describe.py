@@ -12,7 +12,7 @@ from rich.table import Table
 from cl_condense.condensation.paper_settings import Tuned
 from cl_condense.condensation.recipe import Method, Recipe, Term
 from cl_condense.methods.coresets import Coreset
-from cl_condense.methods.economy import economical, numbers_of, why_alone, why_not
+from cl_condense.methods.economy import economical, numbers_of, other_weights, why_alone, why_not
 from cl_condense.methods.expressions import names_of
 from cl_condense.methods.registry import BASES, COMPOSED, MODIFIERS, build, settings_of
 
@@ -83,10 +83,7 @@ def _economy(method: Recipe) -> str:
     if why := why_not(method):
         return f"none: {why}"
     less = economical(method).settled(10)
-    parts = [numbers_of(less.settings())]
-    for term, own in zip(method.settled(10).terms, less.terms, strict=True):
-        if own.weight != term.weight:
-            parts.append(f"{own.weight:g} x {own.objective.__name__}")
+    parts = [numbers_of(less.settings()), *other_weights(less, method.settled(10))]
     if why := why_alone(method):
         parts.append(f"no reuse: {why}")
     return "; ".join(parts)

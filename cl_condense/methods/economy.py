@@ -197,6 +197,12 @@ def _sharing(recipe: Recipe) -> Recipe:
     return recipe
 
 
+def other_weights(less: Recipe, method: Recipe) -> list[str]:
+    """Weights of a settled recipe that are not its method's own, as ``0.2 x class_centralisation``."""
+    pairs = zip(less.terms, method.terms, strict=True)
+    return [f"{a.weight:g} x {a.objective.__name__}" for a, b in pairs if a.weight != b.weight]
+
+
 def numbers_of(settings: Values) -> str:
     """How a recipe condenses, in a few words, from its settings as plain data."""
     iterations, real = settings["iterations"], settings["real_per_class"]

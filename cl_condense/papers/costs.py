@@ -32,7 +32,7 @@ from cl_condense.training.protocol import Training
 class Costs:
     """Estimates for a condensation and a training, from timings here, as if nothing were compiled.
 
-    Pools that lie in the folder ``pools`` cost nothing.
+    Pools that lie in the folder ``pools`` cost nothing, and none of the files ``made``, which will lie there.
     """
 
     condense: CondenseConfig
@@ -41,12 +41,21 @@ class Costs:
     test: ImageSet
     units: Units
     pools: Path | None = None
+    made: frozenset[Path] = frozenset()
 
     @property
     def pooled(self) -> bool:
         """Whether a pool is a part of condensing, which some other condensation may have trained."""
         method = method_for(self.condense)
         return isinstance(method, Recipe) and bool(pools_of(method.sources()))
+
+    def pool_files(self) -> set[Path]:
+        """Where a condensation of the whole data set keeps its pools."""
+        method = method_for(self.condense)
+        if not isinstance(method, Recipe):
+            return set()
+        recipe = method.settled(self.condense.ipc or 0)
+        return {path for pool in pools_of(recipe.sources()) if (path := self._file(pool, recipe))}
 
     def condensing(self, classes: int | None = None, iterations: int | None = None) -> float:
         """Seconds in which so many of the classes, the first ones, are condensed; None: all.
@@ -156,12 +165,16 @@ class Costs:
 
     def _before(self, pool: Pool, recipe: Recipe, real: int) -> float:
         """Seconds in which a pool is trained on so many images."""
-        context = self._context()._replace(precision=recipe.precision, compiled=recipe.compiled)
-        if real == len(self.train) and (file := file_of(pool, context)) and file.path.exists():
+        path = self._file(pool, recipe) if real == len(self.train) else None
+        if path and (path in self.made or path.exists()):
             return 0.0
         nets, size = self._pool(pool), settled(pool.size)
         training = replace(pool.training(), precision=recipe.precision)
         return size * self.units.drawn(nets) + training.epochs * self._epoch(nets, training, real, size)
+
+    def _file(self, pool: Pool, recipe: Recipe) -> Path | None:
+        context = self._context()._replace(precision=recipe.precision, compiled=recipe.compiled)
+        return file.path if (file := file_of(pool, context)) else None
 
     def _standing(self, nets: NetworkSource, plain: Training, iterations: int, synthetic: int) -> float:
         """The same for networks of every age, and for a source that is not known here."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -52,9 +53,9 @@ class Forecast:
             if past.device == self._name and min(past.estimate, past.seconds) > _SHORT:
                 self._ratios.setdefault(past.kind, []).append(past.seconds / past.estimate)
 
-    def pieces(self, work: Work) -> list[Piece]:
-        """What is missing of a work."""
-        found = work.pieces(self._bench.folder, self._costs(work))
+    def pieces(self, work: Work, pools: Collection[Path] = ()) -> list[Piece]:
+        """What is missing of a work, once there are these files of pools."""
+        found = work.pieces(self._bench.folder, self._costs(work, pools))
         condensing, training = self._ratio(work.condense.method), self._ratio("training")
         return [
             p if p.begun else p._replace(condensing=p.condensing * condensing, training=p.training * training)
@@ -66,20 +67,21 @@ class Forecast:
 
         What several of them share is done, and counted, with the first.
         """
-        planned = [Planned(work, self.pieces(work)) for work in works]
+        alone = [Planned(work, self.pieces(work)) for work in works]
         if order != "printed":
-            planned.sort(key=Planned.seconds, reverse=order == "dearest")
-        made: set[str] = set()
-        for i, (work, pieces) in enumerate(planned):
-            if work.makes() in made:
-                planned[i] = Planned(work, pieces[-1:])
-            elif work.makes():
-                made.add(work.makes())
+            alone.sort(key=Planned.seconds, reverse=order == "dearest")
+        made, pools, planned = set[str](), set[Path](), []
+        for work, pieces in alone:
+            own = self._costs(work).pool_files()
+            again = self.pieces(work, pools) if own & pools else pieces
+            planned.append(Planned(work, again[-1:] if work.makes() in made else again))
+            made |= {work.makes()} - {""}
+            pools |= own
         return planned
 
-    def _costs(self, work: Work) -> Costs:
-        images, pools = self._bench.load(work.condense.dataset), self._bench.folder / POOLS
-        return Costs(work.condense, work.train, *images, self._units, pools)
+    def _costs(self, work: Work, pools: Collection[Path] = ()) -> Costs:
+        images, folder = self._bench.load(work.condense.dataset), self._bench.folder / POOLS
+        return Costs(work.condense, work.train, *images, self._units, folder, frozenset(pools))
 
     def _ratio(self, kind: str) -> float:
         return float(np.median(self._ratios.get(kind, [1.0])))

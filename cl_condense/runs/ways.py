@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from cl_condense.condensation.recipe import Recipe
-from cl_condense.methods.economy import lacking, numbers_of, why_not
+from cl_condense.data.domain_names import base_of
+from cl_condense.methods.economy import lacking, numbers_of, other_weights, why_not
+from cl_condense.methods.hybrid import made_of
+from cl_condense.methods.registry import build
 from cl_condense.runs.build import method_for
 from cl_condense.runs.config import CondenseConfig
 from cl_condense.runs.defaults import own_numbers
@@ -31,9 +34,15 @@ def ways(configs: Iterable[CondenseConfig]) -> list[str]:
 
 def numbers(recipe: Recipe, c: CondenseConfig) -> str:
     """The numbers of a recipe for a condensation; empty where they depend on a budget that is shared."""
-    budgets = [c.ipc] if c.ipc else [1, 10_000]
-    found = {numbers_of(recipe.settled(ipc).settings()) for ipc in budgets}
+    found = {_numbers(recipe.settled(ipc), c, ipc) for ipc in ([c.ipc] if c.ipc else [1, 10_000])}
     return found.pop() if len(found) == 1 else ""
+
+
+def _numbers(settled: Recipe, c: CondenseConfig, ipc: int) -> str:
+    """The numbers, and weights that economy has made others."""
+    own = build(made_of(c.method), base_of(c.dataset))
+    weights = other_weights(settled, own.settled(ipc)) if c.economical and isinstance(own, Recipe) else []
+    return ", ".join([numbers_of(settled.settings()), *weights])
 
 
 def _line(recipes: Sequence[Recipe], why: str, whose: str, said: str) -> str:

@@ -242,6 +242,19 @@ def test_a_pool_that_is_there_costs_nothing(method, tmp_path):
     assert replace(costs, condense=replace(c, precision="bfloat16")).condensing(iterations=0) > 0
 
 
+def test_a_pool_that_several_need_counts_with_the_first(bench):
+    wanted = published("dance-1", "cifar10", method="dance")
+    forecast, (one, ten, *_) = Forecast(bench, wanted), bench.missing(wanted)
+    assert (one.condense.ipc, ten.condense.ipc) == (1, 10)
+    both, (alone,), (last,) = (forecast.plan(some, "printed") for some in ([one, ten], [one], [ten]))
+    assert both[0] == alone
+    pool = forecast._costs(ten).condensing(iterations=0)
+    assert pool > 0
+    assert both[1].seconds() == pytest.approx(last.seconds() - pool)
+    other = replace(ten, condense=replace(ten.condense, precision="bfloat16"))  # has a pool of its own
+    assert forecast.plan([ten, other], "printed")[1] == forecast.plan([other], "printed")[0]
+
+
 TABLES = "ddm-1 idm-1 iid-1".split()
 
 
