@@ -215,7 +215,7 @@ def test_the_numbers_of_settings_are_lines():
     assert ways(digits) == ["dm, the settings for digits: 200 iterations, 32 real images a class"]
     assert ways([CondenseConfig("cifar10", "random")]) == []
     iid = CondenseConfig("cifar10", "dm+iid", ipc=10)
-    assert ways([iid])[0].endswith(", 0.2 x class_centralisation")  # four times its weight, under slimmer networks
+    assert ways([iid])[0].endswith(", 0.2 x class_centralisation")  # four times its own
     own = [replace(iid, economy=False), replace(iid, method="dm+iid@cc=0.3")]
     assert not [line for line in ways(own) if "centralisation" in line]
 
