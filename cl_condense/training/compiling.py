@@ -42,6 +42,17 @@ def compiled_joined() -> joined.Forward:
     return run
 
 
+def _by_threads(function: Callable[..., T]) -> Callable[[int], Callable[..., T]]:
+    """A function through torch.compile, by the number of CPU threads.
+
+    Code for a CPU has the number in it. Torch keeps it for later processes, and unless the number is an option,
+    gives it to those with another: two processes of one thread each then wait for each other's.
+    """
+    return functools.cache(
+        lambda threads: torch.compile(function, dynamic=False, options={"cpp.threads": threads})
+    )
+
+
 def plain_logits(net: nn.Module, images: Tensor) -> Tensor:
     """The same, not compiled."""
     logits: Tensor = net(images)
@@ -54,7 +65,7 @@ def compiled(function: Callable[..., T]) -> Callable[..., T]:
     Norm, activation and pooling become one pass over the maps, and convolutions in float32 on a CPU take
     ``networks.winograd``'s way. The first calls compile, for minutes; torch keeps the code for later runs.
     """
-    fast: Any = torch.compile(function, dynamic=False)
+    fast: Any = _by_threads(function)
     config: Any = torch._dynamo.config
     limit = "recompile_limit" if hasattr(config, "recompile_limit") else "cache_size_limit"
     works = True
@@ -66,7 +77,7 @@ def compiled(function: Callable[..., T]) -> Callable[..., T]:
                 with config.patch({limit: _VARIANTS}), warnings.catch_warnings():
                     for what in _OF_DYNAMO:
                         warnings.filterwarnings("ignore", what)
-                    found: T = fast(*args)
+                    found: T = fast(torch.get_num_threads())(*args)
                 return found
             except torch.cuda.OutOfMemoryError:
                 raise  # the engine takes fewer classes then

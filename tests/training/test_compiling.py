@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from cl_condense.common.devices import using_threads
 from cl_condense.condensation.engine import Condensation
 from cl_condense.condensation.view import View, see, statistics_of
 from cl_condense.data.imageset import ImageSet
@@ -43,8 +44,29 @@ def test_features_statistics_and_gradients_are_those_without_it(precision, near)
     assert any(bool((a != b).any()) for a, b in zip(*seen, strict=True)), "nothing was compiled"
 
 
+def waves(x):
+    return (x.sin() + 1).sqrt()
+
+
+@compiler
+@pytest.mark.slow
+def test_code_that_is_kept_is_for_the_number_of_threads_that_it_was_made_for(monkeypatch, tmp_path):
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    x, made = torch.rand(100_000), []
+    for threads in (2, 1):
+        torch._dynamo.reset()  # as a later process has it
+        with using_threads(threads):
+            compiled(waves)(x)
+        made.append({file: file.read_text() for file in tmp_path.rglob("*.cpp")})
+    first, both = made
+    assert [code for code in first.values() if "num_threads(2)" in code]
+    later = [code for file, code in both.items() if file not in first]
+    assert later
+    assert not [code for code in later if "num_threads(2)" in code]
+
+
 def test_memory_that_runs_out_is_no_failure_of_the_compiler(monkeypatch):
-    def full(function, dynamic):
+    def full(function, **options):
         def run(*args):
             raise torch.cuda.OutOfMemoryError
 
@@ -56,7 +78,7 @@ def test_memory_that_runs_out_is_no_failure_of_the_compiler(monkeypatch):
 
 
 def test_a_compiler_that_fails_is_said_once_and_done_without(monkeypatch):
-    def broken(function, dynamic):
+    def broken(function, **options):
         def run(*args):
             raise RuntimeError("no C++ compiler\nand more")
 
