@@ -85,11 +85,7 @@ def _warn_of_bfloat16(kind: str) -> None:
 
 @cache
 def _without_bfloat16(kind: str) -> bool:
-    """Whether bfloat16 is far slower than float32; a processor is timed, for some milliseconds.
-
-    Torch has no public word for it on processors. With instructions for it a convolution takes no longer than
-    in float32, without them here 27 times as long.
-    """
+    """Whether bfloat16 is far slower than float32; a processor is timed: torch has no public word for it."""
     if kind == "cuda":
         return not torch.cuda.is_bf16_supported(including_emulation=False)
     return _convolving(torch.bfloat16) > 4 * _convolving(torch.float32)
