@@ -336,6 +336,15 @@ def test_compositions_of_a_stream_condense_each_step_from_its_images_alone(load,
     assert len(row["accuracies"]) == 2
 
 
+def test_with_as_many_images_a_storage_of_more_has_fewer_epochs(load, tmp_path):
+    path = tmp_path / "same.json"
+    words = "--dataset digits --same-images --rungs 1 --candidate dm --candidate dm+partition --budget 2:0.2:8"
+    few = "--fit 20 --held 5 --width 4 --networks 1"
+    result = CliRunner().invoke(load("compositions").main, [*words.split(), *few.split(), "--json", str(path)])
+    assert result.exit_code == 0, result.output
+    assert [row["epochs"] for row in json.loads(path.read_text())["rows"]] == [8, 2]
+
+
 def test_what_a_candidate_spends_before_is_taken_from_its_seconds(load, monkeypatch):
     """As if whatever is done took a second: of three two are left after a second for networks."""
 
