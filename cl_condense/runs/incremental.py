@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,9 +17,10 @@ from cl_condense.common.ranks import ALONE, Ranks
 from cl_condense.data.imageset import ImageSet
 from cl_condense.runs.chain import Chain, Lost
 from cl_condense.runs.checks import check_run, fingerprint
-from cl_condense.runs.config import digest
+from cl_condense.runs.config import CondenseConfig, digest
 from cl_condense.runs.events import Event, OnEvent
 from cl_condense.runs.memories import stream_for
+from cl_condense.runs.numbers_today import agree, leave
 from cl_condense.runs.provenance import commit
 from cl_condense.runs.records import Unit, append, mend, read
 from cl_condense.runs.run_config import LATER, RunConfig
@@ -31,11 +32,14 @@ from cl_condense.runs.tasks import Errand, Executor, Local, News, Shared, Task
 from cl_condense.training.trainers import DEFAULT
 
 _FREE = ("orders", "device")  # settings that may be others where a run goes on
+_RECIPES = "recipes.json"
 
 
 @dataclass
 class Run:
     """A run in a folder: ``settings.json``, ``records.jsonl``, ``memory/``, and its ``checkpoints/``.
+
+    ``recipes.json`` has the numbers that each method began with, which the settings may leave to economy.
 
     All trainers of the settings train on the same memories; a unit is one of them after one step. What does
     not wait for one another, methods and class orders, is done by ``executor``: one after another, or on a
@@ -61,7 +65,8 @@ class Run:
 
     Raises:
         ValueError: for settings that do not fit the data, a folder with another run's settings, and, when it is
-            made and when it is called, a folder that another process writes in.
+            made and when it is called, a folder that another process writes in; when it is called, for a method
+            whose numbers are others than those that the run began with.
     """
 
     settings: RunConfig
@@ -130,7 +135,7 @@ class Run:
         with writing(self.out, folder=True):
             self.records = self._open()  # another process may have been here since
             self._at_work.clear()
-            missing, data = self.missing(), self.executor.share((self.train, self.test))
+            missing, data = self._still(self.missing()), self.executor.share((self.train, self.test))
             groups = [(orders, m) for orders in self._side_by_side() for m in self.settings.methods]
             own = [[u for u in missing if u.order in orders and u.method == m] for orders, m in groups]
             yield [self._task(units, data, on_event) for units in own if units]
@@ -171,8 +176,8 @@ class Run:
         """Makes lost memories again, equal to what they were; interrupted it goes on as a call does."""
         with writing(self.out, folder=True):
             self._at_work.clear()
-            data = self.executor.share((self.train, self.test))
-            tasks = [self._task([unit], data, on_event, lost=True) for unit in self.lost()]
+            lost, data = self._still(self.lost()), self.executor.share((self.train, self.test))
+            tasks = [self._task([unit], data, on_event, lost=True) for unit in lost]
             self.executor(tasks, check)
             self._files.sweep()
 
@@ -202,8 +207,18 @@ class Run:
             if any(theirs.get(k) != mine[k] for k in _FREE):
                 with atomic(self.out / "settings.json") as temporary:
                     temporary.write_text(json.dumps(mine, indent=2) + "\n")
+            if not theirs:
+                leave(self.out / _RECIPES, self._condensations(self.settings.methods))
             mend(path)
             return Records(r for r in read(path) if r["order"] < self.settings.stream.orders)
+
+    def _still(self, units: list[Unit]) -> list[Unit]:
+        """The units themselves; ValueError where a method of theirs began with other numbers than today's."""
+        agree(self.out / _RECIPES, self._condensations(dict.fromkeys(unit.method for unit in units)))
+        return units
+
+    def _condensations(self, methods: Iterable[str]) -> list[CondenseConfig]:
+        return [self.settings.of_method(name) for name in methods]
 
     def _mine(self, theirs: Json) -> Json:
         """What ``settings.json`` is to say: no fewer orders than it does, and the device of today."""

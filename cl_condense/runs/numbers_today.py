@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
+from cl_condense.common.files import atomic
+from cl_condense.common.foreign import read_object, reading, shown
 from cl_condense.common.plain import Json, Values
 from cl_condense.condensation.recipe import Recipe
 from cl_condense.runs.build import method_for
@@ -25,6 +28,29 @@ def other_numbers(recipe: Values, c: CondenseConfig) -> str:
     then, now = _by_name(recipe), numbers_today(c)
     changed = [name for name in {**then, **now} if then.get(name) != now.get(name) and name not in _MAY_DIFFER]
     return ", ".join(f"{name} {_shown(then.get(name))} (today {_shown(now.get(name))})" for name in changed)
+
+
+def leave(path: Path, configs: Sequence[CondenseConfig]) -> None:
+    """Writes the numbers of each method into a file, which is there for ``agree`` and for people."""
+    with atomic(path) as temporary:
+        found = {c.method: numbers_today(c) for c in configs}
+        temporary.write_text(json.dumps(found, indent=2) + "\n")
+
+
+def agree(path: Path, configs: Sequence[CondenseConfig]) -> None:
+    """Raises ValueError where a file that ``leave`` wrote has other numbers than today; it may be missing."""
+    if not path.exists():
+        return
+    what = "the numbers of a run", "give another --out"
+    theirs = read_object(path, *what)
+    for c in configs:
+        with reading(path, *what):
+            other = shown(other_numbers(theirs[c.method], c))
+        if other:
+            raise ValueError(
+                f"{path.parent} holds a run by other numbers than {c.method} has today: {other}; "
+                "give another --out, or the version that began it"
+            )
 
 
 def _by_name(settings: Values) -> Json:

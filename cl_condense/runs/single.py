@@ -35,7 +35,7 @@ from cl_condense.runs.beginning import Beginning, beginning, check_keeps
 from cl_condense.runs.build import network_for
 from cl_condense.runs.config import CondenseConfig, digest
 from cl_condense.runs.moments import path_after
-from cl_condense.runs.numbers_today import numbers_today
+from cl_condense.runs.numbers_today import numbers_today, other_numbers
 from cl_condense.runs.provenance import commit, origin
 from cl_condense.runs.records import read_one
 
@@ -101,14 +101,25 @@ class Job:
         return found
 
     def finished(self) -> Json | None:
-        """The record of the set that this job has made; None where it is still to be done."""
+        """The record of the set that this job has made; None where it is still to be done.
+
+        Raises:
+            ValueError: for one that was condensed by other numbers than it would be today.
+        """
         files, mine = self.files(), json.loads(json.dumps(self.identity()))
-        if not files["set"].exists():
+        record: Json = {}
+        if files["set"].exists():
+            with suppress(ValueError, OSError):  # then it is not known
+                record = read_one(files["record"], "remove it")
+        if not record or any(record.get(k, "nothing") != v for k, v in mine.items()):
             return None
-        with suppress(ValueError, OSError):  # then it is not known
-            record = read_one(files["record"], "remove it")
-            return record if all(record.get(k, "nothing") == v for k, v in mine.items()) else None
-        return None
+        own = "" if self.start else other_numbers(record.get("recipe", {}), self.config)
+        if own:
+            raise ValueError(
+                f"{self.path} was condensed by other numbers than {self.config.method} has today: {own}; "
+                "give another --out to condense it anew"
+            )
+        return record
 
     def name(self) -> str:
         """What it is called where its curves go: no other job of the same path is called so."""
