@@ -139,7 +139,8 @@ class Run:
             groups = [(orders, m) for orders in self._side_by_side() for m in self.settings.methods]
             own = [[u for u in missing if u.order in orders and u.method == m] for orders, m in groups]
             yield [self._task(units, data, on_event) for units in own if units]
-            self._files.sweep()
+            # where networks train after the last step first, and after the others by another call
+            self._files.sweep(unit for unit in self.units if unit.step == self.settings.stream.steps)
 
     def _task(self, units: Sequence[Unit], data: Shared, on_event: OnEvent, lost: bool = False) -> Task:
         """The task of a method on class orders that train side by side."""

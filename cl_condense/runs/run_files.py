@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,8 +40,12 @@ class RunFiles:
         path = self._checkpoints / f"{_name(units[0])}-{units[0].trainer}.train.checkpoint"
         return Checkpoint(path, {"units": [[*unit] for unit in units]}, strict=False)
 
-    def sweep(self) -> None:
-        """Takes away what a crash left of work that is done, and pools that nothing else has a use for."""
+    def sweep(self, last: Iterable[Unit] = ()) -> None:
+        """Takes away what done work left: checkpoints, pools, and memories of steps before the last ones."""
+        for unit in last:
+            if self.memory(unit).exists():
+                for step in range(1, unit.step):
+                    self.memory(unit._replace(step=step)).unlink(missing_ok=True)
         for folder, own in ((self._checkpoints, "*.checkpoint"), (self.out / POOLS, f"*{SUFFIX}")):
             for path in folder.glob(own):
                 path.unlink(missing_ok=True)

@@ -318,6 +318,8 @@ def test_steps_that_are_asked_for_alone_are_evaluated_as_among_all(data, tmp_pat
     rest = Run(TINY, *data, tmp_path / "last")()
     key = itemgetter("order", "method", "step")
     assert sorted(plain(rest), key=key) == sorted(plain(whole), key=key)
+    kept = [sorted(f.name for f in (tmp_path / name / "memory").iterdir()) for name in ("last", "whole")]
+    assert kept[0] == kept[1]  # those of the last step alone
 
 
 def test_steps_are_named_by_number_or_as_the_last():
