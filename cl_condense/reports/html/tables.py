@@ -204,14 +204,21 @@ def _measured(scores: Sequence[Scored]) -> Grid:
 
 
 def _commands(bench: Bench, filled: Sequence[Cell], where: str) -> list[str]:
-    """A line for each data set and budget, and for streams another."""
-    by: dict[Hashable, list[Cell]] = {}
+    """A line for each data set, budget and number of sets, and for streams another."""
+    by: dict[tuple[str, int | None, bool, int], list[Cell]] = {}
     for cell in filled:
-        by.setdefault((cell.dataset, cell.ipc, incremental(cell)), []).append(cell)
-    return [_command(bench, cells, where) for cells in by.values()]
+        by.setdefault((cell.dataset, cell.ipc, incremental(cell), _sets(bench, cell)), []).append(cell)
+    return [_command(bench, cells, sets, where) for (*_, sets), cells in by.items()]
 
 
-def _command(bench: Bench, cells: Sequence[Cell], where: str) -> str:
+def _sets(bench: Bench, cell: Cell) -> int:
+    """How many sets of a cell were made, by their seeds; without scores as many as the bench asks for."""
+    own = [work.identity() for work in bench.works(cell)]
+    seeds = [made["seed"] for score, made in getattr(bench, "scored", ()) if score["work"] in own]
+    return 1 + max(map(int, seeds), default=bench.repetitions - 1)
+
+
+def _command(bench: Bench, cells: Sequence[Cell], sets: int, where: str) -> str:
     changes = {"economy": USUAL["economy"], **bench.changes}
     names = [name for name in TITLES if any(cell.table == name for cell in cells)]
     words: list[object] = ["table", *names, "--only", cells[0].dataset, "--ipc", cells[0].ipc]
@@ -219,12 +226,12 @@ def _command(bench: Bench, cells: Sequence[Cell], where: str) -> str:
         words += ["--method", method]
     papers = not changes["economy"] and any(CondenseConfig("", c.name or "").economical for c in cells)
     words += [*data_words(cells[0].dataset), *(["--papers"] if papers else []), *options(changes)]
-    return shell([*words, *_repeats(bench, cells), "--results", where])
+    return shell([*words, *_repeats(bench, cells, sets), "--results", where])
 
 
-def _repeats(bench: Bench, cells: Sequence[Cell]) -> list[object]:
+def _repeats(bench: Bench, cells: Sequence[Cell], sets: int) -> list[object]:
     """The options that say how often cells are done: sets of each, or class orders, and steps if not stated."""
     if not incremental(cells[0]):
-        return ["--repetitions", bench.repetitions]
+        return ["--repetitions", sets]
     steps = ["--steps", bench.steps] if any(cell.steps is None for cell in cells) else []
     return [*steps, "--orders", bench.orders]
