@@ -208,7 +208,7 @@ class Run:
             if any(theirs.get(k) != mine[k] for k in _FREE):
                 with atomic(self.out / "settings.json") as temporary:
                     temporary.write_text(json.dumps(mine, indent=2) + "\n")
-            if not theirs:
+            if not self._files.begun():
                 leave(self.out / _RECIPES, self._condensations(self.settings.methods))
             mend(path)
             return Records(r for r in read(path) if r["order"] < self.settings.stream.orders)

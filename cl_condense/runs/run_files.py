@@ -40,6 +40,11 @@ class RunFiles:
         path = self._checkpoints / f"{_name(units[0])}-{units[0].trainer}.train.checkpoint"
         return Checkpoint(path, {"units": [[*unit] for unit in units]}, strict=False)
 
+    def begun(self) -> bool:
+        """Whether anything was condensed for the run."""
+        left = [*(self.out / MEMORY).glob("*"), *self._checkpoints.glob("*")]
+        return bool(left) or (self.out / "records.jsonl").exists()
+
     def sweep(self, last: Iterable[Unit] = ()) -> None:
         """Takes away what done work left: checkpoints, pools, and memories of steps before the last ones."""
         for unit in last:

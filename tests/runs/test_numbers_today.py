@@ -62,7 +62,7 @@ def test_a_run_from_before_numbers_were_kept_goes_on(data, tmp_path):
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"dm": 3, "random": {}}', '{"dm": {}, "random": {}}'])
 def test_a_damaged_file_of_numbers_is_one_line(text, data, tmp_path):
-    Run(TINY, *data, tmp_path)
+    stopped(Run(TINY, *data, tmp_path), after=1)
     (tmp_path / "recipes.json").write_text(text)
     with pytest.raises(ValueError, match=r"give another --out") as error:
         Run(TINY, *data, tmp_path)()
