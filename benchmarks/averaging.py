@@ -2,10 +2,10 @@
 
     python benchmarks/averaging.py --data ~/data --method dm --ipc 10 --json averaging.json
 
-Each draw condenses training images once by economy; at the start of the quiet end of each --iterations it goes on
-with the last images, and with their mean over each share of the iterations before, as ``Quiet.averaged`` has it.
-Networks trained on what comes of it, of the same weights and mini-batches for all, are tested on other training
-images. Seconds are of the CPU, and of one condensation: the iterations before the end, then those of the end.
+Each draw condenses training images once by economy; where the quiet end of each --iterations begins it goes on
+with the last images, and with their mean over each share of the iterations before, as ``Quiet.averaged`` has
+it. Networks trained on what comes of it, of the same weights and mini-batches for all, are tested on other
+training images. Seconds are of the CPU, and of one condensation: the iterations before the end and its own.
 """
 
 import json
@@ -30,7 +30,7 @@ from cl_condense.training.evaluate import score
 class Draw:
     """One condensation, that goes on in several ways from the starts of their quiet ends."""
 
-    def __init__(self, parts, settings, seed, iterations, shares, pools):
+    def __init__(self, parts, settings, seed, *, iterations, shares, pools):
         self.fit, self.held = parts
         self.settings, self.seed, self.pools = settings, seed, pools
         self.network = MakeConvNet(self.fit.shape, settings.main.width, settings.main.depth)
@@ -115,7 +115,7 @@ def cpu_seconds(work):
 @click.option("--width", default=128, show_default=True)
 @click.option("--compile", "compiled", is_flag=True, help="Networks through torch.compile.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="A file for all accuracies.")
-def main(dataset, data, method, iterations, shares, draws, pools, fit, held, json_file, **given) -> None:
+def main(*, dataset, data, method, iterations, shares, draws, pools, fit, held, json_file, **given) -> None:
     torch.set_num_threads(1)
     made, rows = origin("cpu"), []
     settings = RunConfig.of(dataset, (method,), **DEFAULTS.get(dataset, {}) | given | {"economy": True})
@@ -123,7 +123,7 @@ def main(dataset, data, method, iterations, shares, draws, pools, fit, held, jso
     head = {"kind": "averaging", "command": command_line("python benchmarks/averaging.py"), **made, "seed": 0}
     own = {"dataset": dataset, "method": method, "fit": fit, "held": held, "draws": draws, **given}
     for seed in draws:
-        for row in Draw(parts, settings, seed, iterations, shares, pools).rows():
+        for row in Draw(parts, settings, seed, iterations=iterations, shares=shares, pools=pools).rows():
             rows.append(row)
             accuracy = ", ".join(f"{100 * each:.1f}" for each in row["accuracies"])
             print(

@@ -67,7 +67,7 @@ class Learned:
             self._labels(rate)
 
     def average(self, count: int, of: int) -> None:
-        """Adds what is learned to its sum, as the ``count``-th of so many; the last becomes their mean, at rest."""
+        """Adds what is learned to its sum, as the ``count``-th of so many; after the last it is their mean."""
         learned = self._averaged()
         if count == 1:
             self._sums = [each.clone() for each in learned]
@@ -111,9 +111,7 @@ class Learned:
     def restore(self, state: State, begun: bool, averaging: bool) -> State:
         """Goes on where a state of all classes is; its part of this rank.
 
-        Args:
-            begun: whether that is after a step.
-            averaging: whether it is within iterations that are averaged.
+        ``begun`` says whether that is after a step, ``averaging`` whether within iterations that are averaged.
 
         Raises:
             ValueError: for pixels beyond sense; and what a state of another shape leads to.

@@ -221,7 +221,9 @@ def numbers_of(settings: Values) -> str:
             parts.append(f"a pool of {size} {kind}{wide} of {epochs} epoch{'s' * (epochs != 1)}")
     quiet = settings.get("quiet") or {"share": 0}
     if last := round(quiet["share"] * iterations):
+        mean = round(quiet.get("averaged", 0) * (iterations - last))
         parts.append(
-            f"the last {last:,} with {quiet['real_per_class']:,} real images at {quiet['rate']:g} of the rate"
+            f"the last {last:,}{f' from the mean of the {mean:,} before' * bool(mean)} with "
+            f"{quiet['real_per_class']:,} real images at {quiet['rate']:g} of the rate"
         )
     return ", ".join(parts)
