@@ -9,12 +9,12 @@ training images. Seconds are of the CPU, and of one condensation: the iterations
 """
 
 import json
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import click
 import torch
+from economy import cpu_seconds
 
 from cl_condense.condensation.engine import Condensation
 from cl_condense.data.datasets import load
@@ -89,12 +89,6 @@ class Draw:
     def _job(self, iterations):
         made = {"ipc": self.settings.main.ipc, "network": self.network, "seed": self.seed, "pools": self.pools}
         return Condensation(self.fit, self._of(iterations), **made)
-
-
-def cpu_seconds(work):
-    start = time.process_time()
-    work()
-    return time.process_time() - start
 
 
 @click.command()

@@ -307,6 +307,25 @@ def precision(record):
     return _table(heads, rows)
 
 
+def averaging(record):
+    """A row a number of iterations and share: over all draws, and beside the last images network by network."""
+    rows = {}
+    for row in record["rows"]:
+        own = rows.setdefault((row["iterations"], row["averaged"]), {"seconds": [], "accuracies": []})
+        for name, seen in own.items():
+            seen.append(row[name])
+    lines = []
+    for (iterations, share), own in rows.items():
+        apart = 100 * (np.array(own["accuracies"]) - rows[iterations, 0]["accuracies"]).flatten()
+        error = apart.std(ddof=1) / np.sqrt(len(apart))
+        more = f"{apart.mean():+.2f} ± {error:.2f}" if share else "-"
+        seconds = f"{np.mean(own['seconds']):.0f}"
+        begins = f"the mean of the last {100 * share:g} %" if share else "the last images"
+        lines.append((f"{iterations:,}", begins, seconds, _percent(own["accuracies"]), more, len(apart)))
+    heads = ("iterations", "the end begins with", "CPU seconds", "accuracy", "by network, ± its error", "n")
+    return _table((f"`{record['settings']['method']}`: {heads[0]}", *heads[1:]), lines)
+
+
 def grids(record):
     """A row a number of workers: seconds of the grid, and of them the share of the first row's."""
     rows = []
@@ -344,6 +363,7 @@ FORMS = {
     "codecs": ("equal_bytes", _codecs),
     "compositions": ("compositions", _compositions),
     "economy": ("economy", _economy),
+    "averaging": ("averaging", averaging),
     "equal_bytes": ("equal_bytes", _equal_bytes),
     "speed": ("speed", _speed),
     "grids": ("grids", grids),

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,11 +12,16 @@ from cl_condense.common.rng import Purpose
 from cl_condense.condensation.engine import Condensation
 from cl_condense.condensation.sources.contract import SourceContext
 from cl_condense.data import datasets
+from cl_condense.data.held_out import split
 from cl_condense.data.imageset import ImageSet
 from cl_condense.methods.condense import condense
 from cl_condense.methods.registry import build
 from cl_condense.networks.convnet import MakeConvNet
+from cl_condense.runs.build import method_for, training_for
+from cl_condense.runs.defaults import DEFAULTS
+from cl_condense.runs.run_config import RunConfig
 from cl_condense.training.augment import DSA
+from cl_condense.training.evaluate import score
 from cl_condense.training.protocol import Training
 from cl_condense.training.train import train
 
@@ -248,6 +254,36 @@ def test_economy_says_when_each_way_comes_within_a_point_of_the_best(load):
     rows = [{"way": way, "seconds": at, "iterations": 1, "accuracies": [x, x]} for way, at, x in seen]
     said = load("forms")._economy({"settings": {"method": "dm"}, "rows": rows}).splitlines()[-1]
     assert said.endswith("within a point of the best, 60.0: a, 30; b, more than 90; c, 7.")
+
+
+def test_averaging_shares_what_is_before_the_end_and_does_what_the_engine_does(load, tmp_path):
+    path = tmp_path / "averaging.json"
+    few = "--dataset digits --fit 12 --held 4 --epochs 1 --ipc 2 --width 4 --networks 2 --draw 3"
+    ways = "--iterations 12 --iterations 6 --share 0 --share 0.5"
+    result = CliRunner().invoke(load("averaging").main, [*few.split(), *ways.split(), "--json", str(path)])
+    assert result.exit_code == 0, result.output
+    record = json.loads(path.read_text())
+    rows = record["rows"]
+    assert [(r["iterations"], r["averaged"]) for r in rows] == [(6, 0), (6, 0.5), (12, 0), (12, 0.5)]
+    few = {"ipc": 2, "width": 4, "networks": 2, "epochs": 1, "economy": True}
+    s = RunConfig.of("digits", ("dm",), **DEFAULTS["digits"] | few)
+    fit, held = split(datasets.load("digits")[0], 12, 4)
+    network = MakeConvNet(fit.shape, 4, s.main.depth)
+    for row in rows:
+        made = method_for(s.main)
+        made = replace(made, iterations=row["iterations"], quiet=replace(made.quiet, averaged=row["averaged"]))
+        images, labels = condense(fit, made, ipc=2, network=network, seed=3).decode()
+        how = {"training": training_for(s.train), "networks": 2, "keys": (0,), "network": network}
+        assert row["accuracies"] == score(images, labels, held, **how).double().tolist()
+    table = load("forms").show(record, "averaging", "x", first=False).splitlines()
+    assert [len(line.split("|")) for line in table] == [8] * 6
+    assert table[-1].startswith("| 12 | the mean of the last 50 % |")
+
+
+def test_averaging_of_a_method_without_a_quiet_end_is_refused(load):
+    result = CliRunner().invoke(load("averaging").main, ["--dataset", "digits", "--method", "dc", "--ipc", "1"])
+    assert result.exit_code == 2
+    assert "Error: dc has no quiet end: take another method, such as dm" in result.output
 
 
 def test_less_work_writes_a_row_a_way_and_time(load, tmp_path):
