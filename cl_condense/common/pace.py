@@ -27,11 +27,13 @@ class Pace:
         """Takes in where something is at a time in seconds.
 
         Of a single unit whose stages follow one another each has a pace of its own: of several units the last
-        four say what a unit takes with all of its stages, one has no other to learn from.
+        four say what a unit takes with all of its stages, one has no other to learn from. A stage that was over
+        at once, such as that of a coreset, starts no clock: the first step of the next one may compile.
         """
-        if progress.total == 1 and progress.stage != self._stage:
+        if progress.stage != self._stage:
             self._stage = progress.stage
-            self._seen.clear()
+            if progress.total == 1 or self.span < _APART[0]:
+                self._seen.clear()
         self.saw(now, progress.done)
 
     def saw(self, now: float, done: float) -> None:

@@ -37,6 +37,18 @@ def test_a_stage_that_is_short_after_one_that_was_long_is_looked_at_by_itself():
     assert lines == []
 
 
+def test_a_stage_that_is_over_at_once_starts_no_clock():
+    """A coreset's, before networks that compile: else their minute is the pace of 20 units."""
+    now, lines = 0.0, []
+    tell = Foresight("x", lambda line: lines.append((now, line)), lambda: now)
+    tell(Progress("condensing", 0.5, 20))
+    now = 80.0
+    for step in range(1, 61):
+        now += 1.0
+        tell(Progress("training", 0.5 + step / 1000, 20))
+    assert lines == [(111.0, "Hint: about 5 h 24 min left on this CPU; x")]
+
+
 def test_half_a_minute_is_one_of_the_stage_whose_pace_it_is():
     """Of a single unit: its second stage begins with a pace that says little."""
     now, lines = 0.0, []
