@@ -60,7 +60,7 @@ ECONOMY = Economy(
     iterations=2_500,
     real_per_class=64,
     reuse=10,
-    quiet=Quiet(0.16, 0.1, 256),
+    quiet=Quiet(0.16, 0.1, 256, averaged=0.5),
     pool=5,
     pool_epochs=20,
     beside=Beside(size=2, epochs=8, width=0.125),
