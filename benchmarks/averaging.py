@@ -1,11 +1,11 @@
-"""Whether the quiet end should begin with a mean of the images before it, on held-out images.
+"""Whether the quiet end should begin with the mean of the images before it, on held-out images.
 
     python benchmarks/averaging.py --data ~/data --method dm --ipc 10 --json averaging.json
 
 Each draw condenses training images once by economy; where the quiet end of each --iterations begins it goes on
-with the last images, and with their mean over each share of the iterations before, as ``Quiet.averaged`` has
-it. Networks trained on what comes of it, of the same weights and mini-batches for all, are tested on other
-training images. Seconds are of the CPU, and of one condensation: the iterations before the end and its own.
+with the last images, and with their mean over each share of the iterations before, at rest. Networks trained on
+what comes of it, of the same weights and mini-batches for all, are tested on other training images. Seconds are
+of the CPU, and of one condensation: the iterations before the end and its own.
 """
 
 import json

@@ -136,8 +136,6 @@ class Condensation:
             losses.append(self._gradient(terms, looks))
             self._learned.step(done, phase.rate, last=terms is turns[-1])
         self.iteration += 1
-        if summed := phase.summed(self.iteration):
-            self._learned.average(summed, phase.averaged)
         if self.iteration == self.iterations or self.iteration % _CHECK_EVERY == 1:
             self._learned.check(self.iteration)
         return _total(losses)
@@ -189,8 +187,7 @@ class Condensation:
         """
         try:
             iteration = numbers.whole("iteration", state["iteration"].item(), 0, self.iterations)
-            summed = self.recipe.phase(iteration).summed(iteration)
-            state = self._learned.restore(state, begun=iteration > 0, averaging=summed > 0)
+            state = self._learned.restore(state, begun=iteration > 0)
             self.iteration = iteration
             for i, source in enumerate(self._sources.values()):
                 own = f"networks.{i}."

@@ -55,11 +55,6 @@ class LabelStep:
         self._sgd.param_groups[0]["lr"] = self._lr * rate
         self._sgd.step()
 
-    def rest(self) -> None:
-        """Takes the momentum away."""
-        if (buffer := self._sgd.state[self.numbers].get("momentum_buffer")) is not None:
-            buffer.zero_()
-
     def state(self) -> State:
         buffer = self._sgd.state[self.numbers].get("momentum_buffer")
         return {"labels": self.numbers} | ({} if buffer is None else {"labels_momentum": buffer})

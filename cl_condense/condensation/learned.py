@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 from cl_condense.common.checkpoint import State
@@ -17,8 +16,7 @@ from cl_condense.condensation.soundness import ABSURD, check_finite
 from cl_condense.condensation.storage import decode, kept
 from cl_condense.data.imageset import ImageSet
 
-_SUMS = ("pixels_sum", "labels_sum")
-_BY_CLASS = ("pixels", "momentum", "labels", "labels_momentum", *_SUMS)  # what is shared out of a state
+_BY_CLASS = ("pixels", "momentum", "labels", "labels_momentum")  # what is shared out of a state
 
 
 class Learned:
@@ -37,7 +35,6 @@ class Learned:
             check_classes(real.class_ids)
             start = recipe.labels.start(len(real.class_ids), ipc, real.device)
             self._labels = LabelStep(recipe.labels, share.cut(start).contiguous())
-        self._sums: list[Tensor] = []
 
     @property
     def ipc(self) -> int:
@@ -66,25 +63,6 @@ class Learned:
         if self._labels:
             self._labels(rate)
 
-    def average(self, count: int, of: int) -> None:
-        """Adds what is learned to its sum, as the ``count``-th of so many; after the last it is their mean."""
-        learned = self._averaged()
-        if count == 1:
-            self._sums = [each.clone() for each in learned]
-        else:
-            torch._foreach_add_(self._sums, learned)
-        if count < of:
-            return
-        for each, total in zip(learned, self._sums, strict=True):
-            torch.div(total, of, out=each)
-        self._sums = []
-        self._step.rest()
-        if self._labels:
-            self._labels.rest()
-
-    def _averaged(self) -> list[Tensor]:
-        return [self._pixels, *([self._labels.numbers] if self._labels else [])]
-
     def check(self, iteration: int) -> None:
         """Raises ValueError for what is no more finite."""
         check_finite(self._pixels, self._recipe, iteration, self._labels.numbers if self._labels else None)
@@ -101,17 +79,14 @@ class Learned:
     def own(self) -> State:
         """Of the classes of this rank."""
         labels = self._labels.state() if self._labels else {}
-        sums = dict(zip(_SUMS, self._sums, strict=False))
-        return {"pixels": self._pixels, **self._step.state(), **labels, **sums}
+        return {"pixels": self._pixels, **self._step.state(), **labels}
 
     def collected(self) -> State:
         """Of the classes of all ranks, on their leader."""
         return {name: self._share.collected(each) for name, each in self.own().items()}
 
-    def restore(self, state: State, begun: bool, averaging: bool) -> State:
-        """Goes on where a state of all classes is; its part of this rank.
-
-        ``begun`` says whether that is after a step, ``averaging`` whether within iterations that are averaged.
+    def restore(self, state: State, begun: bool) -> State:
+        """Goes on where a state of all classes is, ``begun`` says whether after a step; its part of this rank.
 
         Raises:
             ValueError: for pixels beyond sense; and what a state of another shape leads to.
@@ -123,8 +98,6 @@ class Learned:
         self._step.restore(state, begun=begun)
         if self._labels:
             self._labels.restore(state)
-        learned = zip(_SUMS, self._averaged(), strict=False) if averaging else ()
-        self._sums = [torch.empty_like(each).copy_(state[name]) for name, each in learned]
         return state
 
     def result(self) -> CondensedSet:

@@ -57,15 +57,6 @@ class PixelStep:
         self._sgd.step()
         if recipe.space == "unit" and last:
             self._pixels.clamp_(self._black, self._white)
-        self._keep()
-
-    def rest(self) -> None:
-        """Takes the momentum away, and leaves the images that are kept as they are, to the bit."""
-        if (buffer := self._sgd.state[self._pixels].get("momentum_buffer")) is not None:
-            buffer.zero_()
-        self._keep()
-
-    def _keep(self) -> None:
         if self._kept:
             self._pixels.flatten(0, 1).index_copy_(0, *self._kept)
 

@@ -17,9 +17,6 @@ class Quiet:
         share: of the iterations, above 0 and below 1, rounded to whole iterations.
         rate: what the learning rate is multiplied by, above 0 and at most 1.
         real_per_class: real images in a step there, or all of a class that has fewer.
-        averaged: share of the iterations before, the last ones, whose mean of the images it begins with, at
-            rest; 0: it goes on from the last of them. Averaging of iterates (Polyak and Juditsky, 1992) takes
-            away what a constant rate leaves of noise.
 
     Raises:
         ValueError: for a number out of its range.
@@ -28,14 +25,11 @@ class Quiet:
     share: float
     rate: float
     real_per_class: int | Tuned
-    averaged: float = 0.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "share", finite("share of the quiet end", self.share, above=0, below=1))
         object.__setattr__(self, "rate", finite("rate of the quiet end", self.rate, above=0, at_most=1))
         check_whole(self, "real_per_class")
-        averaged = finite("averaged share before the quiet end", self.averaged, at_least=0, at_most=1)
-        object.__setattr__(self, "averaged", averaged)
 
     def start(self, iterations: int) -> int:
         """The first of its iterations, from 0."""
@@ -47,15 +41,9 @@ class Phase(NamedTuple):
 
     Attributes:
         rate: what the recipe's rate is multiplied by.
-        averaged: its last iterations, so many, at whose end the images become their mean over these.
     """
 
     start: int
     stop: int
     real_per_class: int
     rate: float = 1.0
-    averaged: int = 0
-
-    def summed(self, done: int) -> int:
-        """Iterations that are to be averaged, of those done."""
-        return max(0, done - self.stop + self.averaged)

@@ -246,9 +246,7 @@ class Recipe:
             return (Phase(0, iterations, real),)
         start = self.quiet.start(iterations)
         end = Phase(start, iterations, settled(self.quiet.real_per_class), self.quiet.rate)
-        averaged = round(self.quiet.averaged * start) if start < iterations else 0
-        before = Phase(0, start, real, averaged=averaged)
-        return tuple(phase for phase in (before, end) if phase.start < phase.stop)
+        return tuple(phase for phase in (Phase(0, start, real), end) if phase.start < phase.stop)
 
     def phase(self, iteration: int) -> Phase:
         """The phase of an iteration; after the last one the last."""

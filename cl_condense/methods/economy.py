@@ -60,7 +60,7 @@ ECONOMY = Economy(
     iterations=2_500,
     real_per_class=64,
     reuse=10,
-    quiet=Quiet(0.16, 0.1, 256, averaged=0.5),
+    quiet=Quiet(0.16, 0.1, 256),
     pool=5,
     pool_epochs=20,
     beside=Beside(size=2, epochs=8, width=0.125),
@@ -221,9 +221,7 @@ def numbers_of(settings: Values) -> str:
             parts.append(f"a pool of {size} {kind}{wide} of {epochs} epoch{'s' * (epochs != 1)}")
     quiet = settings.get("quiet") or {"share": 0}
     if last := round(quiet["share"] * iterations):
-        mean = round(quiet.get("averaged", 0) * (iterations - last))
         parts.append(
-            f"the last {last:,}{f' from the mean of the {mean:,} before' * bool(mean)} with "
-            f"{quiet['real_per_class']:,} real images at {quiet['rate']:g} of the rate"
+            f"the last {last:,} with {quiet['real_per_class']:,} real images at {quiet['rate']:g} of the rate"
         )
     return ", ".join(parts)

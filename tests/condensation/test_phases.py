@@ -20,8 +20,6 @@ METHODS = ["dm", "ddm", "datadam", "m3d"]
 """Of several kinds: means, style, attention, class steps with clamped pixels."""
 
 QUIET = Quiet(0.5, 0.1, 8)
-AVERAGED = replace(QUIET, averaged=0.6)
-"""Of ten iterations the third to the fifth."""
 
 
 def problem(per_class=12):
@@ -55,24 +53,10 @@ def test_the_quiet_end_is_the_share_of_the_iterations():
     assert found == [64, 64, 256, 256, 256]
 
 
-def test_the_averaged_share_is_of_the_iterations_before_the_end():
-    made = replace(build("dm", iterations=2500), quiet=Quiet(0.16, 0.1, 256, averaged=0.5)).settled(10)
-    before, end = made.phases()
-    assert (before.averaged, end.averaged) == (1050, 0)
-    assert [before.summed(done) for done in (0, 1050, 1051, 2100)] == [0, 0, 1, 1050]
-    assert [end.summed(done) for done in (2101, 2500)] == [0, 0]
-
-
 @pytest.mark.parametrize(("iterations", "share", "found"), [(2, 0.16, [2]), (1, 0.9, [1]), (3, 0.5, [1, 2])])
 def test_a_phase_without_iterations_is_none(iterations, share, found):
     made = replace(build("dm", iterations=iterations), quiet=Quiet(share, 0.5, 8)).settled(1)
     assert [phase.stop - phase.start for phase in made.phases()] == found
-
-
-def test_without_an_end_nothing_is_averaged():
-    made = recipe(quiet=Quiet(0.16, 0.1, 8, averaged=1), iterations=2)
-    assert made.settled(1).phases() == (Phase(0, 2, 4),)
-    assert torch.equal(finish(job(made)), finish(job(replace(made, quiet=None))))
 
 
 def test_a_quiet_number_may_be_chosen_by_the_budget():
@@ -81,12 +65,11 @@ def test_a_quiet_number_may_be_chosen_by_the_budget():
     assert [made.settled(ipc).phases()[-1].real_per_class for ipc in (1, 10)] == [16, 32]
 
 
-@pytest.mark.parametrize("quiet", [QUIET, AVERAGED])
 @pytest.mark.parametrize(("name", "reuse"), [*((n, r) for n in METHODS for r in (1, 4)), ("idm", 1)])
-def test_an_interruption_around_the_boundary_ends_bit_equal(name, reuse, quiet):
-    made = recipe(name, reuse=reuse, quiet=quiet)
+def test_an_interruption_around_the_boundary_ends_bit_equal(name, reuse):
+    made = recipe(name, reuse=reuse)
     whole, states = job(made), {}
-    for at in (1, 2, 3, 4, 5, 6, 9):
+    for at in (1, 4, 5, 6, 9):
         while whole.iteration < at:
             whole.step()
         states[at] = {k: v.clone() for k, v in whole.state().items()}
@@ -96,43 +79,6 @@ def test_an_interruption_around_the_boundary_ends_bit_equal(name, reuse, quiet):
         again.restore(state)
         assert again.iteration == at
         assert torch.equal(finish(again), expected), f"interrupted after {at}"
-
-
-@pytest.mark.parametrize("name", ["dm", "m3d", "frepo+labels"])
-def test_the_end_begins_with_the_mean_of_what_was_learned_at_rest(name):
-    """With class steps and clamped pixels, and with learned labels."""
-    made = recipe(name, quiet=AVERAGED)
-    loud, averaged, seen = job(replace(made, quiet=QUIET)), job(made), []
-    while loud.iteration < 5:
-        loud.step()
-        averaged.step()
-        seen.append({k: v.clone() for k, v in loud.state().items() if k in ("pixels", "labels")})
-        assert ("pixels_sum" in averaged.state()) == (loud.iteration in (3, 4))
-    found = averaged.state()
-    assert found.keys() == loud.state().keys()
-    for part in seen[0]:
-        torch.testing.assert_close(found[part], sum(each[part] for each in seen[2:]) / 3)
-        assert not torch.equal(found[part], seen[-1][part])
-    assert not any(bool(found[k].any()) for k in ("momentum", "labels_momentum") if k in found)
-
-
-def test_images_that_are_kept_are_their_own_mean_to_the_bit():
-    work = job(recipe("ld", quiet=AVERAGED))
-    begun = work.result().pixels
-    assert torch.equal(finish(work), begun)
-
-
-@pytest.mark.parametrize(("of", "at"), [(AVERAGED, 4), (QUIET, 4), (AVERAGED, 6)])
-def test_the_sum_is_in_a_state_where_it_belongs_and_nowhere_else(of, at):
-    work = job(recipe(quiet=of))
-    while work.iteration < at:
-        work.step()
-    state = work.state()
-    other = {k: v for k, v in state.items() if k != "pixels_sum"}
-    if other.keys() == state.keys():
-        other["pixels_sum"] = state["pixels"]
-    with pytest.raises(ValueError, match=r"does not fit this one: .*pixels_sum"):
-        job(recipe(quiet=of)).restore(other)
 
 
 def test_more_real_images_and_the_lower_rate_come_at_the_boundary(monkeypatch):
@@ -233,7 +179,6 @@ BAD = [
     *[("share", value) for value in (0, 1, -0.1, 1.5, math.nan, math.inf, True, "half", None)],
     *[("rate", value) for value in (0, -1, 1.5, math.nan, math.inf, True, "low", None)],
     *[("real_per_class", value) for value in (0, -1, 1.5, math.nan, True, "256", None)],
-    *[("averaged", value) for value in (-0.1, 1.5, math.nan, True, "half", None)],
 ]
 
 
@@ -248,6 +193,5 @@ def test_scalars_of_other_packages_are_numbers():
 
 
 def test_settings_have_it_as_plain_data():
-    numbers = {"share": 0.5, "rate": 0.1, "real_per_class": 8, "averaged": 0.6}
-    assert recipe(quiet=AVERAGED).settings()["quiet"] == {"kind": "Quiet", **numbers}
+    assert recipe().settings()["quiet"] == {"kind": "Quiet", "share": 0.5, "rate": 0.1, "real_per_class": 8}
     assert build("dm").settings()["quiet"] is None

@@ -14,13 +14,12 @@ from cl_condense.condensation.shares import shared_out
 
 SCRIPT = Path(rank_processes.__file__)
 EXACT = "dm,ddm,m3d,datadam,idm,dm+iid,dance,large dance,mixing dm,cafe,frepo,dd,ld,frepo+labels".split(",")
-EXACT.append("quiet m3d")
 """Bit for bit: of each class alone, or compared and trained in one order."""
 
 ROUNDED = ["dcc", "idc"]
 """Weights' gradients of several classes are computed together, a few at a time, and added up by rank."""
 
-RESUMED = ["dm", "quiet dm", "large dance", "large idm", "dcc", "frepo+labels"]
+RESUMED = ["dm", "large dance", "large idm", "dcc", "frepo+labels"]
 
 
 def codes(*works):

@@ -48,9 +48,7 @@ LESS = {
 
 LESS_OF_TABLE = {"--method": ["random", "dm"], "--real-per-class": 4, "--epochs": 1, "--width": 4}
 
-LITTLE = ECONOMY._replace(
-    iterations=100, real_per_class=8, quiet=Quiet(0.16, 0.1, 16, 0.5), pool=2, pool_epochs=1
-)
+LITTLE = ECONOMY._replace(iterations=100, real_per_class=8, quiet=Quiet(0.16, 0.1, 16), pool=2, pool_epochs=1)
 """Economy for Python: as it is, but of fewer iterations and real images."""
 
 MADE, SIDE = 52, 16

@@ -29,7 +29,7 @@ def test_what_has_an_economy():
 def test_a_method_with_untrained_networks_starts_noisy_and_ends_quietly(name):
     found, paper = settled(name), build(name, "cifar10").settled(10)
     assert (found.iterations, found.real_per_class, found.reuse) == (2500, 64, 10)
-    assert (found.source, found.quiet) == (RandomNets(10), Quiet(0.16, 0.1, 256, 0.5))
+    assert (found.source, found.quiet) == (RandomNets(10), Quiet(0.16, 0.1, 256))
     same = replace(found, source=paper.source, iterations=20_000, real_per_class=256, reuse=1, quiet=None)
     assert same == paper
 
@@ -41,7 +41,7 @@ def test_a_queue_keeps_a_network_for_as_long_and_trains_in_between(name, ipc, pu
     assert (found.iterations, found.real_per_class, found.reuse) == (2500, 64, 10)
     assert found.source == replace(paper.source, steps=10)
     assert (found.source.push_every, found.source.train_steps) == (push, 10)
-    assert found.quiet == Quiet(0.16, 0.1, 256, 0.5)
+    assert found.quiet == Quiet(0.16, 0.1, 256)
     kept = {name: getattr(paper, name) for name in ("iterations", "real_per_class", "source")}
     assert replace(found, reuse=1, quiet=None, **kept) == paper
 
@@ -102,8 +102,8 @@ def test_a_method_with_a_pool_has_a_smaller_one_in_the_place_of_reuse(name):
 
 
 def test_a_quiet_end_has_no_more_real_images_than_the_paper():
-    assert settled("m3d").quiet == Quiet(0.16, 0.1, 128, 0.5)
-    assert settled("dm", real_per_class=32).quiet == Quiet(0.16, 0.1, 32, 0.5)
+    assert settled("m3d").quiet == Quiet(0.16, 0.1, 128)
+    assert settled("dm", real_per_class=32).quiet == Quiet(0.16, 0.1, 32)
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_a_term_with_networks_of_its_own_that_change_has_none():
 
 
 def test_the_numbers_are_said_in_a_few_words():
-    quiet = "the last 400 from the mean of the 1,050 before with 256 real images at 0.1 of the rate"
+    quiet = "the last 400 with 256 real images at 0.1 of the rate"
     said = f"2,500 iterations, 64 real images a class, reuse 10, {quiet}"
     assert numbers_of(settled("dm").settings()) == said
     assert numbers_of(build("dm").settled(10).settings()) == "20,000 iterations, 256 real images a class"

@@ -24,7 +24,6 @@ from cl_condense.common import checkpoint as checkpoints
 from cl_condense.common.checkpoint import Checkpoint
 from cl_condense.common.distributed import distributed
 from cl_condense.common.ranks import ALONE
-from cl_condense.condensation.phases import Quiet
 from cl_condense.condensation.sources.pool import BlendedPool
 from cl_condense.condensation.sources.standing import ModelQueue
 from cl_condense.condensation.sources.training import DynamicLoop, InnerLoop, RealTraining
@@ -47,8 +46,6 @@ LESS = {
 }
 SIDE = {"large": 20}
 """Of images; of the large ones networks of a CPU train one by one."""
-
-END = Quiet(0.5, 0.1, 12, averaged=0.7)
 
 NORM = {"mixing": "batch"}
 """Of networks, in which the images of a batch may depend on one another."""
@@ -92,12 +89,11 @@ def images(folder, stop, name, ranks=ALONE):
             raise Enough
 
     network = MakeConvNet(real.shape, width=8, depth=2, norm=norm)
-    recipe = replace(small(method), quiet=END if "quiet" in other else None)
     checkpoint = Checkpoint(folder / f"{name}.checkpoint", {"name": name})
     try:
         made = condense(
             real,
-            recipe,
+            small(method),
             ipc=2,
             network=network,
             ranks=ranks,
