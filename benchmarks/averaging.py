@@ -99,13 +99,15 @@ class Draw:
 @click.option(
     "--share", "shares", multiple=True, type=click.FloatRange(0, 1), default=(0.0, 0.5), show_default=True
 )
-@click.option("--draw", "draws", multiple=True, type=int, default=(0, 1), show_default=True, help="Seeds.")
+@click.option(
+    "--draw", "draws", multiple=True, type=click.IntRange(0), default=(0, 1), show_default=True, help="Seeds."
+)
 @click.option("--pools", type=click.Path(path_type=Path), help="Folder of trained pools, kept for other calls.")
 @click.option("--fit", default=4000, show_default=True, help="Images of each class to condense.")
 @click.option("--held", default=1000, show_default=True, help="Images of each class to evaluate on.")
 @click.option("--ipc", default=10, show_default=True)
 @click.option("--networks", default=3, show_default=True)
-@click.option("--epochs", default=200, show_default=True)
+@click.option("--epochs", default=1000, show_default=True)
 @click.option("--width", default=128, show_default=True)
 @click.option("--compile", "compiled", is_flag=True, help="Networks through torch.compile.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="A file for all accuracies.")
