@@ -67,15 +67,16 @@ def _methods(record):
 
 
 def _held_out(record):
-    """A row a method: augmented and plain training, seconds of a condensation, n."""
+    """A row a method: augmented and plain training, or one of them, seconds of a condensation, n."""
+    ways = [name for name in ("augmented", "plain") if any(name in row for row in record["rows"])]
     rows = []
     for row in record["rows"]:
         if "error" in row:
-            rows.append((f"`{row['method']}`", row["error"], "", "", ""))
+            rows.append((f"`{row['method']}`", row["error"], *[""] * (len(ways) + 1)))
             continue
-        found = [_percent(row[name]) for name in ("augmented", "plain")]
-        rows.append((f"`{row['method']}`", *found, _mean_seconds(row["seconds"]), np.size(row["augmented"])))
-    return _table(("method", "augmented", "plain", "seconds", "n"), rows)
+        found = [_percent(row[name]) for name in ways]
+        rows.append((f"`{row['method']}`", *found, _mean_seconds(row["seconds"]), np.size(row[ways[0]])))
+    return _table(("method", *ways, "seconds", "n"), rows)
 
 
 def _published(record):

@@ -2,15 +2,17 @@
 
     python benchmarks/held_out.py --method dm --method ddm --method later_ddm
     python benchmarks/held_out.py --dataset cifar10 --data ~/data --fit 300 --ipc 10 --method dm --method ddm
+    python benchmarks/held_out.py --dataset cifar10 --data ~/data --economy --method dm --method dm@lr=5
 
-Condenses some training images of each class once a seed, trains three networks on each result, and prints
+Condenses some training images of each class once a seed, trains --networks networks on each result, and prints
 the mean and std of their accuracies on other training images, for networks that train with augmentation and
 plainly, for the same number of epochs, and the seconds of a condensation. Settings that are not given are those
-of `cl-condense run`. --json keeps every accuracy.
+of `cl-condense run`, but for economy, which is for --economy. --json keeps every accuracy.
 """
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -31,33 +33,33 @@ from cl_condense.training.evaluate import score
 
 def accuracies(
     config: CondenseConfig,
-    train: TrainConfig,
+    trains: list[TrainConfig],
     parts: tuple[ImageSet, ImageSet],
     seed: int,
     changes: dict[str, float],
 ) -> tuple[torch.Tensor, float]:
-    """Accuracies [evaluation, network], and the seconds that condensation took."""
+    """Accuracies [way to train, network], and the seconds that condensation took."""
     fit, held = parts
-    network = MakeConvNet(fit.shape, train.width, train.depth)
+    network = MakeConvNet(fit.shape, trains[0].width, trains[0].depth)
     start = time.perf_counter()
     built = method_for(config if config.optimises else replace(config, iterations=None))
     built = built.with_settings(**changes) if built.optimises else built
     condensed = condense(fit, built, ipc=config.ipc or 1, network=network, seed=seed)
     seconds = time.perf_counter() - start
     found = []
-    for evaluation in EPOCHS:
-        training = training_for(replace(train, evaluation=evaluation))
+    for train in trains:
+        training = training_for(train)
         options = {"network": network, "training": training, "networks": train.networks, "keys": (seed,)}
         found.append(score(*condensed.to_train(), held, **options).double())
     return torch.stack(found), seconds
 
 
-def show(method: str, results: list[tuple[torch.Tensor, float]]) -> None:
+def show(method: str, results: list[tuple[torch.Tensor, float]], evaluations: Sequence[str]) -> None:
     """Prints mean and std of each evaluation."""
     pools = 100 * torch.cat([a for a, _ in results], 1)
     spreads = [
         f"{name} {pool.mean():.1f} ± {pool.std(unbiased=False):.1f}"
-        for name, pool in zip(EPOCHS, pools, strict=True)
+        for name, pool in zip(evaluations, pools, strict=True)
     ]
     seconds = sum(t for _, t in results) / len(results)
     print(f"{method}: {', '.join(spreads)} (n = {pools.shape[1]}), {seconds:.1f} s", flush=True)
@@ -74,20 +76,24 @@ def show(method: str, results: list[tuple[torch.Tensor, float]]) -> None:
 @click.option("--real-per-class", type=int)
 @click.option("--epochs", type=int)
 @click.option("--width", type=int)
+@click.option("--networks", type=int, help="Trained on each result.")
+@click.option("--evaluation", "evaluations", multiple=True, type=click.Choice([*EPOCHS]), default=[*EPOCHS])
+@click.option("--economy", is_flag=True, help="Condense by economy.")
+@click.option("--compile", "compiled", is_flag=True, help="Networks through torch.compile.")
 @click.option("--seeds", default=2, show_default=True)
 @click.option("--set", "changed", multiple=True, help="A number of the recipes, such as lr=0.5.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="A file for all accuracies.")
-def main(dataset, methods, seeds, changed, json_file, **given) -> None:
+def main(*, dataset, methods, seeds, evaluations, changed, json_file, **given) -> None:
     torch.set_num_threads(1)
     made = origin("cpu")
     changes = {name: float(value) for name, value in (pair.split("=") for pair in changed)}
     fit, held = given.pop("fit"), given.pop("held")
     images = load(dataset, given.pop("data"))[0]
     held = held or min(200, min(images.counts) - fit)
-    values = {"dataset": dataset, "economy": False} | DEFAULTS.get(dataset, {})
+    values = {"dataset": dataset} | DEFAULTS.get(dataset, {})
     values |= {k: v for k, v in given.items() if v is not None}
     config, train = CondenseConfig.of(values), TrainConfig.of(values)
-    parts = split(images, fit, held)
+    trains, parts = [replace(train, evaluation=each) for each in evaluations], split(images, fit, held)
     print(f"{dataset}: {fit} training images a class condensed to {config.ipc}, {held} others to evaluate on")
     chosen = {k: v for k, v in {**asdict(config), **asdict(train)}.items() if k != "method"}
     chosen |= {"methods": methods, "fit": fit, "held": held, "set": changes}
@@ -96,14 +102,14 @@ def main(dataset, methods, seeds, changed, json_file, **given) -> None:
     for method in methods:
         try:
             own = replace(config, method=method)
-            results = [accuracies(own, train, parts, seed, changes) for seed in range(seeds)]
+            results = [accuracies(own, trains, parts, seed, changes) for seed in range(seeds)]
         except ValueError as error:
             record["rows"].append({"method": method, "error": str(error)})
             print(f"{method}: {error}", flush=True)
         else:
-            each = {name: [a[i].tolist() for a, _ in results] for i, name in enumerate(EPOCHS)}
+            each = {name: [a[i].tolist() for a, _ in results] for i, name in enumerate(evaluations)}
             record["rows"].append({"method": method, **each, "seconds": [t for _, t in results]})
-            show(method, results)
+            show(method, results, evaluations)
         if json_file:  # after every method, since a stopped comparison does not go on
             json_file.write_text(json.dumps(record, indent=1) + "\n")
 

@@ -8,6 +8,9 @@ from cl_condense.common.progress import Progress
 
 WINDOW, STEPS = 30.0, 4
 """What counts as of late: this many seconds and this many steps at least."""
+_SHARE = 0.25
+"""Of a step, at its end, in which the clock that began there starts anew: work that is taken up a moment before
+its step is over still has all of the test before it."""
 _APART = 1.0, 0.05  # seconds and steps between moments that are kept: a window is a few dozen
 
 
@@ -40,6 +43,8 @@ class Pace:
         """Takes in that so many steps are done at a time in seconds; 0 steps say nothing."""
         if done <= 0:
             return
+        if self._seen and int(done) > int(self._last[1]) and done - self._seen[0][1] < _SHARE:
+            self._seen.clear()
         self._last = now, done
         if not self._seen or all(
             x - y >= z for x, y, z in zip(self._last, self._seen[-1], _APART, strict=True)

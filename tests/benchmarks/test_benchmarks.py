@@ -292,6 +292,27 @@ def test_averaging_of_a_method_without_a_quiet_end_is_refused(load):
     assert "Error: dc has no quiet end: take another method, such as dm" in result.output
 
 
+def test_held_out_condenses_by_economy_and_trains_in_the_way_that_is_asked_for(load, tmp_path):
+    path = tmp_path / "held_out.json"
+    few = "--fit 12 --held 4 --epochs 1 --ipc 2 --width 4 --networks 2 --seeds 2 --iterations 12".split()
+    ways = ["--economy", "--evaluation", "augmented", "--method", "dm@lr=0.5"]
+    result = CliRunner().invoke(load("held_out").main, [*few, *ways, "--json", str(path)])
+    assert result.exit_code == 0, result.output
+    record = json.loads(path.read_text())
+    few = {"ipc": 2, "width": 4, "networks": 2, "epochs": 1, "iterations": 12, "economy": True}
+    s = RunConfig.of("digits", ("dm@lr=0.5",), **DEFAULTS["digits"] | few)
+    fit, held = split(datasets.load("digits")[0], 12, 4)
+    network = MakeConvNet(fit.shape, 4, s.main.depth)
+    recipe = method_for(s.main)
+    assert recipe.quiet
+    for seed, own in enumerate(record["rows"][0]["augmented"]):
+        made = condense(fit, recipe, ipc=2, network=network, seed=seed)
+        how = {"training": training_for(s.train), "networks": 2, "keys": (seed,), "network": network}
+        assert own == score(*made.to_train(), held, **how).double().tolist()
+    head = load("forms").show(record, "held_out", "x", first=False).splitlines()[0]
+    assert head == "| method | augmented | seconds | n |"
+
+
 def test_less_work_writes_a_row_a_way_and_time(load, tmp_path):
     path = tmp_path / "less.json"
     few = "--seconds 0.02 --fit 6 --held 4 --epochs 1 --ipc 1 --width 4 --mark 1 --seeds 2".split()

@@ -49,6 +49,20 @@ def test_a_stage_that_is_over_at_once_starts_no_clock():
     assert lines == [(111.0, "Hint: about 5 h 24 min left on this CPU; x")]
 
 
+def test_work_taken_up_a_moment_before_its_step_is_over_starts_the_clock_with_the_next():
+    """What is left of the step is a few mini-batches and its test, which compiles: no pace of 47 steps."""
+    now, lines = 0.0, []
+    tell = Foresight("x", lambda line: lines.append((now, line)), lambda: now)
+    for stage, seconds, done in (
+        *(("training", 5.0, each) for each in (0.996, 0.998, 1.0)),
+        ("condensing", 40.0, 1.01),
+        *(("condensing", 1.0, 1.01 + step / 100) for step in range(1, 61)),
+    ):
+        now += seconds
+        tell(Progress(stage, done, 47))
+    assert lines == [(85.0, "Hint: about 76 min left on this CPU; x")]
+
+
 def test_half_a_minute_is_one_of_the_stage_whose_pace_it_is():
     """Of a single unit: its second stage begins with a pace that says little."""
     now, lines = 0.0, []
