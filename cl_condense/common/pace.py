@@ -9,7 +9,7 @@ from cl_condense.common.progress import Progress
 WINDOW, STEPS = 30.0, 4
 """What counts as of late: this many seconds and this many steps at least."""
 _SHARE = 0.25
-"""Of a step, at its end, in which the clock that began there starts anew: work that is taken up a moment before
+"""A step of which less was seen when it ends says nothing of the next: work that is taken up a moment before
 its step is over still has all of the test before it."""
 _APART = 1.0, 0.05  # seconds and steps between moments that are kept: a window is a few dozen
 
