@@ -111,7 +111,7 @@ def _try(made: AsStream, dataset: Items) -> None:
         return  # the buffer says what there is to say of such a stream
     try:
         with isolated(0):
-            found = made(image)
+            found = made(image.clone())  # which may be a view of the stream's own images
     except Exception as error:
         text = " ".join(str(error).split())[:120]
         raise ValueError(f"the stream's train_transform takes no tensors ({text}): {give}") from error

@@ -154,7 +154,8 @@ class CondensedBuffer(ExemplarsBuffer):
         self.num_workers = numbers.whole("num_workers", num_workers, 0)
         self._format = ItemFormat(tensor_labels=False, task_labels=True)
         self._shown: Shown | None = None
-        self._updated: tuple[weakref.ref[Theirs], int] | None = None  # by which, at which experience
+        # by which strategy, with which data, after how many experiences
+        self._updated: tuple[weakref.ref[Theirs], weakref.ref[Theirs], int] | None = None
 
     def __len__(self) -> int:
         """How many images are held and replayed."""
@@ -183,7 +184,7 @@ class CondensedBuffer(ExemplarsBuffer):
     @property
     def memory(self) -> CondensedSet | None:
         """All images that are held, or None before the first."""
-        return self.held.condensed
+        return _named(self.held.condensed)
 
     @property
     def buffer(self) -> Items:
@@ -215,11 +216,12 @@ class CondensedBuffer(ExemplarsBuffer):
 
         Plugins that share a memory call it one after another; the first of them is heard.
         """
-        clock = getattr(strategy, "clock", None)
-        now = (weakref.ref(strategy), clock.train_exp_counter) if clock else None
-        if now is None or now != self._updated:
-            self.post_adapt(strategy, strategy.experience)
-            self._updated = now
+        clock, exp = getattr(strategy, "clock", None), strategy.experience
+        if clock and self._was_heard(strategy, exp, clock.train_exp_counter):
+            return
+        self.post_adapt(strategy, exp)
+        if clock:
+            self._updated = weakref.ref(strategy), weakref.ref(exp.dataset), clock.train_exp_counter
 
     def post_adapt(self, agent_state: object, exp: Theirs) -> None:
         """Condenses an experience's classes into the memory; after an error the memory is what it was.
@@ -249,15 +251,13 @@ class CondensedBuffer(ExemplarsBuffer):
         if not new_data:
             return
         images, ids, form = read_items(new_data, self.num_workers)
-        memory = self.class_memory
         if isinstance(self.held, OnlineMemory):
             self.held.observe(images, ids, normalisation=self.normalisation)
         else:
             real = ImageSet.of(images, ids, normalisation=self.normalisation)
             del images
-            memory.update(real)
-        if memory.condensed and (names := pair_names(memory.condensed.class_ids)):
-            memory.condensed = replace(memory.condensed, names=names)
+            self.class_memory.update(real)
+        self.class_memory.condensed = _named(self.class_memory.condensed)
         tasks = form.task_labels or wants_task_labels(strategy)
         self._format = form._replace(task_labels=tasks if self.task_labels is None else self.task_labels)
         self._shown = None
@@ -287,7 +287,18 @@ class CondensedBuffer(ExemplarsBuffer):
     def _condense_waiting(self) -> None:
         if isinstance(self.held, OnlineMemory):
             self.held.condense()
+            self.class_memory.condensed = _named(self.class_memory.condensed)
             self._shown = None
+
+    def _was_heard(self, strategy: Theirs, exp: Theirs, count: int) -> bool:
+        """Whether the last update was with these data, after as many experiences."""
+        if self._updated is None:
+            return False
+        # Training that is interrupted counts for no experience, so that the count alone is that of the next one
+        # too. Streams make an experience anew each time they are asked, but of the same data.
+        by, data, before = self._updated
+        shown = getattr(exp, "dataset", None)
+        return shown is not None and data() is shown and by() is strategy and before == count
 
     def _shows(self) -> Shown:
         if self.memory is None:
@@ -303,6 +314,12 @@ class CondensedBuffer(ExemplarsBuffer):
 
     def __getstate__(self) -> Json:
         return self.__dict__ | {"_shown": None, "_updated": None}
+
+
+def _named(held: CondensedSet | None) -> CondensedSet | None:
+    """The set with the names ``(task, label)``, where there are tasks: what comes anew has none."""
+    names = pair_names(held.class_ids) if held else ()
+    return replace(held, names=names) if held and names and names != held.names else held
 
 
 def _check_sharing(adaptive_size: bool, total_num_classes: int | None) -> None:

@@ -128,7 +128,8 @@ class CondensedGDumb(SupervisedTemplate):
         images = images.to(self.device)
         job = TrainJob(self.networks, images, labels, keys)
         if self.trainer.goes_on:
-            seen = arrived([label_and_domain(i)[0] for i in self.buffer.class_memory.seen])
+            # Those that the networks know first: which of the images that wait is condensed first, is open.
+            seen = arrived([*self._seen, *(label_and_domain(i)[0] for i in self.buffer.held.seen)])
             job = going_on(self.networks, images, labels, before=self._seen, seen=seen, keys=keys)
             self._seen = seen
         told = within(f"experience {experience.current_experience + 1}", self.on_progress)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from avalanche.benchmarks.utils.data_loader import GroupBalancedInfiniteDataLoader
+from avalanche.models import avalanche_forward
 from avalanche.training.plugins import AGEMPlugin, GEMPlugin
 
 from cl_condense.common.kinds import check_kind
@@ -37,6 +38,8 @@ class CondensedAGEMPlugin(AGEMPlugin):
 class CondensedGEMPlugin(GEMPlugin):
     """GEM (Lopez-Paz and Ranzato, NeurIPS 2017) with condensed images of each experience's classes.
 
+    An experience of which no image is held any more, as ``reservoir`` may leave it, constrains nothing.
+
     Args:
         storage_policy: the memory.
         memory_strength: as in Avalanche's plugin.
@@ -58,8 +61,23 @@ class CondensedGEMPlugin(GEMPlugin):
         if memory is None:
             return
         images, ids = torch.stack([x for x, *_ in self.storage_policy.buffer]), memory.decode()[1]
+        self.memory_x, self.memory_y, self.memory_tid = {}, {}, {}
         for number, classes in enumerate(self._classes):
             mine = torch.isin(ids, torch.tensor(sorted(classes)))
-            pairs = torch.tensor([label_and_domain(int(i)) for i in ids[mine]])
-            self.memory_x[number] = images[mine]
-            self.memory_y[number], self.memory_tid[number] = pairs.unbind(1)
+            if mine.any():
+                pairs = torch.tensor([label_and_domain(int(i)) for i in ids[mine]])
+                self.memory_x[number] = images[mine]
+                self.memory_y[number], self.memory_tid[number] = pairs.unbind(1)
+
+    def before_training_iteration(self, strategy: Theirs, **kwargs: Theirs) -> None:
+        """A gradient for each experience of which there are images; Avalanche's wants images of every one."""
+        parameters = [*strategy.model.parameters()]
+        rows = [torch.empty(0, sum(p.numel() for p in parameters), device=strategy.device)]
+        strategy.model.train()
+        for number, tasks in self.memory_tid.items():
+            strategy.optimizer.zero_grad()
+            x, y = (those[number].to(strategy.device) for those in (self.memory_x, self.memory_y))
+            strategy._criterion(avalanche_forward(strategy.model, x, tasks), y).backward()
+            each = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+            rows.append(torch.cat([grad.flatten() for grad in each])[None])
+        self.G = torch.cat(rows)

@@ -97,7 +97,8 @@ class _Images(Dataset[tuple[Theirs, ...]]):
 
     def __getitem__(self, index: int) -> tuple[Theirs, ...]:
         label = self._labels[index]
-        return self._images[index], torch.tensor(label) if self._tensor_labels else label
+        image = self._images[index].clone()  # transforms may work in place
+        return image, torch.tensor(label) if self._tensor_labels else label
 
 
 def memory_dataset(

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from cl_condense.common import numbers
-from cl_condense.common.checkpoint import Checkpoint, Checkpoints
+from cl_condense.common.checkpoint import Checkpoints
 from cl_condense.common.devices import pick_device
 from cl_condense.common.kinds import check_call, check_flag, check_kind
 from cl_condense.common.paths import path_of
@@ -27,7 +27,7 @@ from cl_condense.data.imageset import ImageSet
 from cl_condense.data.parts import in_domain, label_and_domain
 from cl_condense.data.placing import lying, placed
 from cl_condense.memory.budgets import Budget, Shape
-from cl_condense.memory.condensing import condensed_to
+from cl_condense.memory.condensing import Parts, condensed_to
 from cl_condense.memory.contract import to_train_on
 from cl_condense.memory.reservoir import drawn
 from cl_condense.memory.returning import with_stored
@@ -208,7 +208,7 @@ class ClassMemory:
         """
         start = time.perf_counter()
         check_kind("experience", real, ImageSet, "an ImageSet, such as ImageSet.of(images, labels)")
-        parts = _Parts(checkpoints)
+        parts = Parts(checkpoints)
         real = real if domain is None else in_domain(real, domain)
         self._check(real)
         counts = dict(shown or zip(real.class_ids, real.counts, strict=True))
@@ -235,7 +235,7 @@ class ClassMemory:
         try:
             if self.condensed:
                 quotas = self._quotas(self.seen, {}, self.condensed.shape)
-                self.condensed = self._shrunk(quotas, _Parts())
+                self.condensed = self._shrunk(quotas, Parts())
         except ValueError:
             self.budget = before
             raise
@@ -252,10 +252,11 @@ class ClassMemory:
         Saved(self.condensed, self.seen, self.experiences, extra).write(path)
 
     def load(self, path: str | Path) -> Json:
-        """Takes over a saved memory and returns the extra entries.
+        """Takes over a saved memory, shrinks it to the budget, and returns the extra entries.
 
         Raises:
-            ValueError: for a file that is absent, damaged or not a memory, and for another codec.
+            ValueError: for a file that is absent, damaged or not a memory, for another codec, and for a budget
+                that does not hold an image of every class.
         """
         return self.take_over(Saved.read(path).checked(path), path)
 
@@ -278,12 +279,7 @@ class ClassMemory:
                 f"a set of {condensed.factor**2} images in one does not join those of {self.method.name}, with "
                 f"{factor**2}: take a method that stores them alike"
             )
-        try:
-            self.take_over(begun._replace(condensed=condensed.coded(self.codec)), "")
-            self.condensed = self._shrunk(self._quotas(self.seen, {}, condensed.shape), _Parts())
-        except ValueError:
-            self.condensed, self.seen, self.experiences = None, {}, 0
-            raise
+        self._begin(begun._replace(condensed=condensed.coded(self.codec)), shrunk=True)
 
     def notes(self) -> Json:
         """What a file says of it beside the images."""
@@ -296,9 +292,22 @@ class ClassMemory:
         codec = saved.condensed.codec
         if codec != self.codec:
             raise ValueError(f"{path} holds images as {codec}, not {self.codec}: give codec={codec!r} to go on")
+        # What fits stays as it is: a memory goes on as it would have without a file.
+        room = self.budget.images(len(saved.seen), codec, saved.condensed.shape)
+        self._begin(saved, shrunk=len(saved.condensed) > room)
+        return saved.extra
+
+    def _begin(self, saved: Saved, *, shrunk: bool) -> None:
+        """Holds what was saved, within the budget if it is to be; after an error what it held before."""
+        before = self.seen, self.experiences, self.condensed
         self.seen, self.experiences = saved.seen, saved.experiences
         self.condensed = saved.condensed if saved.seen else None
-        return saved.extra
+        try:
+            if shrunk:
+                self.condensed = self._shrunk(self._quotas(self.seen, {}, saved.condensed.shape), Parts())
+        except ValueError:
+            self.seen, self.experiences, self.condensed = before
+            raise
 
     def __getstate__(self) -> Json:
         return self.__dict__ | {"on_iteration": None, "_ranks": ALONE}
@@ -316,7 +325,7 @@ class ClassMemory:
                 f"{stored.mean} and std {stored.std}: make every ImageSet with one normalisation"
             )
 
-    def _shrunk(self, quotas: dict[int, int], parts: _Parts) -> CondensedSet | None:
+    def _shrunk(self, quotas: dict[int, int], parts: Parts) -> CondensedSet | None:
         """The memory of these classes, those above their quota made smaller."""
         if self.condensed is None or not quotas:
             return None
@@ -352,7 +361,7 @@ class ClassMemory:
     def _network(self, shape: Shape) -> MakeNetwork:
         return self.network or MakeConvNet(shape)
 
-    def _condensed(self, real: ImageSet, quotas: dict[int, int], seed: int, parts: _Parts) -> CondensedSet:
+    def _condensed(self, real: ImageSet, quotas: dict[int, int], seed: int, parts: Parts) -> CondensedSet:
         network = self._network(real.shape)
 
         def make(images: ImageSet, ipc: int) -> CondensedSet:
@@ -377,18 +386,6 @@ class ClassMemory:
         there = placed(real, self.device)
         self.images_lay = lying(there)
         return condensed_to(quotas, there, make, apart=apart)
-
-
-class _Parts:
-    """The condensations of an update, one after another."""
-
-    def __init__(self, checkpoints: Checkpoints | None = None) -> None:
-        self._checkpoints, self.number = checkpoints, 0
-
-    def next(self) -> Checkpoint | None:
-        """That of the next one."""
-        self.number += 1
-        return self._checkpoints.part(f"condense{self.number}") if self._checkpoints else None
 
 
 def _named(name: str, dataset: str, papers: bool) -> Method:

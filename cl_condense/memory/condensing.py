@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping
 
+from cl_condense.common.checkpoint import Checkpoint, Checkpoints
 from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.data.imageset import ImageSet
 
@@ -31,3 +32,15 @@ def condensed_to(quotas: Mapping[int, int], real: ImageSet, make: Make, *, apart
     sizes = sorted(set(quotas.values()), reverse=True)
     parts = [make(real.only([c for c, q in quotas.items() if q == size]), size) for size in sizes]
     return functools.reduce(CondensedSet.merged, parts)
+
+
+class Parts:
+    """The condensations of an update, one after another."""
+
+    def __init__(self, checkpoints: Checkpoints | None = None) -> None:
+        self._checkpoints, self.number = checkpoints, 0
+
+    def next(self) -> Checkpoint | None:
+        """That of the next one."""
+        self.number += 1
+        return self._checkpoints.part(f"condense{self.number}") if self._checkpoints else None

@@ -39,7 +39,7 @@ class Gathered:
             mark = hashlib.blake2b(image.numpy().tobytes() + b"%d" % label, digest_size=16).digest()
             if mark not in self._marks:
                 self._marks.add(mark)
-                self.images.append(image)
+                self.images.append(image.clone())  # the caller may fill the batch anew
                 self.labels.append(label)
         return len(self.images) - before
 

@@ -65,7 +65,8 @@ class MammothBuffer:
 
         Raises:
             ValueError: for logits and whatever else models of mammoth store beside, for a label that comes with
-                two task labels, and for images that are normalised already.
+                two task labels, for task labels where images before had none, or none where they had some, and
+                for images that are normalised already.
         """
         if wanted := [name for name, value in others.items() if value is not None]:
             raise ValueError(
@@ -74,6 +75,7 @@ class MammothBuffer:
             )
         pixels, numbers = pixels_of(examples), whole_numbers("labels", labels, len(examples))
         tasks = None if task_labels is None else whole_numbers("task_labels", task_labels, len(examples))
+        self._check_tasks(tasks, len(numbers))
         self.num_seen_examples += self._gathered.add(pixels, numbers, tasks)
 
     def condense(self) -> None:
@@ -229,12 +231,23 @@ class MammothBuffer:
 
     def serialize(self, out_device: str | torch.device = "cpu") -> dict[str, Tensor]:
         """The items by the names of their attributes."""
-        return {name: getattr(self, name).to(out_device) for name in self.used_attributes}
+        return {name: getattr(self, name).to(out_device, copy=True) for name in self.used_attributes}
 
     def to(self, device: str | torch.device) -> MammothBuffer:
         """The same buffer, which gives its items out on another device."""
         self.device, self._decoded = device, None
         return self
+
+    def _check_tasks(self, tasks: list[int] | None, n: int) -> None:
+        """Refuses task labels of some images only: what is given out has them all or none."""
+        before = bool(self.num_seen_examples or self.memory.seen)
+        known = bool(self._gathered.task_of)
+        if n and before and known != (tasks is not None):
+            had, have = ("task_labels", "none") if known else ("no task_labels", "some")
+            raise ValueError(
+                f"images before came with {had}, these {n} with {have}: give task_labels with every add_data, "
+                "or never"
+            )
 
     def _tasks(self, cpt: int | None) -> Tensor:
         """The task of each image, by the classes of a task where there are no task labels."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from torch import Tensor
@@ -11,12 +11,13 @@ from cl_condense.common.forwarded import Forwarded
 from cl_condense.common.kinds import check_kind
 from cl_condense.common.numbers import finite, whole
 from cl_condense.common.plain import Json
+from cl_condense.condensation.codecs import LABEL_BYTES, image_bytes
 from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.condensation.storage import Partition
 from cl_condense.data.image_checks import Constants
 from cl_condense.data.imageset import ImageSet
 from cl_condense.data.parts import part_of
-from cl_condense.memory.budgets import Budget
+from cl_condense.memory.budgets import Budget, Shape
 from cl_condense.memory.class_memory import ClassMemory
 from cl_condense.memory.contract import to_train_on
 from cl_condense.memory.hybrid import HybridMemory
@@ -122,7 +123,8 @@ class OnlineMemory:
                 batch.
 
         Raises:
-            ValueError: for pixels, which say nothing of how networks take them, and as ``ClassMemory.update``.
+            ValueError: for pixels, which say nothing of how networks take them, a share of a budget in bytes in
+                which no image waits, and as ``ClassMemory.update``.
         """
         check_kind("images", images, Tensor, "a float tensor [n, channels, height, width]")
         if not images.is_floating_point():
@@ -140,6 +142,7 @@ class OnlineMemory:
         if not self._looks:
             self._update(images, ids, {c: ids.count(c) for c in ids})
             return
+        self._check_room([*self.seen, *ids], batch.shape)
         rows = self._staging.rows(images.detach().float().cpu())
         for c, row in zip(ids, rows, strict=True):
             if not self._staging.has_room(batch.shape, c):
@@ -167,14 +170,35 @@ class OnlineMemory:
         """What is for images that do not wait."""
         return self.budget.without(self._share) if self._looks else self.budget
 
+    def check_share(self, shape: Shape) -> None:
+        """Raises ValueError where no image ``[c, h, w]`` of a shape fits in the share of those that wait."""
+        if not self._looks:
+            return  # none waits
+        main, codec = self._main(), self.memory.codec
+        share = self.budget.beside(main.max_size or 0, main.max_bytes or 0)
+        if share.images(1, codec, shape) < 1:
+            raise ValueError(
+                f"a share of {self._share:g} of {self.budget.max_bytes} bytes holds no image that waits: one "
+                f"takes {image_bytes(codec, shape) + LABEL_BYTES}; give a larger share (staging), or budget"
+            )
+
+    def _check_room(self, classes: Iterable[int], shape: Shape) -> None:
+        """Raises ValueError where not every class gets an image, waiting and condensed."""
+        if self._looks:
+            self.check_share(shape)
+            self._main().quotas(dict.fromkeys(classes, 1), self.memory.codec, shape)
+
     def _settle(self) -> None:
         """Lets wait what fills what is not condensed, however much that is at the time."""
-        made = self.memory.condensed
+        made, held = self.memory.condensed, self.condensed
+        if not self._looks or not held:
+            return
         self._staging.budget = self.budget.beside(len(made) if made else 0, made.nbytes if made else 0)
-        if made and self._staging.shown:
-            if not self._staging.has_room(made.shape):
+        if self._staging.shown:
+            if not self._staging.has_room(held.shape):
                 self.condense()
-            self._staging.fit(made.shape)
+            self._staging.fit(held.shape)
+            self._joined = None  # fewer wait, of as many as were taken
 
     def _update(self, images: Tensor, class_ids: list[int], shown: dict[int, int]) -> None:
         real = ImageSet.of(images, class_ids, normalisation=self._constants)
@@ -184,6 +208,8 @@ class OnlineMemory:
         """Sets ``max_size`` and shrinks the memory to it; errors as ``ClassMemory.resize``."""
         before, self.budget = self.budget, self.budget.resized(max_size)
         try:
+            if held := self.condensed:
+                self._check_room(self.seen, held.shape)
             self.memory.resize(self._main().max_size or 0)
         except ValueError:
             self.budget = before
@@ -212,6 +238,7 @@ class OnlineMemory:
             ValueError: as ``ClassMemory.load``.
         """
         saved = Saved.read(path)
+        self._check_room([*saved.seen, *saved.waiting], saved.condensed.shape)
         held, waiting = saved.condensed, {c: n for c, (n, _) in saved.waiting.items()}
         rest = {c: n - waiting.get(c, 0) for c, n in zip(held.class_ids, held.counts, strict=True)}
         rest = {c: n for c, n in rest.items() if n}
@@ -221,6 +248,6 @@ class OnlineMemory:
             shown = {c: n for c, (_, n) in saved.waiting.items()}
             self._staging.put(held.last(waiting), shown)
         self._staging.taken = saved.taken
-        self._settle()
         self._constants, self._joined = (held.mean, held.std), None
+        self._settle()
         return extra

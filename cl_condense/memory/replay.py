@@ -48,7 +48,7 @@ class ReplayMemory(Dataset[tuple[Tensor, int]]):
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         """An image ``[c, h, w]``, augmented, and its label."""
         images, labels = self._images()
-        image = images[index]
+        image = images[index].clone()  # transforms may work in place
         return self.transform(image) if self.transform else image, int(labels[index])
 
     def sample(self, n: int, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:

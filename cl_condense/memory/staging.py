@@ -85,11 +85,13 @@ class Staging:
         )
 
     def put(self, images: CondensedSet, shown: dict[int, int]) -> None:
-        """Takes over what waited in another one."""
+        """Takes over what waited in another one, which ``shown`` has in order of arrival."""
         rows = [{name: t[i : i + 1].clone() for name, t in images.stored.items()} for i in range(len(images))]
         starts = [sum(images.counts[:i]) for i in range(len(images.counts))]
         parts = zip(images.class_ids, starts, images.counts, strict=True)
-        self._rows = {c: rows[start : start + n] for c, start, n in parts}
+        own = {c: rows[start : start + n] for c, start, n in parts}
+        # As the classes came: of those with as many images it is the first that gives one away.
+        self._rows = {c: own[c] for c in shown}
         self.shown = dict(shown)
 
     def forget(self, class_ids: Collection[int]) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from cl_condense.common import numbers
 from cl_condense.common.checkpoint import Checkpoint
-from cl_condense.common.kinds import check_kind
+from cl_condense.common.kinds import check_flag, check_kind
 from cl_condense.common.numbers import whole
 from cl_condense.common.plain import Json
 from cl_condense.common.progress import OnProgress, Progress
@@ -38,6 +38,7 @@ class FeatureScorer:
     seed: int = 0
     on_iteration: OnProgress | None = None
     checkpoint: Checkpoint | None = None
+    compiled: bool = False
     _net: nn.Module | None = field(default=None, init=False)
     _looks: list[Tensor] = field(default_factory=list, init=False)
 
@@ -74,7 +75,7 @@ class FeatureScorer:
             [net],
             real,
             targets,
-            Training(epochs=-(-self.iterations // steps), augment=None),
+            Training(epochs=-(-self.iterations // steps), augment=None, compiled=self.compiled),
             keys=(Purpose.SELECT, self.seed),
             on_progress=on_progress,
             checkpoint=self.checkpoint,
@@ -121,9 +122,10 @@ class Coreset:
         iterations: training steps of the network that is looked at; 0 where none is needed.
         chosen: what a method's expression set: options for several methods leave it as it is.
         balanced: a memory has as many of every class; False: what a reservoir over the stream would have.
+        compiled: the network that is looked at goes through torch.compile while it trains.
 
     Raises:
-        ValueError: for iterations that are no whole number from 0.
+        ValueError: for iterations that are no whole number from 0, and for compiled that is no bool.
     """
 
     name: str
@@ -131,6 +133,7 @@ class Coreset:
     iterations: int = 0
     chosen: tuple[str, ...] = ()
     balanced: bool = True
+    compiled: bool = False
 
     optimises: ClassVar[bool] = False
 
@@ -139,22 +142,27 @@ class Coreset:
         if not callable(self.select):
             raise ValueError(f"select {self.select!r}: give a function of (real, ipc, seed, scorer)")
         object.__setattr__(self, "iterations", whole("iterations", self.iterations, 0))
+        check_flag("compiled", self.compiled)
 
     def settings(self) -> Json:
-        return {"name": self.name, "iterations": self.iterations}
+        found: Json = {"name": self.name, "iterations": self.iterations}
+        return found | ({"compiled": True} if self.compiled else {})
 
     def with_settings(self, **changes: Any) -> Coreset:
-        """With other ``iterations`` of its network, where it looks through one: all that it has.
+        """With other ``iterations`` of its network, where it looks through one, or that network ``compiled``.
 
         Raises:
-            ValueError: for another setting, and iterations that are no whole number from 1.
+            ValueError: for another setting, iterations that are no whole number from 1, and compiled that is no
+                bool.
         """
-        settings = ["iterations"] if self.iterations else []
+        settings = ["iterations", "compiled"] if self.iterations else []
         for change in changes:
             if change not in settings:
                 has = "only iterations" if settings else "none"
                 raise ValueError(f"{self.name} selects real images: it has no setting {change}, {has}")
-        return replace(self, iterations=whole("iterations", changes["iterations"])) if changes else self
+        if "iterations" in changes:
+            changes["iterations"] = whole("iterations", changes["iterations"])
+        return replace(self, **changes)
 
     def __call__(
         self,
@@ -168,7 +176,7 @@ class Coreset:
     ) -> CondensedSet:
         check_ipc(ipc, real)
         seed = numbers.seed(seed)
-        scorer = FeatureScorer(real, network, self.iterations, seed, on_iteration, checkpoint)
+        scorer = FeatureScorer(real, network, self.iterations, seed, on_iteration, checkpoint, self.compiled)
         index = self.select(real, ipc, seed, scorer)
         made = CondensedSet.of(real, real.take(index), self.settings(), seed)
         if on_iteration:

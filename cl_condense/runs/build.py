@@ -32,8 +32,8 @@ def method_for(c: CondenseConfig) -> Method:
     given = {k: getattr(c, k) for k in ("iterations", "real_per_class", "precision", "compiled")}
     given = {k: v for k, v in given.items() if v is not None and k not in method.chosen}
     if isinstance(method, Coreset):
-        iterations = given.get("iterations", method.iterations)
-        return replace(method, iterations=iterations) if method.iterations else method
+        given = {k: v for k, v in given.items() if k in ("iterations", "compiled")}
+        return replace(method, **given) if method.iterations else method
     # Of the method's own augmentation what fits the data set: no flips for digits.
     words = [word for word in method.augment.groups if word in DSA(c.augment).groups]
     own = replace(method, augment=replace(method.augment, strategy="_".join(words) or "none"))

@@ -111,6 +111,8 @@ def _check_memory(run: RunConfig, c: CondenseConfig, train: ImageSet) -> None:
     """Whether a method's memory holds all classes, in every part and beside what waits."""
     memory, classes = memory_for(run, c, 0, network_for(c, train.shape), Path()), len(train.class_ids)
     within = memory.memory if isinstance(memory, OnlineMemory) else memory
+    if isinstance(memory, OnlineMemory):
+        memory.check_share(train.shape)
     for part in (within.made, within.real) if isinstance(within, HybridMemory) else (within,):
         if (held := part.budget.images(classes, c.codec, train.shape)) < classes:
             raise ValueError(

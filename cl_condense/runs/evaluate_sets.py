@@ -6,7 +6,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -93,7 +93,7 @@ def evaluate_files(
         check_whitened(weights, readings[0].record()["space"])
     on_read(notes)  # not before: what cannot be done is one line, its error
     judge = Judge(Real(train, test), config, device, baselines)
-    job = _identity(files, readings, config, test) | {"baselines": baselines}
+    job = _identity(files, readings, config, fingerprint(train, test)) | {"baselines": baselines}
     named = [_Named(f, r, digest(job | _of(f, r))) for f, r in zip(files, readings, strict=True)]
     outlet = _Outlet(job, f"{dataset}-evaluate-{digest(job)}", records, weights, watch, logs)
     yield from _evaluated(named, judge, outlet, read_as(wanted, notes))
@@ -194,17 +194,29 @@ class Judge:
         return {"read": reading.record(), **record}
 
 
-def _identity(files: Sequence[Path], readings: Sequence[Reading], config: TrainConfig, test: ImageSet) -> Json:
-    """What decides the evaluation of these sets."""
+def _identity(files: Sequence[Path], readings: Sequence[Reading], config: TrainConfig, data: str) -> Json:
+    """What decides the evaluation of these sets; ``data`` is the fingerprint of the real images.
+
+    Training images are in it: whitening and baselines are theirs.
+    """
     each = [_of(file, reading) for file, reading in zip(files, readings, strict=True)]
     own = {name: [one[name] for one in each] for name in ("files", "sets", "read")}
-    return {"data": fingerprint(test), "compiled": config.compiled} | config.identity() | own
+    return {"data": data, "compiled": config.compiled} | config.identity() | own
 
 
 def _of(file: Path, reading: Reading) -> Json:
     """The part of it that is a single set's."""
-    pixels = hashlib.sha256(reading.set.pixels.numpy().data).hexdigest()
-    return {"files": str(file), "sets": pixels, "read": reading.record()}
+    return {"files": str(file), "sets": _fingerprint_of(reading.set), "read": reading.record()}
+
+
+def _fingerprint_of(made: CondensedSet) -> str:
+    """64 characters that differ where anything of a set does: what is stored, its classes, its recipe, ..."""
+    head = {field.name: getattr(made, field.name) for field in fields(made) if field.name != "stored"}
+    found = hashlib.sha256(repr(head).encode())
+    for name, tensor in sorted(made.stored.items()):
+        found.update(repr((name, tensor.dtype, tuple(tensor.shape))).encode())
+        found.update(tensor.contiguous().view(-1).view(torch.uint8).numpy().data)
+    return found.hexdigest()
 
 
 def training_config(dataset: str, **given: Any) -> TrainConfig:

@@ -157,6 +157,43 @@ def test_an_image_counts_once_however_many_epochs_show_it():
     assert once.memory.seen == often.memory.seen == {0: 12, 1: 12}
 
 
+def test_a_batch_that_is_filled_anew_does_not_change_what_was_taken():
+    buffer, (images, labels) = ours(24), pictures(0, 1)
+    pixels = (images * 255).round().to(torch.uint8)
+    batch = torch.empty_like(pixels[:6])
+    for x, y in zip(pixels.split(6), labels.split(6), strict=True):
+        buffer.add_data(batch.copy_(x), y)
+    buffer.condense()
+    nearest = (buffer.examples[:, None] - images).abs().amax((2, 3, 4)).min(1)
+    assert sorted(nearest.indices.tolist()) == [*range(24)]
+    given = buffer.serialize()
+    given["examples"].zero_()
+    assert buffer.examples.any()
+
+
+def test_task_labels_of_some_images_only_are_refused_before_these_are_taken():
+    (x, y), (more, their) = pictures(0, 1), pictures(2, 3)
+    tasks, theirs = torch.zeros_like(y), torch.ones_like(their)
+    for condense in (False, True):
+        for first, second, words in [
+            (tasks, None, "images before came with task_labels, these 24 with none: give task_labels with"),
+            (None, theirs, "images before came with no task_labels, these 24 with some: give task_labels with"),
+        ]:
+            buffer = ours(8)
+            buffer.add_data(x[:0], y[:0])
+            buffer.add_data(x, y, task_labels=first)
+            if condense:
+                buffer.condense()
+            with pytest.raises(ValueError, match=words) as error:
+                buffer.add_data(more, their, task_labels=second)
+            message(error)
+            assert buffer.num_seen_examples == 24
+            buffer.condense()
+            assert set(buffer.get_data(8)[1].tolist()) == {0, 1}
+            buffer.empty()
+            buffer.add_data(more, their, task_labels=second)
+
+
 def test_what_is_stored_are_images_of_the_tasks_in_their_own_pixels():
     buffer, shown = ours(8), []
     for task in (0, 1):
@@ -236,7 +273,10 @@ def add(**changes):
             r"examples from .*: give mammoth's not_aug_inputs",
         ),
         (add(labels=torch.arange(23)), r"labels of torch.int64 \(23,\) for 24 images: give a whole number"),
-        (add(task_labels=torch.arange(24)), "label 0 comes with task labels 0 and 2: leave task_labels out"),
+        (
+            lambda _: add(task_labels=torch.arange(24))(ours(6)),
+            "label 0 comes with task labels 0 and 2: leave task_labels out",
+        ),
         (lambda buffer: buffer.get_data(2, mask_task_out=1), "mask_task_out without task labels: give cpt"),
         (lambda buffer: buffer.get_data(-1), "size -1: give a whole number from 0"),
         (lambda _: MammothBuffer(200), r"memory 200: give a ClassMemory, such as ClassMemory\(200\)"),

@@ -6,6 +6,7 @@ import pytest
 import torch
 from memories import message, random_images
 
+from cl_condense.data.imageset import ImageSet
 from cl_condense.data.parts import part_of
 from cl_condense.memory.class_memory import ClassMemory
 from cl_condense.memory.online import OnlineMemory
@@ -103,23 +104,86 @@ def test_waiting_images_are_a_fair_sample_of_those_shown():
     assert found.max() <= 25
 
 
-def test_saved_in_the_midst_of_a_stream_it_goes_on_as_it_would_have(tmp_path):
-    for cut in (2,):
-        whole, halves = online(20), online(20)
-        for number, (x, labels) in enumerate(blurred()):
-            whole.observe(x, labels)
-            halves.observe(x, labels)
-            if number == cut:
-                halves.save(tmp_path / "memory.safetensors", note="kept")
-                halves = online(20)
-                assert halves.load(tmp_path / "memory.safetensors") == {"note": "kept"}
-        assert whole.condensed.counts == halves.condensed.counts
-        assert whole.condensed.pixels.equal(halves.condensed.pixels)
-        assert whole.seen == halves.seen
-    with_waiting = tmp_path / "memory.safetensors"
+@pytest.mark.parametrize("cut", [2, 9, 17])
+@pytest.mark.parametrize(
+    "method", [QUICK, "random", "reservoir", "herding"], ids=lambda m: getattr(m, "name", m)
+)
+def test_saved_in_the_midst_of_a_stream_it_goes_on_as_it_would_have(tmp_path, method, cut):
+    whole, halves = online(20, method=method), online(20, method=method)
+    for number, (x, labels) in enumerate(blurred()):
+        labels = (3 * labels + 4) % CLASSES  # noqa: PLW2901 - classes that do not come in order of their numbers
+        whole.observe(x, labels)
+        halves.observe(x, labels)
+        if number == cut:
+            halves.save(tmp_path / "memory.safetensors", note="kept")
+            halves = online(20, method=method)
+            assert halves.load(tmp_path / "memory.safetensors") == {"note": "kept"}
+    assert whole.condensed.counts == halves.condensed.counts
+    assert whole.condensed.pixels.equal(halves.condensed.pixels)
+    assert whole.seen == halves.seen
+
+
+def test_what_waits_is_for_an_online_memory(tmp_path):
+    memory = online(20)
+    memory.observe(*blurred()[0])
+    memory.save(tmp_path / "memory.safetensors")
     assert "images that wait to be condensed: load it into an OnlineMemory" in refused(
-        lambda: ClassMemory(20).load(with_waiting)
+        lambda: ClassMemory(20).load(tmp_path / "memory.safetensors")
     )
+
+
+@pytest.mark.parametrize(
+    "method", [QUICK, "random", "reservoir", "herding"], ids=lambda m: getattr(m, "name", m)
+)
+@pytest.mark.parametrize("batches", [2, 12, 24])
+def test_a_smaller_memory_keeps_its_budget(tmp_path, method, batches):
+    memory = online(40, method=method)
+    for x, labels in blurred()[:batches]:
+        memory.observe(x, labels)
+    memory.save(tmp_path / "memory.safetensors")
+    loaded = online(10, method=method)
+    loaded.load(tmp_path / "memory.safetensors")
+    memory.resize(10)
+    for each in (memory, loaded):
+        assert len(each.condensed) <= 10
+        assert len(each.decode()[0]) == len(each.condensed)
+        each.observe(*blurred()[0])
+        assert len(each.condensed) <= 10
+
+
+def test_a_whole_memory_fits_beside_a_share_for_what_waits(tmp_path):
+    memory = ClassMemory(20, method=QUICK, network=NETWORK, device="cpu")
+    memory.update(ImageSet.of(*random_images(0, 1, n=20)))
+    memory.save(tmp_path / "memory.safetensors")
+    shared = online(20)
+    shared.load(tmp_path / "memory.safetensors")
+    shared.observe(*random_images(0, 1, n=20))
+    assert len(shared.condensed) <= 20
+
+
+def test_a_size_without_an_image_of_every_class_is_refused_and_changes_nothing():
+    memory = online(40)
+    memory.observe(torch.zeros(10, 1, 8, 8), torch.arange(10))
+    assert "cannot hold 10 classes" in refused(lambda: memory.resize(5))
+    assert memory.budget.max_size == 40
+    assert len(memory.condensed) == 10
+
+
+@pytest.mark.parametrize("method", [QUICK, "herding"], ids=lambda m: getattr(m, "name", m))
+def test_classes_without_room_are_refused_before_any_image_is_taken(method):
+    memory = online(4, method=method)
+    memory.observe(torch.zeros(2, 1, 8, 8), torch.tensor([0, 1]))
+    assert "a memory of 3 images cannot hold 4 classes" in refused(
+        lambda: memory.observe(torch.zeros(4, 1, 8, 8), torch.arange(4))
+    )
+    assert memory.seen == {0: 1, 1: 1}
+
+
+def test_a_share_in_which_no_image_waits_is_refused_at_the_first():
+    said = refused(
+        lambda: online(max_bytes=800, staging=0.05).observe(torch.zeros(1, 1, 8, 8), torch.tensor([0]))
+    )
+    assert f"a share of 0.05 of 800 bytes holds no image that waits: one takes {LABEL + IMAGE}" in said
 
 
 def test_domains_have_shares_of_their_own():

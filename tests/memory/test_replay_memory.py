@@ -62,6 +62,16 @@ def test_augmentation_is_of_each_image():
     assert y.tolist() == [4] * 6
 
 
+def test_augmentation_in_place_leaves_the_memory():
+    plain, view = replay(4), replay(4, transform=lambda image: image.zero_())
+    for _ in range(2):
+        assert not view[1][0].any()
+        assert not view.sample(6)[0].any()
+    view.transform = None
+    view[1][0].zero_()
+    assert all(torch.equal(view[i][0], plain[i][0]) for i in range(6))
+
+
 def test_an_empty_memory_is_there_and_says_when_to_begin():
     view = replay()
     assert view

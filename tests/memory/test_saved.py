@@ -37,6 +37,20 @@ def test_what_cannot_be_saved_or_loaded_is_an_error(tmp_path):
 
 
 @pytest.mark.parametrize("method", METHODS)
+def test_a_smaller_memory_that_loads_it_shrinks_it_or_stays_as_it_is(tmp_path, method):
+    full = class_memory(12, method=method)
+    full.update(noise(5, 3, n=40))
+    full.save(tmp_path / "memory.safetensors")
+    small, none = class_memory(5, method=method), class_memory(1, method=method)
+    small.load(tmp_path / "memory.safetensors")
+    full.resize(5)
+    equal(small.condensed, full.condensed)
+    with pytest.raises(ValueError, match="a memory of 1 images cannot hold 2 classes"):
+        none.load(tmp_path / "memory.safetensors")
+    assert (none.condensed, none.seen, none.experiences) == (None, {}, 0)
+
+
+@pytest.mark.parametrize("method", METHODS)
 def test_a_set_is_taken_up_as_if_it_were_of_the_memory(method):
     """So that what comes next, new classes and ones that return, is to the bit what it would have been."""
     whole, begun = class_memory(12, method=method), class_memory(12, method=method)

@@ -14,6 +14,8 @@ from cl_condense.methods.coresets import Coreset, FeatureScorer, count_forgotten
 from cl_condense.methods.registry import build
 from cl_condense.networks.contract import Features
 from cl_condense.networks.convnet import MakeConvNet
+from cl_condense.runs.build import method_for
+from cl_condense.runs.config import CondenseConfig
 
 CLASSES = (2, 5, 6)
 STUDIES = ["herding", "k_center", "forgetting"]
@@ -456,3 +458,28 @@ def test_forgetting_finds_images_with_the_label_of_another_class():
     result = select("forgetting", ImageSet.of(images, labels), 3, iterations=20)
     wrong = images[labels != shown]
     assert all((wrong == image).flatten(1).all(1).any() for image in result.pixels)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("base", STUDIES)
+def test_the_network_of_a_coreset_is_compiled_where_networks_are(base, compiled, monkeypatch):
+    found = []
+
+    def train(*given, **_):
+        found.append(given[3].compiled)
+
+    monkeypatch.setattr(coresets, "train", train)
+    method = method_for(CondenseConfig("digits", base, compiled=compiled))
+    assert method == build(base, compiled=compiled)
+    assert method.settings().get("compiled", False) is compiled
+    scorer = FeatureScorer(numbered(), MakeConvNet((1, 8, 8), width=2), 1, compiled=method.compiled)
+    all_embeddings(scorer)
+    assert found == [compiled]
+
+
+def test_what_looks_through_no_network_has_none_to_compile():
+    assert method_for(CondenseConfig("digits", "random", compiled=True)) == build("random")
+    with pytest.raises(ValueError, match="random selects real images: it has no setting compiled, none"):
+        build("random", compiled=True)
+    with pytest.raises(ValueError, match="compiled"):
+        build("herding", compiled=1)

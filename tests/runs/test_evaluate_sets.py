@@ -15,7 +15,7 @@ from cl_condense.data.imageset import ImageSet
 from cl_condense.data.whitening import EPS, Whitening
 from cl_condense.runs.baselines import Parts, Real, drawn, hard_label_recovery, improvement_over_random
 from cl_condense.runs.config import TrainConfig
-from cl_condense.runs.evaluate_sets import evaluate_files, evaluate_set, training_config
+from cl_condense.runs.evaluate_sets import _fingerprint_of, evaluate_files, evaluate_set, training_config
 from cl_condense.training.augment import DSA
 from cl_condense.training.evaluate import score
 from cl_condense.training.protocol import mixed_training
@@ -70,6 +70,62 @@ def test_soft_labels_are_trained_on_declared_and_never_beside_hard_ones(small, t
     first, second = (json.loads(line) for line in (tmp_path / "r.jsonl").read_text().splitlines())
     assert (first["labels"], second["labels"], second["read"]["labels"]) == ("hard", "soft", "soft")
     assert first["accuracies"] != second["accuracies"]
+
+
+BRIEF = {"networks": 1, "epochs": 2, "width": 4, "depth": 1, "device": "cpu"}
+
+
+def test_a_set_of_the_same_images_with_other_labels_is_evaluated_anew(small, tmp_path, monkeypatch):
+    train, test = small
+    monkeypatch.setattr(datasets, "load", lambda *_, **__: (train, test))
+    made, path, records = condensed(train), tmp_path / "set.safetensors", tmp_path / "r.jsonl"
+    turned = replace(made, stored={**made.stored, "pixels": made.stored["pixels"].roll(2, 0)})
+    few_of_first = replace(made, counts=(1, 3, *made.counts[2:]))
+    sets = [softened(made), softened(made, 0.4), made, turned, few_of_first, replace(made, mean=(0.9,))]
+    for number, other in enumerate(sets, 1):
+        other.save(path)
+        for known in (False, True):
+            (line,) = evaluate_files([path], "digits", None, False, records=records, **BRIEF)
+            assert ("has it" in line) == known
+            assert len(records.read_text().splitlines()) == number
+
+
+def test_what_tells_sets_apart_has_all_of_them(small):
+    hard = condensed(small[0])
+    pale = hard.pixels * torch.linspace(0.5, 1, 20)[:, None, None, None]  # no two of one range
+    hard = replace(hard, stored={"pixels": pale}).coded("uint8")
+    made = softened(hard)
+    others = [replace(made, stored={**made.stored, name: each.flip(0)}) for name, each in made.stored.items()]
+    others += [
+        hard,
+        replace(hard, class_ids=(*range(9), 11)),
+        replace(made, counts=(1, 3, *made.counts[2:])),
+        replace(made, mean=(0.5,)),
+        replace(made, std=(0.5,)),
+        replace(made, factor=2),
+        made.coded("float32"),
+        replace(made, names=tuple("abcdefghij")),
+        replace(made, recipe={"name": "dm"}),
+        replace(made, seed=1),
+    ]
+    found = [_fingerprint_of(each) for each in (made, replace(made), *others)]
+    assert found[0] == found[1]
+    assert len({*found}) == len(found) - 1
+
+
+@pytest.mark.parametrize("more", [{"baselines": True}, {"space": "whitened"}], ids="baselines whitened".split())
+def test_an_evaluation_by_other_training_images_is_another(more, small, tmp_path, monkeypatch):
+    (train, test), path, records = small, tmp_path / "images_best.pt", tmp_path / "r.jsonl"
+    torch.save(all_of(train), path)
+    torch.save(train.labels, tmp_path / "labels_best.pt")
+
+    def evaluated(train):
+        monkeypatch.setattr(datasets, "load", lambda *_, **__: (train, test))
+        (line,) = evaluate_files([path], "digits", None, False, records=records, **BRIEF, **more)
+        return line
+
+    fewer = few(train, 6)
+    assert [("has it" in evaluated(real)) for real in (train, train, fewer, fewer)] == [False, True] * 2
 
 
 def all_of(images):

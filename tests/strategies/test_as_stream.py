@@ -10,7 +10,7 @@ from memories import message
 from PIL import Image
 from streams import buffer, nc, noise
 from torch import nn
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, TensorDataset
 from torchvision import transforms as v1
 from torchvision.transforms import v2
 
@@ -71,6 +71,14 @@ def test_an_image_that_is_real_is_augmented_as_the_stream_does_it(train):
         # a rotation of pictures rounds, and fills with 7 of 255, a tensor's with 7: only its inside is alike
         inside = torch.isclose(augment(EVAL(picture)), torch.as_tensor(wanted), atol=0.03).float().mean()
         assert inside > (0.2 if isinstance(train.transforms[0], v1.RandomRotation) else 0.999)
+
+
+def test_a_look_at_the_stream_leaves_its_images():
+    data = TensorDataset(torch.ones(12, 3, 8, 8), torch.arange(12) % 4)
+    data.targets = data.tensors[1].tolist()
+    stream = nc_benchmark(data, data, 2, False, seed=0, train_transform=v1.RandomErasing(p=1, inplace=True))
+    as_stream(stream.train_stream)
+    assert data.tensors[0].eq(1).all()
 
 
 def test_tensors_inside_the_data_set_are_augmented_too():

@@ -157,6 +157,21 @@ def test_augmentation_is_for_training_alone():
         assert torch.equal(memory.buffer.eval()[i][0], x)
 
 
+def blackened(x):
+    return x.zero_()
+
+
+def test_what_augmentation_does_in_place_is_not_done_to_the_memory(digits):
+    memory = buffer(4, transform=blackened)
+    memory.post_adapt(None, noise(0, 1))
+    before = memory.memory.pixels.clone()
+    assert not any(x.any() for x, *_ in memory.buffer.train())
+    for one in (memory.buffer.eval(), *(group.eval() for group in memory.buffer_datasets)):
+        assert all(x.any() for x, *_ in one)
+    assert torch.equal(torch.stack([x for x, *_ in memory.buffer.eval()]), before)
+    assert torch.equal(memory.memory.pixels, before)
+
+
 # pictures, and what is refused
 
 

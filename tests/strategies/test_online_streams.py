@@ -2,14 +2,25 @@
 
 import pytest
 import torch
-from avalanche.benchmarks import OnlineCLScenario, split_continuous_linear_decay_stream, split_online_stream
+from avalanche.benchmarks import (
+    CLStream,
+    OnlineCLExperience,
+    OnlineCLScenario,
+    split_continuous_linear_decay_stream,
+    split_online_stream,
+)
 from avalanche.models import MTSimpleMLP
 from avalanche.training import ER_ACE, Naive
 from avalanche.training.plugins import ReplayPlugin
-from memories import message
-from streams import buffer, digits, nc, replay, strategy_of
+from memories import NETWORK, message
+from streams import buffer, digits, nc, noise, replay, strategy_of
 
+from cl_condense.condensation.condensed_set import CondensedSet
+from cl_condense.data.parts import label_and_domain
+from cl_condense.strategies import CondensedGDumb
+from cl_condense.strategies.outputs import going_on
 from cl_condense.strategies.tensors import class_id
+from cl_condense.training.protocol import Training
 
 BUDGET = 1600
 """Bytes: 23 images of 8 x 8 in uint8, less the labels."""
@@ -83,6 +94,45 @@ def test_tasks_have_classes_of_their_own_and_heads_get_their_images(data):
     assert held == {(y, t) for t in range(4) for y in (0, 1)}
     assert set(memory.memory.class_ids) == {class_id(y, t) for y, t in held}
     made.eval(tasks.test_stream[:4])
+
+
+@pytest.mark.filterwarnings("ignore:Num workers")
+def test_classes_are_named_by_their_tasks_while_they_wait_and_after(data, tmp_path):
+    memory, again = (buffer(20, method="dm", staging=0.3, enough=15) for _ in range(2))
+    for exp in known(nc(*data, task_labels=True).train_stream):
+        memory.post_adapt(None, exp)
+        pairs = [label_and_domain(c)[::-1] for c in memory.memory.class_ids]
+        if any(task for task, _ in pairs):
+            assert memory.memory.names == tuple(map(str, pairs))
+    assert len(pairs) == 10
+    memory.save(tmp_path / "memory.safetensors")
+    again.load(tmp_path / "memory.safetensors")
+    assert again.memory.names == memory.memory.names
+    assert CondensedSet.load(tmp_path / "memory.safetensors").names == memory.memory.names
+
+
+def mini_batches():
+    for seed in range(3):
+        yield OnlineCLExperience(dataset=noise((5, 1), (3, 3), seed=seed).dataset, origin_experience=None)
+
+
+def test_networks_go_on_while_classes_wait_and_are_condensed_in_another_order(data, monkeypatch):
+    seen = []
+
+    def going(*args, **options):
+        seen.append((options["before"], options["seen"]))
+        return going_on(*args, **options)
+
+    monkeypatch.setattr("cl_condense.strategies.gdumb.going_on", going)
+    memory = buffer(20, method="dm", staging=0.3, enough=6)
+    strategy = CondensedGDumb(
+        model=NETWORK(10), buffer=memory, training=Training(epochs=1), trainer="idc", evaluator=None
+    )
+    for number, exp in enumerate(CLStream("online", mini_batches())):
+        strategy.train(exp)
+        assert memory.experiences == (number > 0), "class 3 has shown enough at the second batch"
+    assert [*memory.held.seen] == [3, 5]
+    assert seen == [((), (5, 3)), ((5, 3), (5, 3)), ((5, 3), (5, 3))]
 
 
 def test_boundaries_that_are_known_are_where_it_condenses(data):

@@ -185,6 +185,42 @@ def test_it_trains_on_the_memory_and_renews_it(name, benchmark, digits, monkeypa
         assert memory.memory.names == tuple(map(str, sorted(shown)))
 
 
+def test_an_experience_without_images_constrains_no_gradient(digits, monkeypatch):
+    made, solved = [], []
+    monkeypatch.setattr(GEMPlugin, "solve_quadprog", lambda plugin, g: solved.append(len(plugin.G)) or g)
+
+    def gem(memory, common):
+        made.append(CondensedGEMPlugin(memory, 0.5))
+        return Naive(**common, plugins=made)
+
+    memory = buffer(5, method="reservoir")
+    strategy, shown = strategy_of(gem, memory), []
+    for exp in nc(*digits).train_stream:
+        left = set(memory.memory.class_ids if shown else ())
+        held = {number for number, classes in enumerate(shown) if classes & left}
+        assert made[0].memory_x.keys() == held
+        strategy.train(exp)
+        assert len(made[0].G) == len(held)
+        assert made[0].G.isfinite().all()
+        shown.append(set(exp.dataset.targets.uniques))
+    assert len(held) < len(shown) - 1, "some experience has no image left"
+    assert solved
+
+
+def test_constraints_are_those_of_avalanche_where_all_have_images(digits, monkeypatch):
+    monkeypatch.setattr(GEMPlugin, "solve_quadprog", lambda plugin, gradient: gradient)
+    memory = buffer(20)
+    strategy = strategy_of(ROWS["GEMPlugin"], memory)
+    for exp in nc(*digits).train_stream[:3]:
+        strategy.train(exp)
+    plugin, own = strategy.plugins[0], []
+    for kind in (CondensedGEMPlugin, GEMPlugin):
+        kind.before_training_iteration(plugin, strategy)
+        own.append(plugin.G)
+    assert own[0].shape[0] == 3
+    assert torch.equal(*own)
+
+
 def test_logits_are_refused_before_anything_is_condensed(digits):
     def der(memory, common):
         strategy = DER(**common, mem_size=memory.max_size)
