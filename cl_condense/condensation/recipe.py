@@ -89,7 +89,10 @@ class Term:
             raise ValueError(f"objective {self.objective!r}: give a function of two views")
         if not isinstance(self.weight, Tuned):
             finite("weight", self.weight)
-        object.__setattr__(self, "blocks", whole("blocks", self.blocks, 0, 123_456_789))
+        object.__setattr__(self, "blocks", whole("blocks", self.blocks, 0, 987_654_321))
+        digits = str(self.blocks)
+        if self.blocks and ("0" in digits or len({*digits}) < len(digits)):
+            raise ValueError(f"blocks {digits}: give digits from 1, each once, such as 13, or 0 for all")
         object.__setattr__(self, "least", whole("least", self.least))
 
     def of(self, real: View, syn: View) -> Tensor:

@@ -127,7 +127,12 @@ class View:
         keys: what an objective draws random numbers from: the seed and the iteration.
         precision: of what the network computes in ``features``; what leaves it is float32 all the same.
         see: how a part of the images goes through the network: ``see``, or its compiled form.
+
+    Attributes:
+        chooses: whether some blocks alone are read.
     """
+
+    chooses = False
 
     def __init__(
         self,
@@ -195,6 +200,10 @@ class View:
         if statistic not in self._statistics:
             raise ValueError(f"a view that was not made with {statistic}: mark the objective with @reading")
         return self._seen.statistics[self._statistics.index(statistic)]
+
+    def last_of(self, statistic: Statistic) -> int | None:
+        """The place among ``blocks`` of the network's last block; None where that one is not read."""
+        return len(self.blocks(statistic)) - 1
 
     @property
     def labels(self) -> Tensor:
@@ -284,6 +293,8 @@ class View:
 class _OfBlocks(View):
     """A view of which some blocks are read; what is computed is computed once, by the view that it is of."""
 
+    chooses = True
+
     def __init__(self, view: View, which: tuple[int, ...]) -> None:
         self.__dict__ = view.__dict__
         self._view, self._which = view, which
@@ -296,6 +307,10 @@ class _OfBlocks(View):
                     f"block {number} of {len(every)}: give digits from 1 to {len(every)}, such as 12"
                 )
         return tuple(every[number - 1] for number in self._which)
+
+    def last_of(self, statistic: Statistic) -> int | None:
+        last = len(self._view.blocks(statistic))
+        return self._which.index(last) if last in self._which else None
 
 
 def joined(parts: list[list[NetworkOutputs]]) -> NetworkOutputs:

@@ -10,7 +10,9 @@ from torch import nn
 
 from cl_condense.condensation import objectives
 from cl_condense.condensation.objectives.gaps import block_gaps
+from cl_condense.condensation.recipe import Term
 from cl_condense.condensation.view import View, statistics_of
+from cl_condense.networks.classic import MLP
 from cl_condense.networks.contract import Features
 from cl_condense.networks.convnet import ConvNet
 
@@ -501,3 +503,52 @@ def test_gaps_of_blocks_are_sums_of_squares_whatever_their_shapes(channels, aver
     squares = [(r - s) ** 2 for r, s in zip(real, syn, strict=True)]
     want = [(x.mean(-1) if averaged else x).sum() for x in squares]
     torch.testing.assert_close(block_gaps(real, syn, averaged=averaged), torch.stack(want))
+
+
+def of_three_blocks():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return ConvNet((2, 16, 16), 2, width=3, depth=3).double()
+
+
+def of_chosen(name, blocks):
+    """An objective of some blocks of a ConvNet of three, images of two classes."""
+    net = of_three_blocks()
+    objective = getattr(objectives, name)
+    views = (View(net, images(2, 4, seed, (2, 16, 16)), None, statistics_of([objective])) for seed in (1, 2))
+    return Term(objective, blocks=blocks).of(*views).item()
+
+
+@pytest.mark.parametrize("name", ["attention_matching", "plain_attention_matching"])
+def test_attention_of_chosen_blocks_leaves_out_the_networks_last_alone(name):
+    one, two = of_chosen(name, 1), of_chosen(name, 2)
+    assert min(one, two) > 0
+    assert of_chosen(name, 13) == one
+    assert [of_chosen(name, blocks) for blocks in (12, 21, 0)] == pytest.approx([one + two] * 3)
+    with pytest.raises(ValueError, match="all blocks but the last: choose one before it, such as blocks=1"):
+        of_chosen(name, 3)
+
+
+def test_the_weight_of_cafes_last_layer_is_that_of_the_networks_last_block():
+    one, two, three = (of_chosen("layer_matching", block) for block in (1, 2, 3))
+    assert [of_chosen("layer_matching", blocks) for blocks in (0, 312)] == pytest.approx(
+        [one + two + three] * 2
+    )
+    net = of_three_blocks()
+    maps = [net.features(images(2, 4, seed, (2, 16, 16)).flatten(0, 1), {"maps"}).maps for seed in (1, 2)]
+    means = [[each.unflatten(0, (2, 4)).mean(1) for each in own] for own in maps]
+    gaps = [(a - b).square().sum().item() for a, b in zip(*means, strict=True)]
+    assert [one, two, three] == pytest.approx([0.1 * gaps[0], 0.1 * gaps[1], gaps[2]])
+
+
+@pytest.mark.parametrize("blocks", [11, 101, 10])
+def test_a_block_counts_once(blocks):
+    with pytest.raises(ValueError, match=f"blocks {blocks}: give digits from 1, each once, such as 13"):
+        Term(objectives.attention_matching, blocks=blocks)
+
+
+def test_gradients_of_convolutions_want_some():
+    net = MLP((2, 8, 8), 2).double()
+    real, syn = (View(net, images(2, 3, seed)) for seed in (1, 2))
+    with pytest.raises(ValueError, match="gradients of convolutions are matched, and it has none"):
+        objectives.gradient_distance(real, syn)

@@ -29,6 +29,9 @@ def attention_matching(real: View, syn: View) -> Tensor:
     An image's attention is the sum over channels of |map|^4 after ReLU, flattened and divided by its L2 norm.
     Summed over classes, blocks and positions. The exponent 4 is the paper's; its code has 1:
     ``plain_attention_matching``.
+
+    Raises:
+        ValueError: where the network's last block alone is read, of several.
     """
     return _gap(real, syn, ATTENTION)
 
@@ -40,7 +43,9 @@ def plain_attention_matching(real: View, syn: View) -> Tensor:
 
 
 def _gap(real: View, syn: View, attention: Statistic) -> Tensor:
-    gaps = [real.embedding.new_zeros(())]  # a network of one block has no earlier ones
-    for r, s in zip(real.blocks(attention)[:-1], syn.blocks(attention)[:-1], strict=True):
-        gaps.append(squares(r, s).sum())
-    return torch.stack(gaps).sum()
+    last, pairs = real.last_of(attention), zip(real.blocks(attention), syn.blocks(attention), strict=True)
+    gaps = [squares(r, s).sum() for place, (r, s) in enumerate(pairs) if place != last]
+    if not gaps and real.chooses:
+        raise ValueError("attention is of all blocks but the last: choose one before it, such as blocks=1")
+    # a network of one block has no earlier ones
+    return torch.stack(gaps).sum() if gaps else real.embedding.new_zeros(())

@@ -37,14 +37,15 @@ def gradient_distance(real: View, syn: View) -> Tensor:
     """Squared distance of the gradients of each class, summed over classes (IDC, arXiv:2205.14959).
 
     Over the convolutions' weights alone, as in the authors' code: no classifier, biases or norms.
+
+    Raises:
+        ValueError: for a network without convolutions.
     """
-    return torch.stack(
-        [
-            (a - b).square().sum()
-            for a, b in zip(real.weight_gradients, syn.weight_gradients, strict=True)
-            if a.ndim > 3
-        ]
-    ).sum()
+    both = zip(real.weight_gradients, syn.weight_gradients, strict=True)
+    gaps = [(a - b).square().sum() for a, b in both if a.ndim > 3]
+    if not gaps:
+        raise ValueError("gradients of convolutions are matched, and it has none: take one such as convnet")
+    return torch.stack(gaps).sum()
 
 
 def _rows(a: Tensor, b: Tensor) -> Tensor:

@@ -37,11 +37,12 @@ def third_moments(real: View, syn: View) -> Tensor:
 def layer_matching(real: View, syn: View) -> Tensor:
     """Squared distance of the class means of each block's maps after ReLU, summed over classes and positions.
 
-    CAFE's layer-wise alignment (arXiv:2203.01531) with the weights of the authors' code: 1 for the last
-    block and 0.1 for those before it. Its last layer, the embedding, is matched by ``mean_matching``.
+    CAFE's layer-wise alignment (arXiv:2203.01531) with the weights of the authors' code: 1 for the network's
+    last block and 0.1 for those before it. Its last layer, the embedding, is matched by ``mean_matching``.
     """
-    gaps = block_gaps(real.blocks(MEAN_MAPS), syn.blocks(MEAN_MAPS))
-    return 0.1 * gaps.sum() + 0.9 * gaps[-1]
+    gaps, last = block_gaps(real.blocks(MEAN_MAPS), syn.blocks(MEAN_MAPS)), real.last_of(MEAN_MAPS)
+    every = 0.1 * gaps.sum()
+    return every if last is None else every + 0.9 * gaps[last]
 
 
 def _central(e: Tensor, order: int) -> Tensor:
