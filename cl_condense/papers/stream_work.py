@@ -9,10 +9,16 @@ from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
+import torch
+
 from cl_condense.common.plain import Json
 from cl_condense.common.progress import OnProgress
 from cl_condense.common.recorder import Recorder
+from cl_condense.condensation.fitting import check_fits
+from cl_condense.condensation.recipe import Recipe
 from cl_condense.data.imageset import ImageSet
+from cl_condense.methods.registry import build
+from cl_condense.networks.registry import architecture
 from cl_condense.papers.costs import Costs
 from cl_condense.papers.printed import printed
 from cl_condense.papers.published import Cell
@@ -174,7 +180,22 @@ def incremental(cell: Cell) -> bool:
     """Whether a cell is a final accuracy of class-incremental learning with a method and a budget of ours."""
     same = cell.condense_net in ("selection", cell.eval_net)  # a run has one network
     of_step = cell.metric == "CL_acc_%" and cell.steps and cell.dataset in CLASSES
-    return bool(cell.name and cell.ipc and (cell.metric == "final_CL_acc_%" or of_step) and same)
+    wanted = cell.ipc and (cell.metric == "final_CL_acc_%" or of_step) and same
+    return bool(cell.name and wanted and _fits(cell.name, cell.dataset, cell.eval_net))
+
+
+@cache
+def _fits(name: str, dataset: str, network: str) -> bool:
+    """Whether a method looks through a network: gradients class by class want one without batch norm."""
+    method = build(name, dataset)
+    if not isinstance(method, Recipe) or network == "convnet":
+        return True
+    few = ImageSet.of(torch.zeros(4, 3, 32, 32, dtype=torch.uint8), [0, 0, 1, 1])
+    try:
+        check_fits(method.settled(1), architecture(network, few.shape), few)
+    except ValueError:
+        return False
+    return True
 
 
 def stream_works(cell: Cell, changes: Json, orders: int, steps: int) -> list[StreamWork]:

@@ -9,7 +9,7 @@ from commands import call
 from made_up import REDUCED, SELECT, load_more, shown, stream_cells
 
 from cl_condense.common.progress import Progress
-from cl_condense.papers.bench import Bench
+from cl_condense.papers.bench import Bench, runnable
 from cl_condense.papers.costs import Costs
 from cl_condense.papers.forecast import Forecast
 from cl_condense.papers.published import published
@@ -183,6 +183,12 @@ def test_networks_that_go_on_train_after_every_step(bench):
     )
     (work,) = bench.works(cell)
     assert (work.step, work.wanted) == (5, (1, 2, 3, 4, 5))
+
+
+def test_a_network_that_a_method_cannot_look_through_keeps_no_other_cell_from_being_done():
+    cells = {(cell.eval_net, cell.mean): cell for cell in published("idc-fig7") if cell.name == "idc"}
+    assert not runnable(cells["resnet10", 44.2]), "batch norm, and gradients class by class"
+    assert runnable(cells["convnet", 49.7])
 
 
 def test_a_damaged_record_is_named(bench):
