@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Collection
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
 
 from cl_condense.common.suggest import choice
 from cl_condense.condensation.recipe import Method, Recipe
@@ -34,9 +36,7 @@ def method_for(c: CondenseConfig) -> Method:
     if isinstance(method, Coreset):
         given = {k: v for k, v in given.items() if k in ("iterations", "compiled")}
         return replace(method, **given) if method.iterations else method
-    # Of the method's own augmentation what fits the data set: no flips for digits.
-    words = [word for word in method.augment.groups if word in DSA(c.augment).groups]
-    own = replace(method, augment=replace(method.augment, strategy="_".join(words) or "none"))
+    own: Recipe = _fitting(method, DSA(c.augment).groups)
     made = replace(economical(own, c.reuse) if c.economy else own, **given)
     if (real := given.get("real_per_class")) and made.quiet:
         # in every iteration: what does not fit a memory would not at the end
@@ -44,6 +44,24 @@ def method_for(c: CondenseConfig) -> Method:
     if c.reuse is None or "reuse" in own.chosen or (c.economy and not why_not(own)):
         return made
     return made.reusing(c.reuse)
+
+
+def _fitting(part: Any, words: Collection[str]) -> Any:
+    """A recipe, or a part of it, with what of its own augmentation fits the data set: no flips for digits.
+
+    That of networks which train on real images too, wherever in the recipe they are.
+    """
+    if isinstance(part, DSA):
+        return replace(part, strategy="_".join(word for word in part.groups if word in words) or "none")
+    if isinstance(part, tuple):
+        own = tuple(_fitting(each, words) for each in part)
+        return part if own == part else own
+    if not is_dataclass(part) or isinstance(part, type):
+        return part
+    old = {each.name: getattr(part, each.name) for each in fields(part) if each.init}
+    new = {name: _fitting(value, words) for name, value in old.items()}
+    changed = {name: value for name, value in new.items() if value is not old[name]}
+    return replace(part, **changed) if changed else part
 
 
 def training_for(t: TrainConfig) -> Training:
