@@ -155,7 +155,7 @@ def of_condense(method: str, dataset: str, network: str | None, options: Values)
     if "--from" not in options:
         found["--only-new"] = "there are no images beside new ones: leave it out, or give --from too"
     unseen = "" if build(method).settings().get("iterations") else found["--iterations"]
-    found["--compile"] = unseen  # where nothing is trained on the set
+    found["--compile"] = found["--precision"] if unseen else ""  # nothing is trained on the set
     return found | (dict.fromkeys(("--network", "--width", "--depth", "--augment"), unseen) if unseen else {})
 
 
