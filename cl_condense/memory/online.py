@@ -191,10 +191,10 @@ class OnlineMemory:
     def _settle(self) -> None:
         """Lets wait what fills what is not condensed, however much that is at the time."""
         made, held = self.memory.condensed, self.condensed
-        if not self._looks or not held:
+        if not self._looks:
             return
         self._staging.budget = self.budget.beside(len(made) if made else 0, made.nbytes if made else 0)
-        if self._staging.shown:
+        if held and self._staging.shown:
             if not self._staging.has_room(held.shape):
                 self.condense()
             self._staging.fit(held.shape)

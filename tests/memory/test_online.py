@@ -151,6 +151,14 @@ def test_a_smaller_memory_keeps_its_budget(tmp_path, method, batches):
         assert len(each.condensed) <= 10
 
 
+def test_a_memory_that_is_resized_before_the_first_images_keeps_its_budget():
+    memory = online(40)
+    memory.resize(10)
+    for x, labels in blurred()[:8]:
+        memory.observe(x, labels)
+        assert len(memory.condensed) <= 10
+
+
 def test_a_whole_memory_fits_beside_a_share_for_what_waits(tmp_path):
     memory = ClassMemory(20, method=QUICK, network=NETWORK, device="cpu")
     memory.update(ImageSet.of(*random_images(0, 1, n=20)))
