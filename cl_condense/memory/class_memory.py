@@ -32,6 +32,7 @@ from cl_condense.memory.contract import to_train_on
 from cl_condense.memory.reservoir import drawn
 from cl_condense.memory.returning import with_stored
 from cl_condense.memory.saved import Saved, check_extra
+from cl_condense.memory.undoing import undone_on_error
 from cl_condense.methods.condense import class_independent, condense
 from cl_condense.methods.coresets import Coreset
 from cl_condense.methods.economy import economical
@@ -231,14 +232,11 @@ class ClassMemory:
             ValueError: for a size that does not hold an image of every class, and for a memory whose budget is
                 another.
         """
-        before, self.budget = self.budget, self.budget.resized(max_size)
-        try:
+        with undone_on_error(self):
+            self.budget = self.budget.resized(max_size)
             if self.condensed:
                 quotas = self._quotas(self.seen, {}, self.condensed.shape)
                 self.condensed = self._shrunk(quotas, Parts())
-        except ValueError:
-            self.budget = before
-            raise
 
     def save(self, path: str | Path, **extra: object) -> None:
         """Writes the memory and what is needed to go on; ``load`` reads it into an equal memory.
@@ -299,15 +297,11 @@ class ClassMemory:
 
     def _begin(self, saved: Saved, *, shrunk: bool) -> None:
         """Holds what was saved, within the budget if it is to be; after an error what it held before."""
-        before = self.seen, self.experiences, self.condensed
-        self.seen, self.experiences = saved.seen, saved.experiences
-        self.condensed = saved.condensed if saved.seen else None
-        try:
+        with undone_on_error(self):
+            self.seen, self.experiences = saved.seen, saved.experiences
+            self.condensed = saved.condensed if saved.seen else None
             if shrunk:
                 self.condensed = self._shrunk(self._quotas(self.seen, {}, saved.condensed.shape), Parts())
-        except ValueError:
-            self.seen, self.experiences, self.condensed = before
-            raise
 
     def __getstate__(self) -> Json:
         return self.__dict__ | {"on_iteration": None, "_ranks": ALONE}

@@ -28,6 +28,7 @@ from cl_condense.memory.choosing import ShareChoice
 from cl_condense.memory.class_memory import ClassMemory
 from cl_condense.memory.contract import to_train_on
 from cl_condense.memory.saved import Saved, check_extra
+from cl_condense.memory.undoing import undone_on_error
 from cl_condense.networks.contract import MakeNetwork
 
 _ENTRY, _CHOSEN = "real", "chosen"
@@ -172,13 +173,9 @@ class HybridMemory:
     def resize(self, max_size: int) -> None:
         """Sets ``max_size`` and shrinks both parts; errors as ``ClassMemory.resize``."""
         made, real = (each.max_size or 0 for each in self.budget.resized(max_size).parted(self._share))
-        before = self.real.budget, self.real.condensed
-        self.real.resize(real)
-        try:
+        with undone_on_error(self.real):
+            self.real.resize(real)
             self.made.resize(made)
-        except ValueError:
-            self.real.budget, self.real.condensed = before
-            raise
 
     def notes(self) -> Json:
         """What a file says of it beside the images: how many of each class's last ones are real."""
@@ -217,11 +214,12 @@ class HybridMemory:
             real = {c: whole("real images", n, 1, counts[whole("class", c, 0)]) for c, n in rows}
             if chosen := extra.pop(_CHOSEN, {}):
                 finite("share", dict(chosen)["share"], above=0, below=1)
-        if chosen:
-            self._chose(dict(chosen))
         made = {c: n - real.get(c, 0) for c, n in counts.items() if n > real.get(c, 0)}
-        self.made.take_over(saved._replace(condensed=held.first(made) if made else held, extra={}), path)
-        self.real.take_over(saved._replace(condensed=held.last(real) if real else held, extra={}), path)
+        with undone_on_error(self, self.made, self.real):
+            if chosen:
+                self._chose(dict(chosen))
+            self.made.take_over(saved._replace(condensed=held.first(made) if made else held, extra={}), path)
+            self.real.take_over(saved._replace(condensed=held.last(real) if real else held, extra={}), path)
         return extra
 
 

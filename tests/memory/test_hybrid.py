@@ -72,6 +72,20 @@ def test_after_an_error_and_when_resized_both_parts_agree():
     assert (memory.made.max_size, memory.real.max_size) == (8, 4)
 
 
+def test_a_smaller_one_that_loads_it_shrinks_both_parts_or_stays_as_it_is(tmp_path):
+    full, small = HybridMemory(*parts((9,), (9,))), HybridMemory(*parts((6,), (3,)))
+    full.update(noise(0, 1, 2))
+    full.save(tmp_path / "memory.safetensors")
+    small.load(tmp_path / "memory.safetensors")
+    assert [sum(each.condensed.counts) for each in (small.made, small.real)] == [6, 3]
+    for sizes in ((6,), (2,)), ((2,), (6,)):
+        memory = HybridMemory(*parts(*sizes))
+        with pytest.raises(ValueError, match="a memory of 2 images cannot hold 3 classes"):
+            memory.load(tmp_path / "memory.safetensors")
+        for each in (memory.made, memory.real):
+            assert (each.condensed, each.seen, each.experiences) == (None, {}, 0)
+
+
 def test_online_it_stays_within_its_bytes_and_goes_on_from_a_file(tmp_path):
     def online():
         return OnlineMemory(HybridMemory(*parts((), (), max_bytes=900)), staging=0.25, enough=12)
