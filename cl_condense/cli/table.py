@@ -184,7 +184,7 @@ def _show(
     if missing:
         writable(bench.folder, "--results", folder=True)
     for work in missing:  # all of them, before the first begins
-        work.check(*bench.load(work.condense.dataset))
+        work.check(*bench.data(work.condense.dataset))
     number = Campaign(bench, cells, limit, order, logs, units)() if missing else 0
     if number:
         return exit_code(number)

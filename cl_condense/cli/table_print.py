@@ -62,13 +62,13 @@ def preview(bench: Bench, cells: list[Cell], order: Order, limit: Limit) -> None
     lacking: dict[str, ValueError] = {}
     for dataset in dict.fromkeys(work.condense.dataset for cell in cells for work in bench.works(cell)):
         try:
-            bench.load(dataset)
+            bench.data(dataset)
         except ValueError as error:
             lacking[dataset] = error
     there = [cell for cell in cells if cell.dataset not in lacking]
     missing, without = bench.missing(there), bench.missing([c for c in cells if c.dataset in lacking])
     for work in missing:
-        work.check(*bench.load(work.condense.dataset))
+        work.check(*bench.data(work.condense.dataset))
     planned = Forecast(bench, there).plan(missing, order) if missing else []
     for work in without:
         tell(f"{work}: no estimate without the data")

@@ -149,12 +149,16 @@ def of_budgets(options: Values) -> Reasons:
 def of_condense(method: str, dataset: str, network: str | None, options: Values) -> Reasons:
     """Of all options of ``condense``: the other ones have an effect always."""
     from cl_condense.methods.registry import build  # noqa: PLC0415
+    from cl_condense.runs.build import augments  # noqa: PLC0415
 
     found = of_data(dataset) | of_methods([method]) | of_convnet(network) | of_budgets(options)
     found["--checkpoints"] = found["--precision"]
     if "--from" not in options:
         found["--only-new"] = "there are no images beside new ones: leave it out, or give --from too"
-    unseen = "" if build(method).settings().get("iterations") else found["--iterations"]
+    built = build(method)
+    unseen = "" if built.settings().get("iterations") else found["--iterations"]
+    plain = f"with {method} nothing is augmented: leave it out, or take a method that augments, such as dm"
+    found["--augment"] = "" if augments(built) else plain
     found["--compile"] = found["--precision"] if unseen else ""  # nothing is trained on the set
     return found | (dict.fromkeys(("--network", "--width", "--depth", "--augment"), unseen) if unseen else {})
 

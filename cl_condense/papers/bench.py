@@ -16,9 +16,12 @@ from cl_condense.common.plain import Json, Values
 from cl_condense.common.progress import OnProgress
 from cl_condense.common.recorder import Recorder
 from cl_condense.condensation.recipe import Method, Recipe
+from cl_condense.data.fingerprint import fingerprint
+from cl_condense.data.imageset import ImageSet
 from cl_condense.methods.coresets import Coreset
 from cl_condense.methods.economy import lacking
 from cl_condense.methods.registry import build
+from cl_condense.papers import same_data
 from cl_condense.papers.footnotes import notes
 from cl_condense.papers.published import Cell
 from cl_condense.papers.set_work import condensed_once, set_works
@@ -42,6 +45,8 @@ _ECONOMY_S = ("iterations", "real_per_class", "reuse")  # where they are not giv
 class Bench:
     """Results in a folder: ``sets/``, ``scores.jsonl``, ``streams/``. What is there is not computed again.
 
+    ``data.json`` has the fingerprints of the images that they are of.
+
     What a cell needs is worked out once for each bench: whoever wants other ``changes`` makes another bench.
 
     Attributes:
@@ -60,6 +65,16 @@ class Bench:
     repetitions: int = 1
     orders: int = ORDERS
     steps: int = STEPS
+
+    def data(self, dataset: str) -> tuple[ImageSet, ImageSet]:
+        """The images (train, test) of a data set.
+
+        Raises:
+            ValueError: as ``load``, and for images other than those that the folder has results of.
+        """
+        images = self.load(dataset)
+        same_data.check(self.folder, dataset, self._mark(dataset, images))
+        return images
 
     def works(self, cell: Cell) -> list[Work]:
         """What a cell needs; nothing where it is not one of ours to run."""
@@ -97,7 +112,13 @@ class Bench:
         recorder: Recorder | None = None,
     ) -> AbstractContextManager[list[Task]]:
         """What is missing of a work, as tasks whose results come into the folder."""
-        return work.opened(self.folder, self.load, executor, on_iteration, recorder)
+
+        def load(dataset: str) -> tuple[ImageSet, ImageSet]:
+            images = self.load(dataset)
+            same_data.leave(self.folder, dataset, self._mark(dataset, images))
+            return images
+
+        return work.opened(self.folder, load, executor, on_iteration, recorder)
 
     def do(self, work: Work, on_iteration: OnProgress | None = None) -> list[Json]:
         """Does what is missing of a work here, and returns its results, which are in the folder then."""
@@ -217,6 +238,17 @@ class Bench:
     @cached_property
     def _works(self) -> dict[Cell, list[Work]]:
         """What cells need, as far as it was asked for."""
+        return {}
+
+    def _mark(self, dataset: str, images: tuple[ImageSet, ImageSet]) -> str:
+        """The fingerprint of the images of a data set, worked out once."""
+        if dataset not in self._marks:
+            self._marks[dataset] = fingerprint(*images)
+        return self._marks[dataset]
+
+    @cached_property
+    def _marks(self) -> dict[str, str]:
+        """Fingerprints by data set, as far as they were asked for."""
         return {}
 
     @cached_property

@@ -80,7 +80,7 @@ class Forecast:
         return planned
 
     def _costs(self, work: Work, pools: Collection[Path] = ()) -> Costs:
-        images, folder = self._bench.load(work.condense.dataset), self._bench.folder / POOLS
+        images, folder = self._bench.data(work.condense.dataset), self._bench.folder / POOLS
         return Costs(work.condense, work.train, *images, self._units, folder, frozenset(pools))
 
     def _ratio(self, kind: str) -> float:

@@ -46,6 +46,11 @@ def method_for(c: CondenseConfig) -> Method:
     return made.reusing(c.reuse)
 
 
+def augments(method: Method) -> bool:
+    """Whether an augmentation of images is anywhere in it."""
+    return isinstance(method, Recipe) and _fitting(method, ()) != method
+
+
 def _fitting(part: Any, words: Collection[str]) -> Any:
     """A recipe, or a part of it, with what of its own augmentation fits the data set: no flips for digits.
 

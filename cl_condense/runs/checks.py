@@ -31,21 +31,27 @@ def ipc_within(max_bytes: int, images: ImageSet, codec: str) -> int:
     """Images of each class that a budget in bytes holds as the codec stores them, the same number of each.
 
     Raises:
-        ValueError: for fewer than 1.
+        ValueError: for fewer than 1, and for more than a class has.
     """
-    classes = len(images.class_ids)
-    each = codecs.images_in(max_bytes, classes, codec, images.shape) // classes
-    one, labels = codecs.image_bytes(codec, images.shape), codecs.LABEL_BYTES
-    if each < 1:
-        least = classes * (one + labels)
-        raise ValueError(f"{max_bytes} bytes are below one image per class as {codec}: give at least {least}")
+    each = _images_within(max_bytes, images, codec) // len(images.class_ids)
     if each > (fewest := min(images.counts)):
         scarce = images.called(images.counts.index(fewest))
+        most = codecs.LABEL_BYTES + fewest * codecs.image_bytes(codec, images.shape)
         raise ValueError(
             f"{max_bytes} bytes hold {each} images per class as {codec}, but class {scarce} has {fewest}: "
-            f"give at most {classes * (fewest * one + labels)}"
+            f"give at most {len(images.class_ids) * most}"
         )
     return each
+
+
+def _images_within(max_bytes: int, images: ImageSet, codec: str) -> int:
+    """Images in all that a budget in bytes holds; raises ValueError for fewer than one of each class."""
+    classes = len(images.class_ids)
+    held = codecs.images_in(max_bytes, classes, codec, images.shape)
+    if held < classes:
+        least = classes * (codecs.LABEL_BYTES + codecs.image_bytes(codec, images.shape))
+        raise ValueError(f"{max_bytes} bytes are below one image per class as {codec}: give at least {least}")
+    return held
 
 
 def is_records(path: Path) -> bool:
@@ -179,7 +185,13 @@ def _check_budget(run: RunConfig, train: ImageSet) -> None:
     if [run.main.ipc, stream.budget, stream.max_bytes].count(None) != 2:
         raise ValueError("give one of ipc (images per class), budget (images in all), max_bytes (bytes in all)")
     if stream.max_bytes is not None:
-        ipc_within(stream.max_bytes, train, run.main.codec)
+        codec, n = run.main.codec, len(train)
+        if (held := _images_within(stream.max_bytes, train, codec)) > n:
+            most = classes * codecs.LABEL_BYTES + n * codecs.image_bytes(codec, train.shape)
+            raise ValueError(
+                f"{stream.max_bytes} bytes hold {held} images as {codec}, more than the {n} there are: give at "
+                f"most {most}"
+            )
     if stream.budget is not None and not classes <= stream.budget <= len(train):
         each = "class" if len(domains_in(train)) == 1 else "class of each domain"
         why = f"below one image per {each}" if stream.budget < classes else "more than there are"

@@ -29,6 +29,8 @@ USELESS = [  # command, what is said
     ("run --network resnet18 --depth 2", "--depth 2: resnet18 has a depth of its own"),
     ("condense --method random --depth 2", "--depth 2: with random"),
     ("condense --method random --augment crop", "--augment crop: with random"),
+    ("condense --method herding --augment crop", "--augment crop: with herding nothing is augmented"),
+    ("condense --method dc --augment crop", "--augment crop: with dc nothing is augmented: leave it out, or"),
     ("run --method random --real-per-class 4", "--real-per-class 4: with random real images are only selected"),
     ("run --shrink prefix", "--shrink prefix: a memory that grows does not shrink"),
     ("run --shrink recondense", "--shrink recondense: a memory that grows does not shrink"),

@@ -68,6 +68,19 @@ def test_a_set_of_other_numbers_than_a_method_has_today_is_not_taken_for_its_own
         Forecast(bench, cells("dm")).pieces(work)
 
 
+def test_results_of_other_images_are_not_shown_as_those_of_these(bench):
+    bench.do(bench.missing(cells("random"))[0])
+    train, test = load("cifar10")
+    other = replace(bench, load=lambda dataset: (test, train))
+    with pytest.raises(ValueError, match=r"results of other cifar10 images .* or another --results"):
+        other.do(other.missing(cells("dm"))[0])
+    with pytest.raises(ValueError, match="results of other cifar10 images"):
+        other.data("cifar10")
+    again = replace(bench, load=load)
+    again.do(again.missing(cells("dm"))[0])
+    assert bench.missing(cells("random", "dm")) == []
+
+
 def test_a_score_of_other_numbers_than_a_method_has_today_says_which(bench):
     bench.do(bench.missing(cells("dm"))[0])
     path = bench.folder / "scores.jsonl"

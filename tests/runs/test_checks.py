@@ -4,7 +4,9 @@ import re
 from dataclasses import replace
 
 import pytest
+import torch
 
+from cl_condense.data.imageset import ImageSet
 from cl_condense.runs.checks import check_condensing, check_run, check_training, fingerprint, ipc_within
 from cl_condense.runs.config import CondenseConfig, TrainConfig
 from cl_condense.runs.run_config import RunConfig
@@ -74,6 +76,19 @@ def test_a_budget_in_bytes_holds_as_many_images_of_each_class(digits_pair):
     least = int(re.findall(r"\d+$", said(ipc_within, 10, train, "uint8"))[0])
     assert ipc_within(least, train, "uint8") == 1
     assert ipc_within(10 * least, train, "uint8") > ipc_within(10 * least, train, "float32")
+
+
+def test_a_class_may_have_fewer_images_than_its_share_of_the_bytes_of_a_run(digits_pair):
+    train, test = digits_pair
+    pixels, labels = train.images, train.labels
+    kept = torch.cat([(labels == c).nonzero()[: 30 if c else 3, 0] for c in train.class_ids])
+    fewer = ImageSet.of(pixels[kept], labels[kept])
+    run = RunConfig.of("digits", ("random",), depth=2, ipc=None, max_bytes=100 * (64 + 8))
+    check_run(run, fewer, test)
+    assert "but class 0 has 3: give at most" in said(ipc_within, run.stream.max_bytes, fewer, "uint8")
+    told = said(check_run, run.changed(max_bytes=10**6), fewer, test)
+    assert "images as uint8, more than the 273 there are: give at most " in told
+    check_run(run.changed(max_bytes=int(re.findall(r"\d+$", told)[0])), fewer, test)
 
 
 def test_a_fingerprint_tells_images_labels_and_names_apart(digits_pair):
