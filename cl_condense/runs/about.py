@@ -25,7 +25,8 @@ def about_set(file: Path, records: Path | None = None) -> Json:
 
     Args:
         file: the set.
-        records: of evaluations; those of this file, by its path or name, are listed.
+        records: of evaluations; those of this file are listed, whatever its name was then. Records of before
+            they had a hash go by name.
 
     Raises:
         ValueError: for records that are absent or damaged, and where none is of the set.
@@ -40,8 +41,8 @@ def about_set(file: Path, records: Path | None = None) -> Json:
         "command": _command(file.with_suffix(".toml")),
         "sha256": hashlib.sha256(data).hexdigest(),
         "bytes": len(data),
-        "accuracies": _accuracies(file, records) if records else [],
     }
+    about["accuracies"] = _accuracies(file, about["sha256"], records) if records else []
     if dataset in LICENCES:
         about |= dict(zip(("licence_id", "licence"), LICENCES[dataset], strict=True))
     elif dataset:
@@ -66,10 +67,13 @@ def _command(options: Path) -> str:
     return shlex.join(words) + (" --data DIR" if "data" in found else "")
 
 
-def _accuracies(file: Path, records: Path) -> list[str]:
+def _accuracies(file: Path, own_hash: str, records: Path) -> list[str]:
     check_file(records, _REMEDY)
     found = lines(records, lambda r: json.dumps(r, sort_keys=True), ("accuracies",), lambda *_: None)
-    own = [r for r in found if Path(str(r.get("file", ""))).name == file.name]
+    named = [r for r in found if Path(str(r.get("file", ""))).name == file.name]
+    own = [r for r in found if r.get("sha256", own_hash if r in named else "") == own_hash]
+    if named and not own:
+        raise one_line(f"{records} has records of another {file.name}: evaluate this one, with --records")
     if not own:
         raise one_line(f"{records} has no record of {file.name}: {_REMEDY}")
     return [

@@ -138,7 +138,7 @@ def _evaluated(named: Sequence[_Named], judge: Judge, outlet: _Outlet, read_so: 
                 path = outlet.weights
                 keep = partial(write_weights, path, reading.set, test, judge.config) if path else None
                 found = judge.record(reading, parts, partial(recorder.within, curve), keep)
-                record = {"file": str(file), "identity": identity, **read_so, **found}
+                record = {"file": str(file), **_hash_of(file), "identity": identity, **read_so, **found}
             recorder.accuracies(curve, record["accuracies"])
             if checkpoint:
                 checkpoint.notes["record"] = record
@@ -207,6 +207,11 @@ def _identity(files: Sequence[Path], readings: Sequence[Reading], config: TrainC
 def _of(file: Path, reading: Reading) -> Json:
     """The part of it that is a single set's."""
     return {"files": str(file), "sets": _fingerprint_of(reading.set), "read": reading.record()}
+
+
+def _hash_of(file: Path) -> Json:
+    """What tells a file from another of its name; nothing of a folder."""
+    return {"sha256": hashlib.sha256(file.read_bytes()).hexdigest()} if file.is_file() else {}
 
 
 def _fingerprint_of(made: CondensedSet) -> str:
