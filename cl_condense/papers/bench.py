@@ -45,7 +45,8 @@ _ECONOMY_S = ("iterations", "real_per_class", "reuse")  # where they are not giv
 class Bench:
     """Results in a folder: ``sets/``, ``scores.jsonl``, ``streams/``. What is there is not computed again.
 
-    ``data.json`` has the fingerprints of the images that they are of.
+    ``data.json`` has the fingerprints of the images that they are of; a folder without it takes the first that
+    come.
 
     What a cell needs is worked out once for each bench: whoever wants other ``changes`` makes another bench.
 
@@ -114,7 +115,7 @@ class Bench:
         """What is missing of a work, as tasks whose results come into the folder."""
 
         def load(dataset: str) -> tuple[ImageSet, ImageSet]:
-            images = self.load(dataset)
+            images = self.data(dataset)
             same_data.leave(self.folder, dataset, self._mark(dataset, images))
             return images
 

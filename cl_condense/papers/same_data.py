@@ -23,8 +23,7 @@ def check(folder: Path, dataset: str, mark: str) -> None:
 
 
 def leave(folder: Path, dataset: str, mark: str) -> None:
-    """Writes down that results of a data set are of images with this fingerprint; errors as ``check``."""
-    check(folder, dataset, mark)
+    """Writes down that results of a data set, begun or done, are of images with this fingerprint."""
     if (known := _read(folder)).get(dataset) != mark:
         folder.mkdir(parents=True, exist_ok=True)
         with atomic(folder / _FILE) as temporary:

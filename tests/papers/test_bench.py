@@ -68,7 +68,7 @@ def test_a_set_of_other_numbers_than_a_method_has_today_is_not_taken_for_its_own
         Forecast(bench, cells("dm")).pieces(work)
 
 
-def test_results_of_other_images_are_not_shown_as_those_of_these(bench):
+def test_nothing_is_computed_beside_results_of_other_images(bench):
     bench.do(bench.missing(cells("random"))[0])
     train, test = load("cifar10")
     other = replace(bench, load=lambda dataset: (test, train))
