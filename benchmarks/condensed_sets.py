@@ -7,7 +7,6 @@ sets/README.md and sets/sets.json: of each what condensed it, where its accuracy
 Those that are there stay. Images lie as `uint8`, as they were evaluated.
 """
 
-import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -15,7 +14,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from cl_condense.common.files import atomic
+from cl_condense.common.files import atomic, content_hash
 from cl_condense.methods.registry import build
 from cl_condense.papers.bench import read_scores
 
@@ -45,7 +44,7 @@ def entry(score, made, path):
         "economy": made["economy"],
         "seed": made["seed"],
         "bytes": path.stat().st_size,
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "sha256": content_hash(path),
         "condensed": {k: made[k] for k in ("commit", "device", "date", "seconds")}
         | ({} if made["precision"] == "float32" else {"precision": made["precision"]}),
         "evaluated": {"accuracies": score["accuracies"], "compiled": bool(made["compiled"]), **evaluate},

@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 
 from cl_condense.cli.main import cli
+from cl_condense.common.files import content_hash
 from cl_condense.runs.provenance import command_line, together
 
 PRECISIONS = ("float32", "bfloat16")
@@ -24,20 +25,22 @@ _OF_TRAINING = "dataset networks epochs evaluation network width augment compile
 def evaluated(files, precision, records, options):
     """Records of the sets at a precision; what is there is not done again."""
     wanted = {k: options[k] for k in _CHOSEN} | {"training_precision": precision}
-    if missing := [file for file in files if str(file) not in written(records, wanted)]:
+    own = [content_hash(file) for file in files]
+    there = written(records, wanted)
+    if missing := [file for file, key in zip(files, own, strict=True) if key not in there]:
         words = ["evaluate", *map(str, missing), "--training-precision", precision, "--records", str(records)]
         for name, value in options.items():
             words += [f"--{name}", str(value)]
         cli([*words, "--compile"], standalone_mode=False)
-    found = written(records, wanted)
-    return [found[str(file)] for file in files]
+    there = written(records, wanted)
+    return [there[key] for key in own]
 
 
 def written(records, wanted):
-    """The records in a file that have the values that are wanted, by the file of their set."""
+    """The records in a file that have the values that are wanted, by the hash of their set's file."""
     lines = records.read_text().splitlines() if records.exists() else []
     found = map(json.loads, lines)
-    return {each["file"]: each for each in found if all(each[k] == v for k, v in wanted.items())}
+    return {each.get("sha256"): each for each in found if all(each[k] == v for k, v in wanted.items())}
 
 
 def beside(full, reduced):

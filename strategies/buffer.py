@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import weakref
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -238,11 +239,12 @@ class CondensedBuffer(ExemplarsBuffer):
                 "give the CondensedBuffer a share for real images that wait, such as staging=0.25"
             )
         known = online and exp.access_task_boundaries
-        if known and exp.is_first_subexp:  # Avalanche 0.6 does not say the last one of those that divide evenly
-            self._condense_waiting()
-        self.update_from_dataset(getattr(exp, "dataset", None), agent_state)
-        if not online or (known and exp.is_last_subexp):
-            self._condense_waiting()
+        with self.held.all_or_nothing() if isinstance(self.held, OnlineMemory) else nullcontext():
+            if known and exp.is_first_subexp:  # Avalanche 0.6 does not say the last where they divide evenly
+                self._condense_waiting()
+            self.update_from_dataset(getattr(exp, "dataset", None), agent_state)
+            if not online or (known and exp.is_last_subexp):
+                self._condense_waiting()
 
     def update_from_dataset(self, new_data: Items | None, strategy: object = None) -> None:
         """Takes the classes of a dataset into the memory; one without images changes nothing."""

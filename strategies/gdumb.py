@@ -109,7 +109,7 @@ class CondensedGDumb(SupervisedTemplate):
 
     def train_dataset_adaptation(self, **kwargs: object) -> None:
         """Updates the memory; it is all that there is to train on."""
-        self.buffer.post_adapt(self, self.experience)
+        self.buffer.update(self)
         self.adapted_dataset = self.buffer.buffer.train()
 
     def _train_exp(self, experience: Theirs, eval_streams: object = None, **kwargs: object) -> None:
@@ -120,20 +120,22 @@ class CondensedGDumb(SupervisedTemplate):
         images, ids = self.buffer.memory.decode()
         labels = torch.tensor([label_and_domain(int(i))[0] for i in ids], device=self.device)
         keys = (self.seed, experience.current_experience)
-        if not (self.trainer.goes_on and self._seen):
-            self.networks = fresh_networks(
+        if self.trainer.goes_on and self._seen:
+            nets: Sequence[nn.Module] = copy.deepcopy(self.networks)
+        else:
+            nets = fresh_networks(
                 lambda: copy.deepcopy(self.model), self._number, keys=keys, device=self.device
             )
-            self.model = self.networks[0]
-        images = images.to(self.device)
-        job = TrainJob(self.networks, images, labels, keys)
+        images, seen = images.to(self.device), self._seen
+        job = TrainJob(nets, images, labels, keys)
         if self.trainer.goes_on:
             # Those that the networks know first: which of the images that wait is condensed first, is open.
             seen = arrived([*self._seen, *(label_and_domain(i)[0] for i in self.buffer.held.seen)])
-            job = going_on(self.networks, images, labels, before=self._seen, seen=seen, keys=keys)
-            self._seen = seen
+            job = going_on(nets, images, labels, before=self._seen, seen=seen, keys=keys)
         told = within(f"experience {experience.current_experience + 1}", self.on_progress)
         train_together([job], self._protocol, told)
+        # Not before: networks whose training is interrupted are none to go on from.
+        self.networks, self.model, self._seen = [*nets], nets[0], seen
         self.train_seconds = time.perf_counter() - start
 
     @property

@@ -151,6 +151,12 @@ def writable(
         raise unwritable(f"{option} {path}", error, f"name another {kind}") from None
 
 
+def content_hash(path: Path) -> str:
+    """SHA-256 of what is in a file, 64 characters: what tells it from another of its name."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def unused(folder: Path) -> bool:
     """Whether nothing is in a folder but what a process that was killed at once, or a lock, leaves."""
     empty = (p for p in folder.iterdir() if p.is_dir() and not any(p.iterdir()))

@@ -88,6 +88,11 @@ class HybridMemory:
         self._joined: tuple[CondensedSet | None, CondensedSet | None, CondensedSet] | None = None
 
     @property
+    def parts(self) -> tuple[ClassMemory, ClassMemory]:
+        """The memories that it has its images in."""
+        return self.made, self.real
+
+    @property
     def budget(self) -> Budget:
         """What it may hold in all."""
         return self.made.budget.joined(self.real.budget)
@@ -135,16 +140,12 @@ class HybridMemory:
     ) -> None:
         """Takes the classes of an experience in; as ``ClassMemory.update``, and errors of ``ShareChoice``."""
         start = time.perf_counter()
-        if self._choose and not self.experiences and not self.chosen:
-            self._chose(self._find(self._choose, real, domain, checkpoints))
-        self._choosing = time.perf_counter() - start
-        before = self.real.condensed, self.real.seen, self.real.experiences
-        self.real.update(real, _beside(checkpoints, "real"), domain=domain, shown=shown)
-        try:
+        with undone_on_error(self, *self.parts):
+            if self._choose and not self.experiences and not self.chosen:
+                self._chose(self._find(self._choose, real, domain, checkpoints))
+            self._choosing = time.perf_counter() - start
+            self.real.update(real, _beside(checkpoints, "real"), domain=domain, shown=shown)
             self.made.update(real, checkpoints, domain=domain, shown=shown)
-        except BaseException:
-            self.real.condensed, self.real.seen, self.real.experiences = before
-            raise
 
     def _find(
         self, choose: ShareChoice, real: ImageSet, domain: int | None, checkpoints: Checkpoints | None
@@ -173,7 +174,7 @@ class HybridMemory:
     def resize(self, max_size: int) -> None:
         """Sets ``max_size`` and shrinks both parts; errors as ``ClassMemory.resize``."""
         made, real = (each.max_size or 0 for each in self.budget.resized(max_size).parted(self._share))
-        with undone_on_error(self.real):
+        with undone_on_error(*self.parts):
             self.real.resize(real)
             self.made.resize(made)
 
@@ -215,7 +216,7 @@ class HybridMemory:
             if chosen := extra.pop(_CHOSEN, {}):
                 finite("share", dict(chosen)["share"], above=0, below=1)
         made = {c: n - real.get(c, 0) for c, n in counts.items() if n > real.get(c, 0)}
-        with undone_on_error(self, self.made, self.real):
+        with undone_on_error(self, *self.parts):
             if chosen:
                 self._chose(dict(chosen))
             self.made.take_over(saved._replace(condensed=held.first(made) if made else held, extra={}), path)

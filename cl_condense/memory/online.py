@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from torch import Tensor
@@ -23,6 +24,7 @@ from cl_condense.memory.contract import to_train_on
 from cl_condense.memory.hybrid import HybridMemory
 from cl_condense.memory.saved import Saved, check_extra
 from cl_condense.memory.staging import Staging
+from cl_condense.memory.undoing import undone_on_error
 from cl_condense.methods.condense import class_independent
 from cl_condense.methods.coresets import Coreset
 from cl_condense.networks.convnet import MakeConvNet
@@ -113,7 +115,7 @@ class OnlineMemory:
         domain: int | None = None,
         normalisation: Constants | None = None,
     ) -> None:
-        """Takes in a mini-batch; after an error the memory holds no more than before.
+        """Takes in a mini-batch; after an error the memory is what it was.
 
         Args:
             images: ``[n, c, h, w]`` floats as networks take them.
@@ -132,27 +134,44 @@ class OnlineMemory:
                 f"images of type {images.dtype}: give floats, normalised as the network takes them"
             )
         batch = ImageSet.of(images, labels, normalisation=self._constants or normalisation)
-        self._constants = self._constants or (batch.mean, batch.std)
         held = self.condensed
         if held and held.shape != batch.shape:
             raise ValueError(
                 f"images of shape {batch.shape} beside {held.shape}: bring all images of the stream to one size"
             )
         ids = [part_of(y, domain or 0) if domain is not None else int(y) for y in labels.tolist()]
+        with self.all_or_nothing():
+            self._constants = self._constants or (batch.mean, batch.std)
+            self._take(images, ids, batch.shape)
+
+    def condense(self) -> None:
+        """Condenses all images that wait, for example at a boundary of the stream; undone after an error."""
+        with self.all_or_nothing():
+            self._condense_all()
+
+    @contextmanager
+    def all_or_nothing(self) -> Iterator[None]:
+        """Inside, what is done to the memory is undone by an error, or by Ctrl-C."""
+        memory = self.memory
+        parts = memory.parts if isinstance(memory, HybridMemory) else ()
+        with undone_on_error(self, memory, *parts):
+            self._staging = self._staging.copy()  # it changes in place
+            yield
+
+    def _take(self, images: Tensor, ids: list[int], shape: Shape) -> None:
         if not self._looks:
             self._update(images, ids, {c: ids.count(c) for c in ids})
             return
-        self._check_room([*self.seen, *ids], batch.shape)
+        self._check_room([*self.seen, *ids], shape)
         rows = self._staging.rows(images.detach().float().cpu())
         for c, row in zip(ids, rows, strict=True):
-            if not self._staging.has_room(batch.shape, c):
-                self.condense()
-            self._staging.take(c, row, batch.shape)
+            if not self._staging.has_room(shape, c):
+                self._condense_all()
+            self._staging.take(c, row, shape)
         if due := [c for c, n in self._staging.shown.items() if n >= self.enough]:
             self._condense(due)
 
-    def condense(self) -> None:
-        """Condenses all images that wait, for example at a boundary of the stream."""
+    def _condense_all(self) -> None:
         if self._staging.shown:
             self._condense(self._staging.shown)
 
@@ -196,7 +215,7 @@ class OnlineMemory:
         self._staging.budget = self.budget.beside(len(made) if made else 0, made.nbytes if made else 0)
         if held and self._staging.shown:
             if not self._staging.has_room(held.shape):
-                self.condense()
+                self._condense_all()
             self._staging.fit(held.shape)
             self._joined = None  # fewer wait, of as many as were taken
 
@@ -206,15 +225,12 @@ class OnlineMemory:
 
     def resize(self, max_size: int) -> None:
         """Sets ``max_size`` and shrinks the memory to it; errors as ``ClassMemory.resize``."""
-        before, self.budget = self.budget, self.budget.resized(max_size)
-        try:
+        with self.all_or_nothing():
+            self.budget = self.budget.resized(max_size)
             if held := self.condensed:
                 self._check_room(self.seen, held.shape)
             self.memory.resize(self._main().max_size or 0)
-        except ValueError:
-            self.budget = before
-            raise
-        self._settle()
+            self._settle()
 
     def save(self, path: str | Path, **extra: object) -> None:
         """Writes the memory and what is needed to go on; ``load`` reads it into an equal memory.
@@ -242,12 +258,13 @@ class OnlineMemory:
         held, waiting = saved.condensed, {c: n for c, (n, _) in saved.waiting.items()}
         rest = {c: n - waiting.get(c, 0) for c, n in zip(held.class_ids, held.counts, strict=True)}
         rest = {c: n for c, n in rest.items() if n}
-        extra = self.memory.take_over(saved._replace(condensed=held.first(rest) if rest else held), path)
-        self._staging = Staging(self.budget, self.memory.codec, self.memory.seed)
-        if waiting:
-            shown = {c: n for c, (_, n) in saved.waiting.items()}
-            self._staging.put(held.last(waiting), shown)
-        self._staging.taken = saved.taken
-        self._constants, self._joined = (held.mean, held.std), None
-        self._settle()
+        with self.all_or_nothing():
+            extra = self.memory.take_over(saved._replace(condensed=held.first(rest) if rest else held), path)
+            self._staging = Staging(self.budget, self.memory.codec, self.memory.seed)
+            if waiting:
+                shown = {c: n for c, (_, n) in saved.waiting.items()}
+                self._staging.put(held.last(waiting), shown)
+            self._staging.taken = saved.taken
+            self._constants, self._joined = (held.mean, held.std), None
+            self._settle()
         return extra

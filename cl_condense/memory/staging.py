@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -43,6 +43,11 @@ class Staging:
     def counts(self) -> dict[int, int]:
         """How many images of each class wait."""
         return {c: len(rows) for c, rows in self._rows.items()}
+
+    def copy(self) -> Staging:
+        """One with the same images, that goes ways of its own."""
+        rows = {c: [*own] for c, own in self._rows.items()}
+        return replace(self, shown=dict(self.shown), _rows=rows)
 
     def rows(self, pixels: Tensor) -> list[Stored]:
         """Images ``[n, c, h, w]``, normalised, as they are stored, one by one."""

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 
 @contextmanager
 def undone_on_error(*memories: object) -> Iterator[None]:
-    """After a ValueError memories have the attributes they had, whose values are never changed in place."""
+    """After an error, Ctrl-C too, memories have the attributes they had, whose values never change in place."""
     before = [dict(vars(each)) for each in memories]
     try:
         yield
-    except ValueError:
+    except BaseException:
         for each, old in zip(memories, before, strict=True):
             vars(each).update(old)
         raise

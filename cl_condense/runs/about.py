@@ -78,6 +78,10 @@ def _accuracies(file: Path, own_hash: str, records: Path) -> list[str]:
         raise one_line(f"{records} has no record of {file.name}: {_REMEDY}")
     return [
         f"{spread(r['accuracies'])}, {r.get('network', 'a network')}, {r.get('evaluation', 'augmented')}, "
-        f"{r.get('epochs', '?')} epochs" + (", soft labels" if r.get("labels") == "soft" else "")
+        f"{_epochs(r.get('epochs', '?'))}" + (", soft labels" if r.get("labels") == "soft" else "")
         for r in own
     ]
+
+
+def _epochs(n: object) -> str:
+    return f"{n} epoch" if n == 1 else f"{n} epochs"

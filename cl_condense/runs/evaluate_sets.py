@@ -15,7 +15,7 @@ import torch
 
 from cl_condense.common.checkpoint import Checkpoint, Checkpoints
 from cl_condense.common.devices import pick_device, using_threads
-from cl_condense.common.files import writable, writing
+from cl_condense.common.files import content_hash, writable, writing
 from cl_condense.common.peaks import peaks
 from cl_condense.common.plain import Json
 from cl_condense.common.progress import OnProgress, Progress, telling
@@ -211,7 +211,7 @@ def _of(file: Path, reading: Reading) -> Json:
 
 def _hash_of(file: Path) -> Json:
     """What tells a file from another of its name; nothing of a folder."""
-    return {"sha256": hashlib.sha256(file.read_bytes()).hexdigest()} if file.is_file() else {}
+    return {"sha256": content_hash(file)} if file.is_file() else {}
 
 
 def _fingerprint_of(made: CondensedSet) -> str:

@@ -3,10 +3,16 @@
 import pickle
 
 import pytest
+import torch
 from avalanche.core import SupervisedPlugin
 from avalanche.training import ER_ACE, Naive
 from avalanche.training.plugins import GDumbPlugin
+from memories import NETWORK
 from streams import buffer, ci, counts, nc, strategy_of
+
+from cl_condense.strategies import CondensedGDumb
+from cl_condense.training.protocol import Training
+from cl_condense.training.trainers import TRAINERS
 
 
 class Stop(SupervisedPlugin):
@@ -67,3 +73,30 @@ def test_an_experience_that_is_trained_on_again_is_taken_again(digits):
     memory = buffer(20)
     strategy_of(er_ace, memory).train([nc(*digits).train_stream[0]] * 3)
     assert memory.experiences == 3
+
+
+@pytest.mark.parametrize("trainer", TRAINERS)
+def test_gdumb_whose_training_is_interrupted_begins_again_with_the_networks_it_had(trainer, digits):
+    def interrupt(progress):
+        if left and not left.pop():
+            raise KeyboardInterrupt
+
+    def made(told=None):
+        few = Training(epochs=3, lr=0.05)
+        return CondensedGDumb(
+            model=NETWORK(10), buffer=buffer(20), training=few, networks=2, trainer=trainer, on_progress=told
+        )
+
+    stream, left, whole = nc(*digits).train_stream, [], made()
+    cut = made(interrupt)
+    for number, exp in enumerate(stream):
+        whole.train(exp)
+        if number % 2:
+            left, before = [0, 1, 1], cut.networks
+            with pytest.raises(KeyboardInterrupt):
+                cut.train(exp)
+            assert cut.networks is before
+        cut.train(exp)
+    assert cut.buffer.experiences == whole.buffer.experiences == len(stream)
+    for a, b in zip(cut.networks, whole.networks, strict=True):
+        assert all(torch.equal(p, q) for p, q in zip(a.parameters(), b.parameters(), strict=True))

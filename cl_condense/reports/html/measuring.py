@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from contextlib import suppress
@@ -13,7 +12,7 @@ import torch
 from torch import Tensor
 
 from cl_condense.common.devices import device_name
-from cl_condense.common.files import atomic
+from cl_condense.common.files import atomic, content_hash
 from cl_condense.common.foreign import read_object
 from cl_condense.common.progress import Progress
 from cl_condense.common.rng import Purpose, permutation
@@ -70,7 +69,7 @@ def measure(path: Path, made: CondensedSet, probe: Probe, data: str) -> Measured
     beside = path.with_suffix(".figures.json")
     identity = {
         "format": _FORMAT,
-        "set": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "set": content_hash(path),
         "data": data,
         "network": probe.words,
         "device": probe.real.device.type,
