@@ -119,7 +119,7 @@ def _check_memory(run: RunConfig, c: CondenseConfig, train: ImageSet) -> None:
     within = memory.memory if isinstance(memory, OnlineMemory) else memory
     if isinstance(memory, OnlineMemory):
         memory.check_share(train.shape)
-    for part in (within.made, within.real) if isinstance(within, HybridMemory) else (within,):
+    for part in within.parts if isinstance(within, HybridMemory) else (within,):
         if (held := part.budget.images(classes, c.codec, train.shape)) < classes:
             raise ValueError(
                 f"{c.method}: a part of the memory has room for {held} images of {classes} classes: give a "

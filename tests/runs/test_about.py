@@ -10,7 +10,7 @@ from commands import call
 from cl_condense.condensation.condensed_set import CondensedSet
 from cl_condense.runs.about import about_set
 
-EVALUATE = "evaluate own.safetensors --dataset digits --epochs 2 --networks 1 --width 4 --records scores.jsonl"
+EVALUATE = "evaluate own.safetensors --dataset digits --epochs 1 --networks 1 --width 4 --records scores.jsonl"
 
 
 def test_accuracies_are_of_this_set_whatever_it_is_called_now(tmp_path, monkeypatch):
@@ -21,7 +21,7 @@ def test_accuracies_are_of_this_set_whatever_it_is_called_now(tmp_path, monkeypa
     shutil.copy(own, renamed := tmp_path / "renamed.safetensors")
     records = tmp_path / "scores.jsonl"
     said = about_set(own, records)["accuracies"]
-    assert said[0].endswith("convnet, augmented, 2 epochs")
+    assert said[0].endswith("convnet, augmented, 1 epoch")
     assert about_set(renamed, records)["accuracies"] == said
     CondensedSet(torch.rand(10, 1, 8, 8), tuple(range(10)), (1,) * 10, (0.3,), (0.4,)).save(own)
     with pytest.raises(ValueError, match=r"records of another own\.safetensors: evaluate this one"):
